@@ -1,0 +1,1 @@
+"""The exporter's package: SendGrid automation link clicks as Prometheus metrics."""

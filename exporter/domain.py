@@ -1,0 +1,78 @@
+"""The values that travel through the exporter: frozen, without I/O."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple, NewType
+
+AutomationId = NewType("AutomationId", str)
+"""A SendGrid automation's UUID, spelt as the configuration spells it."""
+
+REST_URL: Final = "__other__"
+"""The `url` of the row that stands for the links beyond `labels.max_links`."""
+
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+class Outcome(StrEnum):
+    """How one poll of one automation ended; the `outcome` label of `sendgrid_exporter_polls_total`."""
+
+    SUCCESS = "success"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    BAD_REQUEST = "bad_request"
+    NOT_FOUND = "not_found"
+    RATE_LIMITED = "rate_limited"
+    SERVER_ERROR = "server_error"
+    TIMEOUT = "timeout"
+    CONNECTION_ERROR = "connection_error"
+    INVALID_RESPONSE = "invalid_response"
+    INCOMPLETE = "incomplete"
+    INTERNAL_ERROR = "internal_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Automation:
+    """An automation to poll, as configured."""
+
+    id: AutomationId
+    name: str
+    """The configured name, else the id: SendGrid publishes no name."""
+    interval: float
+    """Seconds between two polls, as configured."""
+    step_ids: tuple[str, ...] = ()
+    """Only these steps are asked for; empty means all."""
+
+
+class LinkClicks(NamedTuple):
+    """The clicks so far on one link, keyed by everything but `clicks`."""
+
+    step_id: str
+    url: str
+    url_location: str
+    """The link's position in the message as text; empty when SendGrid gives none."""
+    clicks: int
+
+
+@dataclass(frozen=True, slots=True)
+class AutomationStats:
+    """What SendGrid says of one automation at one time: whole, never a part."""
+
+    links: tuple[LinkClicks, ...]
+    """Each (step_id, url, url_location) once."""
+    total_clicks: int
+
+
+def is_automation_id(text: str) -> bool:
+    """Tell whether the text is a UUID in its usual form, 8-4-4-4-12 hexadecimal digits."""
+    return _UUID.fullmatch(text) is not None
+
+
+def add_up(rows: Iterable[LinkClicks]) -> tuple[LinkClicks, ...]:
+    """Return the rows with each (step_id, url, url_location) once, in order of first sight, equal ones added up."""
+    clicks: dict[tuple[str, str, str], int] = {}
+    for step_id, url, url_location, count in rows:
+        key = (step_id, url, url_location)
+        clicks[key] = clicks.get(key, 0) + count
+    return tuple(LinkClicks(*key, count) for key, count in clicks.items())

@@ -1,0 +1,127 @@
+"""Every deliberate error of the exporter.
+
+ExporterError
+├── ConfigurationError       the user's settings are wrong: every problem at once, exit code 2
+├── StartError               something outside refuses at start (an address in use), exit code 1
+├── StateError               the state file cannot be used; the exporter goes on without it
+└── SendGridError            a poll failed; each class is one outcome
+    ├── UnauthorizedError        401
+    ├── ForbiddenError           403
+    ├── BadRequestError          400 and the other 4xx
+    ├── NotFoundError            404
+    ├── RateLimitedError         429
+    ├── ServerError              5xx
+    ├── ExchangeTimeoutError     the exchange or the poll took too long
+    ├── ConnectionFailedError    DNS, TCP, TLS, or a connection that broke
+    ├── InvalidResponseError     an answer that is not the API's: form, size, redirect, foreign page
+    └── IncompleteError          the pages do not make one whole list
+
+Messages tell what happened, on what, and what to do next, and never hold the key.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from exporter.domain import Outcome
+
+
+class ExporterError(Exception):
+    """The root of every error that the exporter raises on purpose."""
+
+
+class ConfigurationError(ExporterError):
+    """Wrong settings; `problems` names each of them in a sentence that begins with the setting's path."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+class StartError(ExporterError):
+    """The exporter cannot start for a reason outside its settings."""
+
+
+class StateError(ExporterError):
+    """The state file cannot be opened, read or written."""
+
+
+class SendGridError(ExporterError):
+    """A poll of an automation that failed in a known way."""
+
+    outcome: ClassVar[Outcome]
+    transient: ClassVar[bool] = False
+    """Whether the same request may succeed some seconds later."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds that SendGrid asked to wait, where it did."""
+
+
+class UnauthorizedError(SendGridError):
+    """SendGrid refused the key (401)."""
+
+    outcome = Outcome.UNAUTHORIZED
+
+
+class ForbiddenError(SendGridError):
+    """The key may not read this (403): a missing scope, a legacy account, or a temporary block."""
+
+    outcome = Outcome.FORBIDDEN
+
+
+class BadRequestError(SendGridError):
+    """SendGrid did not accept the request: 400, or a 4xx without a class of its own."""
+
+    outcome = Outcome.BAD_REQUEST
+
+
+class NotFoundError(SendGridError):
+    """No such automation, or no statistics for it yet (404)."""
+
+    outcome = Outcome.NOT_FOUND
+
+
+class RateLimitedError(SendGridError):
+    """Too many requests (429)."""
+
+    outcome = Outcome.RATE_LIMITED
+    transient = True
+
+
+class ServerError(SendGridError):
+    """SendGrid failed (5xx)."""
+
+    outcome = Outcome.SERVER_ERROR
+    transient = True
+
+
+class ExchangeTimeoutError(SendGridError):
+    """A request, or the whole poll, did not end in its time."""
+
+    outcome = Outcome.TIMEOUT
+    transient = True
+
+
+class ConnectionFailedError(SendGridError):
+    """SendGrid could not be reached, or the connection broke."""
+
+    outcome = Outcome.CONNECTION_ERROR
+    transient = True
+
+
+class InvalidResponseError(SendGridError):
+    """The answer is not one that the API gives."""
+
+    outcome = Outcome.INVALID_RESPONSE
+
+
+class IncompleteError(SendGridError):
+    """The pages contradict each other; `difference` tells by how much, so that a lasting one can be recognised."""
+
+    outcome = Outcome.INCOMPLETE
+
+    def __init__(self, message: str, *, difference: tuple[int, int]) -> None:
+        super().__init__(message)
+        self.difference = difference
+        """(rows too many, clicks too many), negative where too few."""
