@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import itemgetter
 from typing import Final, NamedTuple, NewType
 
 AutomationId = NewType("AutomationId", str)
@@ -12,6 +13,7 @@ AutomationId = NewType("AutomationId", str)
 REST_URL: Final = "__other__"
 """The `url` of the row that stands for the links beyond `labels.max_links`."""
 
+_KEY: Final = itemgetter(0, 1, 2)
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -71,8 +73,11 @@ def is_automation_id(text: str) -> bool:
 
 def add_up(rows: Iterable[LinkClicks]) -> tuple[LinkClicks, ...]:
     """Return the rows with each (step_id, url, url_location) once, in order of first sight, equal ones added up."""
+    rows = tuple(rows)
+    if len(set(map(_KEY, rows))) == len(rows):
+        return rows
     clicks: dict[tuple[str, str, str], int] = {}
-    for step_id, url, url_location, count in rows:
-        key = (step_id, url, url_location)
-        clicks[key] = clicks.get(key, 0) + count
+    for row in rows:
+        key = _KEY(row)
+        clicks[key] = clicks.get(key, 0) + row.clicks
     return tuple(LinkClicks(*key, count) for key, count in clicks.items())

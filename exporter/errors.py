@@ -22,7 +22,7 @@ Messages tell what happened, on what, and what to do next, and never hold the ke
 from collections.abc import Sequence
 from typing import ClassVar
 
-from exporter.domain import Outcome
+from exporter.domain import AutomationStats, Outcome
 
 
 class ExporterError(Exception):
@@ -117,11 +117,15 @@ class InvalidResponseError(SendGridError):
 
 
 class IncompleteError(SendGridError):
-    """The pages contradict each other; `difference` tells by how much, so that a lasting one can be recognised."""
+    """The pages contradict each other."""
 
     outcome = Outcome.INCOMPLETE
 
-    def __init__(self, message: str, *, difference: tuple[int, int]) -> None:
+    def __init__(
+        self, message: str, *, difference: tuple[int, int] | None = None, stats: AutomationStats | None = None
+    ) -> None:
         super().__init__(message)
         self.difference = difference
-        """(rows too many, clicks too many), negative where too few."""
+        """(rows too many, clicks too many), negative where too few; None where the answer leaves it open."""
+        self.stats = stats
+        """What the pages hold all the same, to be published once the difference has proved to be SendGrid's own."""

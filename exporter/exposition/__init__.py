@@ -1,0 +1,1 @@
+"""Turning samples into the bytes of a scrape: pure functions over values."""

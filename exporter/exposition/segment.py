@@ -1,0 +1,104 @@
+"""Compressed text that can be put together without being compressed again.
+
+A segment is raw deflate data that ends on a byte border (Z_SYNC_FLUSH), with the CRC-32 and the length of its text, so
+that segments one after the other are one deflate stream. One gzip stream it must be: clients such as curl and httpx
+stop after the first of several members.
+"""
+
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from exporter.exposition import crc
+
+_LEVEL: Final = 1
+"""The fastest level: the next one up to 6 costs twice to three times the time for a tenth fewer bytes."""
+GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+_FINAL_BLOCK: Final = b"\x03\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of text, compressed."""
+
+    data: bytes
+    crc: int
+    length: int
+    """Bytes of the text."""
+    shift: int
+
+    def text(self) -> bytes:
+        """Return the text itself; with the exact length zlib inflates into one buffer, three times as fast."""
+        return zlib.decompress(self.data + _FINAL_BLOCK, -zlib.MAX_WBITS, self.length or 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Segments one after the other, with the CRC-32 and the length of their whole text."""
+
+    segments: tuple[Segment, ...]
+    crc: int
+    length: int
+    shift: int
+    size: int
+    """Bytes of the compressed data."""
+
+
+EMPTY: Final = Run((), 0, 0, crc.ONE, 0)
+
+
+def compress(pieces: Iterable[bytes]) -> Segment:
+    """Return the pieces, one after the other, as one segment; their whole text never stands in memory."""
+    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    data, check, length = bytearray(), 0, 0
+    for piece in pieces:
+        data += deflate.compress(piece)
+        check = zlib.crc32(piece, check)
+        length += len(piece)
+    data += deflate.flush(zlib.Z_SYNC_FLUSH)
+    return Segment(bytes(data), check, length, crc.shift_by(length))
+
+
+def run_of(segments: Iterable[Segment]) -> Run:
+    """Return the run of the segments; empty ones leave no trace."""
+    kept = tuple(segment for segment in segments if segment.length)
+    if not kept:
+        return EMPTY
+    total, shift = kept[0].crc, kept[0].shift
+    for segment in kept[1:]:
+        total = crc.combine(total, segment.crc, segment.shift)
+        shift = crc.multiply(shift, segment.shift)
+    return Run(kept, total, sum(s.length for s in kept), shift, sum(len(s.data) for s in kept))
+
+
+def join(runs: Iterable[Run]) -> Run:
+    """Return the runs one after the other as one."""
+    kept = [run for run in runs if run.length]
+    if len(kept) <= 1:
+        return kept[0] if kept else EMPTY
+    total, shift = kept[0].crc, kept[0].shift
+    for run in kept[1:]:
+        total = crc.combine(total, run.crc, run.shift)
+        shift = crc.multiply(shift, run.shift)
+    segments = tuple(segment for run in kept for segment in run.segments)
+    return Run(segments, total, sum(run.length for run in kept), shift, sum(run.size for run in kept))
+
+
+def gzip_size(run: Run) -> int:
+    """Return the number of bytes that `gzip_chunks` gives."""
+    return len(GZIP_HEADER) + run.size + len(_FINAL_BLOCK) + 8
+
+
+def gzip_chunks(run: Run) -> Iterator[bytes]:
+    """Give the run as one gzip stream, piece by piece."""
+    yield GZIP_HEADER
+    for segment in run.segments:
+        yield segment.data
+    yield _FINAL_BLOCK + run.crc.to_bytes(4, "little") + (run.length & 0xFFFFFFFF).to_bytes(4, "little")
+
+
+def text_chunks(run: Run) -> Iterator[bytes]:
+    """Give the run's text, piece by piece."""
+    for segment in run.segments:
+        yield segment.text()

@@ -1,0 +1,135 @@
+"""What may stand in a label: addresses cleaned, lengths and numbers bounded, nothing lost from the sums."""
+
+import hashlib
+import heapq
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import translate
+from typing import Final
+from urllib.parse import unquote_plus
+
+from exporter.domain import REST_URL, LinkClicks, add_up
+
+_DELIMITERS: Final = {mark: re.compile(r"\{\{.*?\}\}|" + re.escape(mark)) for mark in "?#&"}
+"""A mark counts only outside `{{custom_fields}}`, which may hold any text (`{{#if vip}}`)."""
+_HASH_DIGITS: Final = 16
+_KEPT_ADVANTAGE: Final = 1.1
+"""A link in the rest must have 10 % more clicks than a published one to take its place, so that two equal ones do
+not change places at every poll."""
+
+
+class UrlMode(StrEnum):
+    """How much of a link's address is published."""
+
+    FULL = "full"
+    STRIP_FRAGMENT = "strip_fragment"
+    STRIP_QUERY = "strip_query"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRules:
+    """What the configuration's `labels` group says."""
+
+    url: UrlMode = UrlMode.FULL
+    drop_params: tuple[str, ...] = ()
+    """Shell patterns of query parameters to leave out, in any letter case."""
+    max_links: int = 1000
+    """Link rows per automation; the rest rows stand outside this number."""
+    max_url_length: int = 2048
+    """Bytes of a label's value in UTF-8, as Prometheus counts them."""
+
+
+@dataclass(frozen=True, slots=True)
+class CappedLinks:
+    """The rows to publish, and the rows that were added to a rest row."""
+
+    links: tuple[LinkClicks, ...]
+    folded: tuple[LinkClicks, ...]
+
+
+class LabelHygiene:
+    """Applies the rules to the rows of one automation at a time; holds no state between them."""
+
+    def __init__(self, rules: LabelRules) -> None:
+        self._rules = rules
+        self._dropped = [re.compile(translate(pattern), re.IGNORECASE) for pattern in rules.drop_params]
+
+    def clean(self, links: Iterable[LinkClicks]) -> tuple[LinkClicks, ...]:
+        """Return the rows with their addresses cleaned and bounded; rows that became equal are added up."""
+        return add_up(self._cleaned(links))
+
+    def cap(self, links: tuple[LinkClicks, ...], was_kept: Callable[[LinkClicks], bool]) -> CappedLinks:
+        """Keep the `max_links` most-clicked rows, and add the others up in one rest row per step.
+
+        `was_kept` tells the rows that are published now: they have an advantage over the others, so that links do
+        not flap in and out. The clicks of the result sum up to those of the given rows.
+        """
+        most = self._rules.max_links
+        if len(links) <= most:
+            return CappedLinks(links, ())
+        ranked = ((row.clicks * (_KEPT_ADVANTAGE if was_kept(row) else 1.0), row[:3]) for row in links)
+        kept = {key for _, key in heapq.nlargest(most, ranked)}
+        folded = tuple(row for row in links if row[:3] not in kept)
+        return CappedLinks(add_up([*(row for row in links if row[:3] in kept), *_rest(folded, most)]), folded)
+
+    def _cleaned(self, links: Iterable[LinkClicks]) -> Iterator[LinkClicks]:
+        rewrite = self._rules.url is not UrlMode.FULL or bool(self._dropped)
+        longest = self._rules.max_url_length
+        for step_id, url, place, clicks in links:
+            address = self._rewritten(url) if rewrite else url
+            yield LinkClicks(_bounded(step_id, longest), _bounded(address, longest), place, clicks)
+
+    def _rewritten(self, url: str) -> str:
+        address, fragment = _cut(url, "#")
+        if self._rules.url is not UrlMode.FULL:
+            fragment = ""
+        path, query = _cut(address, "?")
+        if self._rules.url is UrlMode.STRIP_QUERY:
+            query = ""
+        return path + (self._kept_params(query) if query else "") + fragment
+
+    def _kept_params(self, query: str) -> str:
+        if not self._dropped:
+            return query
+        kept = "&".join(param for param in _split(query[1:], "&") if not self._is_dropped(param))
+        return "?" + kept if kept else ""
+
+    def _is_dropped(self, param: str) -> bool:
+        name = unquote_plus(param.split("=", 1)[0])
+        return any(pattern.match(name) for pattern in self._dropped)
+
+
+def _rest(folded: Collection[LinkClicks], most_steps: int) -> Iterator[LinkClicks]:
+    steps = {row.step_id for row in folded}
+    for row in folded:
+        yield LinkClicks(row.step_id if len(steps) <= most_steps else REST_URL, REST_URL, "", row.clicks)
+
+
+def _bounded(text: str, longest: int) -> str:
+    """Cut text to a number of bytes; a hash of the whole at its end keeps two long texts apart."""
+    if len(text) * 4 <= longest:
+        return text
+    encoded = text.encode("utf-8", "replace")
+    if len(encoded) <= longest:
+        return text
+    tail = "~" + hashlib.sha256(encoded).hexdigest()[:_HASH_DIGITS]
+    return encoded[: longest - len(tail)].decode("utf-8", "ignore") + tail
+
+
+def _cut(text: str, mark: str) -> tuple[str, str]:
+    """Split text before the first mark that stands outside custom fields; the mark goes with the second part."""
+    for match in _DELIMITERS[mark].finditer(text):
+        if match.group() == mark:
+            return text[: match.start()], text[match.start() :]
+    return text, ""
+
+
+def _split(text: str, mark: str) -> Iterator[str]:
+    while True:
+        part, rest = _cut(text, mark)
+        yield part
+        if not rest:
+            return
+        text = rest[1:]

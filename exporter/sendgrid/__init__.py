@@ -1,0 +1,1 @@
+"""Reading an automation's link clicks from SendGrid's API."""

@@ -1,0 +1,190 @@
+"""The request budget of one API key: every request of every worker passes here before it is sent."""
+
+import math
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from exporter.clock import Clock
+from exporter.errors import ExchangeTimeoutError
+
+_MINUTE: Final = 60.0
+_EPOCH_FROM: Final = 1e9
+"""A reset value from here on is an epoch, below it a number of seconds from now (both forms are published)."""
+_LONGEST_PAUSE: Final = 300.0
+"""No header makes the exporter wait longer than this before it asks again."""
+_RESET_MARGIN: Final = 1.0
+"""SendGrid tells the reset in whole seconds, so it may be up to a second later than it says."""
+_RECHECK: Final = 0.1
+"""A waiting worker looks again after this long, since an answer may have freed a place."""
+_BURST_SHARE: Final = 0.05
+"""This share of a minute's requests may go out without pacing, so that a small configuration starts at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """What an answer's headers say of the key's budget; None where they are silent or make no sense."""
+
+    limit: float | None
+    remaining: float | None
+    reset_in: float | None
+    """Seconds from the answer to the reset of the budget."""
+    retry_after: float | None
+    """Seconds that the server asks to wait."""
+
+
+def read_rate_limit(headers: Mapping[str, str], now: float) -> RateLimit:
+    """Read `X-RateLimit-*` and `Retry-After`; `now` is the wall clock, used where the answer has no `Date`.
+
+    `X-RateLimit-Reset` is epoch seconds in practice, while one published description says seconds from now. Waits
+    are computed against the answer's own `Date`, so that a wrong clock here or there does not matter.
+    """
+    lower = {name.lower(): value for name, value in headers.items()}
+    sent_at = _http_date(lower.get("date")) or now
+    reset = _number(lower.get("x-ratelimit-reset"))
+    if reset is not None and reset >= _EPOCH_FROM:
+        reset -= sent_at
+    retry_after = _number(lower.get("retry-after"))
+    if retry_after is None:
+        retry_at = _http_date(lower.get("retry-after"))
+        retry_after = None if retry_at is None else retry_at - sent_at
+    return RateLimit(
+        limit=_number(lower.get("x-ratelimit-limit")),
+        remaining=_number(lower.get("x-ratelimit-remaining")),
+        reset_in=_clamp(reset),
+        retry_after=_clamp(retry_after),
+    )
+
+
+class Budget:
+    """One limiter for all workers: a ceiling of requests a minute, narrowed by what SendGrid says remains.
+
+    The requests of any 60 seconds number at most the ceiling. While SendGrid's own budget is known, what remains of
+    it is spread over the time to its reset, so that the exporter slows down before a 429; requests whose answer is
+    still under way count as spent. A shard takes its share of both.
+    """
+
+    def __init__(self, requests_per_minute: float, *, clock: Clock, share: float = 1.0) -> None:
+        self._ceiling = requests_per_minute * share
+        self._share = share
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._sent: deque[float] = deque()
+        self._next = -math.inf
+        self._pause_until = -math.inf
+        self._in_flight = 0
+        self._remaining: float | None = None
+        self._reset_at = -math.inf
+        self._longest_reset = 0.0
+        self._server_rate = math.inf
+        self._limited_in_a_row = 0
+
+    @property
+    def requests_per_second(self) -> float:
+        """The rate that is allowed in the long run, as far as it is known."""
+        with self._lock:
+            return min(self._ceiling / _MINUTE, self._server_rate)
+
+    def acquire(self, deadline: float, stop: threading.Event) -> None:
+        """Wait for the next free place and take it.
+
+        Raises ExchangeTimeoutError, without having waited, when the place comes after the deadline (monotonic), and
+        when `stop` is set meanwhile. Every `acquire` is followed by one `release`.
+        """
+        while True:
+            with self._lock:
+                now = self._clock.monotonic()
+                free_at = self._free_at(now)
+                if free_at <= now:
+                    self._take(now)
+                    return
+            if free_at > deadline:
+                raise ExchangeTimeoutError("the request budget has no place left before the poll's deadline")
+            if self._clock.wait(stop, min(free_at - now, _RECHECK)):
+                raise ExchangeTimeoutError("the exporter is stopping")
+
+    def release(self, rate_limit: RateLimit | None, *, limited: bool = False) -> None:
+        """Give back a place after its answer (None: there was none); `limited` says that it was a 429."""
+        with self._lock:
+            self._in_flight -= 1
+            now = self._clock.monotonic()
+            if rate_limit is not None:
+                self._learn(rate_limit, now)
+            if limited:
+                self._limited_in_a_row += 1
+                self._pause(rate_limit, now)
+            elif rate_limit is not None:
+                self._limited_in_a_row = 0
+
+    def _free_at(self, now: float) -> float:
+        while self._sent and self._sent[0] <= now - _MINUTE:
+            self._sent.popleft()
+        capacity = max(1, math.floor(self._ceiling))
+        window_free = (
+            self._sent[-capacity] + max(_MINUTE, _MINUTE / self._ceiling) if len(self._sent) >= capacity else now
+        )
+        return max(window_free, self._next, self._pause_until, self._server_free_at(now))
+
+    def _server_free_at(self, now: float) -> float:
+        if self._remaining is None or now >= self._reset_at:
+            self._remaining = None
+            return now
+        if self._unspent() >= 1:
+            return now
+        in_flight_only = self._remaining * self._share >= 1
+        return now + _RECHECK if in_flight_only else self._reset_at
+
+    def _unspent(self) -> float:
+        return (self._remaining or 0.0) * self._share - self._in_flight
+
+    def _take(self, now: float) -> None:
+        self._sent.append(now)
+        self._in_flight += 1
+        pace = _MINUTE / self._ceiling
+        burst = max(1.0, self._ceiling * _BURST_SHARE) * pace
+        self._next = max(self._next, now - burst) + pace
+        if self._remaining is not None:
+            spread = (self._reset_at - _RESET_MARGIN - now) / max(self._unspent() + 1, 1.0)
+            if spread > pace:
+                self._next = max(self._next, now + spread)
+
+    def _learn(self, said: RateLimit, now: float) -> None:
+        if said.remaining is None:
+            return
+        reset_in = _MINUTE if said.reset_in is None else said.reset_in
+        reset_at = now + reset_in + _RESET_MARGIN
+        same_window = self._remaining is not None and abs(reset_at - self._reset_at) <= 2 * _RESET_MARGIN
+        if self._remaining is not None and same_window:
+            self._remaining = min(said.remaining, self._remaining)
+        else:
+            self._remaining, self._reset_at = said.remaining, reset_at
+        if said.limit:
+            self._longest_reset = max(self._longest_reset, reset_in)
+            self._server_rate = said.limit * self._share / max(self._longest_reset, 1.0)
+
+    def _pause(self, said: RateLimit | None, now: float) -> None:
+        asked = None if said is None else (said.reset_in if said.retry_after is None else said.retry_after)
+        backoff = min(2.0**self._limited_in_a_row, _MINUTE)
+        self._pause_until = max(self._pause_until, now + max(asked or 0.0, backoff) + _RESET_MARGIN)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text) if text is not None else math.nan
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
+
+
+def _http_date(text: str | None) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp() if text else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _clamp(seconds: float | None) -> float | None:
+    return None if seconds is None else min(max(seconds, 0.0), _LONGEST_PAUSE)

@@ -1,0 +1,256 @@
+"""One exchange with SendGrid: a request for a page, its answer's body or one error of our tree."""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, Protocol
+from urllib.parse import quote
+
+import requests
+import tenacity
+import urllib3
+from requests import exceptions
+from requests.adapters import HTTPAdapter
+
+from exporter.clock import Clock
+from exporter.domain import Automation
+from exporter.errors import (
+    BadRequestError,
+    ConnectionFailedError,
+    ExchangeTimeoutError,
+    ForbiddenError,
+    InvalidResponseError,
+    NotFoundError,
+    RateLimitedError,
+    SendGridError,
+    ServerError,
+    UnauthorizedError,
+)
+from exporter.sendgrid.body import read_body
+from exporter.sendgrid.budget import Budget, RateLimit, read_rate_limit
+from exporter.sendgrid.session import ClientOptions, Connection, deadline_adapters
+from exporter.sendgrid.sockets import Deadline
+from exporter.sendgrid.wire import explain_error
+
+_log = logging.getLogger(__name__)
+
+_BY_LIBRARY_ERROR: Final[tuple[tuple[type[Exception], type[SendGridError]], ...]] = (
+    (exceptions.Timeout, ExchangeTimeoutError),
+    (exceptions.ContentDecodingError, InvalidResponseError),
+    (exceptions.InvalidJSONError, InvalidResponseError),
+    (exceptions.TooManyRedirects, InvalidResponseError),
+    (exceptions.RequestException, ConnectionFailedError),
+    (urllib3.exceptions.NewConnectionError, ConnectionFailedError),
+    (urllib3.exceptions.TimeoutError, ExchangeTimeoutError),
+    (urllib3.exceptions.DecodeError, InvalidResponseError),
+    (urllib3.exceptions.HTTPError, ConnectionFailedError),
+    (TimeoutError, ExchangeTimeoutError),
+    (OSError, ConnectionFailedError),
+)
+"""The libraries' errors and ours, the first that fits counts; complete for requests' and urllib3's classes."""
+
+_MOST_TRIES: Final = 4
+_BACKOFF: Final = tenacity.wait_random_exponential(multiplier=1, max=30)
+"""Full jitter: up to 1, 2, 4 … 30 seconds, so that workers that failed together do not come back together."""
+
+_BY_STATUS: Final[Mapping[int, tuple[type[SendGridError], str]]] = {
+    401: (UnauthorizedError, "the key was refused: check that it is complete and not revoked"),
+    403: (
+        ForbiddenError,
+        "the key may not read this: it needs read access to Marketing (and Automation), or is blocked for a while",
+    ),
+    404: (NotFoundError, "no such automation, or no statistics for it yet"),
+    429: (RateLimitedError, "too many requests"),
+}
+
+
+class Observer(Protocol):
+    """Who wants to know of each request."""
+
+    def requested(self, code: str, seconds: float, rate_limit: RateLimit | None) -> None:
+        """Take note of an exchange: the status, or `none` where no answer came, and its duration."""
+
+
+class SendGridClient:
+    """Fetches pages of link clicks over reused connections; safe to use from several threads."""
+
+    def __init__(
+        self,
+        options: ClientOptions,
+        *,
+        key: Callable[[], str],
+        budget: Budget,
+        clock: Clock,
+        stop: threading.Event,
+        observer: Observer,
+        adapter: Callable[[Deadline], HTTPAdapter] | None = None,
+    ) -> None:
+        self._options = options
+        self._key = key
+        self._budget = budget
+        self._clock = clock
+        self._stop = stop
+        self._observer = observer
+        self._adapter = adapter or deadline_adapters()
+        self._idle: deque[Connection] = deque()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def fetch(self, automation: Automation, page_token: str | None, deadline: float) -> bytes:
+        """Return the body of one page of the automation's link clicks.
+
+        Waits for the budget, and tries again after a failure that may pass, all before the deadline (monotonic). A
+        failure raises one SendGridError, whose message names the request and never the key.
+        """
+        retrying = tenacity.Retrying(
+            retry=_may_pass,
+            wait=_wait,
+            stop=self._enough(deadline),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return retrying(self._try, automation, page_token, deadline)
+
+    def close(self) -> None:
+        """Close the idle connections; busy ones close when they come back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, deque()
+        for connection in idle:
+            connection.session.close()
+
+    def _try(self, automation: Automation, page_token: str | None, deadline: float) -> bytes:
+        self._budget.acquire(deadline, self._stop)
+        answer = _Answer()
+        started = self._clock.monotonic()
+        try:
+            with self._connection() as connection:
+                return self._exchange(connection, automation, page_token, deadline, answer)
+        finally:
+            limited = answer.status == requests.codes.too_many_requests
+            self._budget.release(answer.rate_limit, limited=limited)
+            code = str(answer.status or "none")
+            self._observer.requested(code, self._clock.monotonic() - started, answer.rate_limit)
+
+    def _exchange(
+        self, connection: Connection, automation: Automation, page_token: str | None, deadline: float, answer: "_Answer"
+    ) -> bytes:
+        url, key = f"{self._options.base_url}{_path(automation)}", self._key()
+        seconds = min(self._options.timeout, deadline - self._clock.monotonic())
+        connection.deadline.set(seconds)
+        try:
+            with connection.get(url, self._query(automation, page_token), key, seconds) as response:
+                answer.status = response.status_code
+                answer.rate_limit = read_rate_limit(response.headers, self._clock.time())
+                body = self._body(response, url)
+        except (exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
+            raise _translated(url, exc, key) from None
+        if answer.status != requests.codes.ok:
+            raise _refusal(url, answer, _without(key, explain_error(body)))
+        return body
+
+    def _body(self, response: requests.Response, what: str) -> bytes:
+        encoding = response.headers.get("Content-Encoding", "")
+        if response.status_code == requests.codes.ok:
+            return read_body(response.raw, encoding, what)
+        try:
+            return read_body(response.raw, encoding, what)
+        except (SendGridError, urllib3.exceptions.HTTPError, OSError):
+            return b""  # the status already tells the failure; its explanation is only lost
+
+    def _query(self, automation: Automation, page_token: str | None) -> dict[str, str]:
+        query = {"group_by": "step_id", "page_size": str(self._options.page_size)}
+        if automation.step_ids:
+            query["step_ids"] = ",".join(automation.step_ids)
+        if page_token is not None:
+            query["page_token"] = page_token
+        return query
+
+    def _enough(self, deadline: float) -> Callable[[tenacity.RetryCallState], bool]:
+        return lambda state: (
+            state.attempt_number >= _MOST_TRIES or self._clock.monotonic() + state.upcoming_sleep >= deadline
+        )
+
+    def _sleep(self, seconds: float) -> None:
+        if self._clock.wait(self._stop, seconds):
+            raise ExchangeTimeoutError("the exporter is stopping")
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        with self._lock:
+            connection = self._idle.pop() if self._idle else None
+        connection = connection or Connection(self._options, self._clock, self._adapter)
+        try:
+            yield connection
+        finally:
+            with self._lock:
+                keep = not self._closed
+                if keep:
+                    self._idle.append(connection)
+            if not keep:
+                connection.session.close()
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What is known of an answer so far, also when its body breaks."""
+
+    status: int | None = None
+    rate_limit: RateLimit | None = None
+
+
+def _may_pass(state: tenacity.RetryCallState) -> bool:
+    """Tell whether trying again makes sense: a transient failure always, a 403 once, since blocks can be short."""
+    error = state.outcome.exception() if state.outcome else None
+    first_refusal = isinstance(error, ForbiddenError) and state.attempt_number == 1
+    return first_refusal or (isinstance(error, SendGridError) and error.transient)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, SendGridError) else None
+    return max(_BACKOFF(state), asked or 0.0)
+
+
+def _translated(url: str, exc: Exception, key: str) -> SendGridError:
+    error = next(ours for theirs, ours in _BY_LIBRARY_ERROR if isinstance(exc, theirs))
+    cause = _root_cause(exc)
+    if error is ExchangeTimeoutError or isinstance(cause, TimeoutError):
+        return ExchangeTimeoutError(f"{url}: no whole answer in time")
+    text = str(cause) if isinstance(cause, OSError) else f"the answer breaks HTTP ({type(cause).__name__})"
+    return error(f"{url}: {_without(key, text)}")
+
+
+def _refusal(url: str, answer: _Answer, said: str) -> SendGridError:
+    error, advice = _kind(answer.status or 0)
+    message = f"{url}: HTTP {answer.status}: {advice}" + (f" (SendGrid says: {said})" if said else "")
+    return error(message, retry_after=answer.rate_limit.retry_after if answer.rate_limit else None)
+
+
+def _without(key: str, text: str) -> str:
+    return text.replace(key, "<hidden>")
+
+
+def _path(automation: Automation) -> str:
+    return f"/v3/marketing/stats/automations/{quote(automation.id, safe='')}/links"
+
+
+def _kind(status: int) -> tuple[type[SendGridError], str]:
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if 400 <= status < 500:  # noqa: PLR2004  # the classes of HTTP
+        return BadRequestError, "the request was not accepted"
+    if 500 <= status < 600:  # noqa: PLR2004  # the classes of HTTP
+        return ServerError, "SendGrid failed; it usually mends itself"
+    return InvalidResponseError, "an answer with statistics was expected, and redirects are not followed"
+
+
+def _root_cause(exc: BaseException) -> BaseException:
+    """Return the innermost reason, which tells DNS, TCP and TLS apart; the outer ones only name urllib3's objects."""
+    inner = getattr(exc, "reason", None)
+    if not isinstance(inner, BaseException):
+        inner = next((arg for arg in exc.args if isinstance(arg, BaseException)), None) or exc.__cause__
+    return exc if inner is None else _root_cause(inner)

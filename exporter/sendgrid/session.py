@@ -1,0 +1,98 @@
+"""The requests session that one worker at a time uses: the key, the trust, the deadline, and nothing from outside."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ssl import SSLContext
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from exporter.clock import Clock
+from exporter.sendgrid.sockets import Deadline, pool_classes, trusting_context
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOptions:
+    """How SendGrid is asked."""
+
+    base_url: str
+    """Scheme, host and port, without a slash at the end; the key goes nowhere else."""
+    timeout: float
+    """Seconds for a whole exchange, from the connection to the last byte."""
+    page_size: int
+    user_agent: str
+    on_behalf_of: str | None = None
+    proxy: str | None = None
+
+
+class BearerAuth(AuthBase):
+    """Puts the key into a request; an `AuthBase`, since requests lets .netrc overwrite a plain header."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._key}"
+        return request
+
+
+class Connection:
+    """A session of requests that one worker at a time uses, and the deadline that its sockets obey."""
+
+    def __init__(
+        self,
+        options: ClientOptions,
+        clock: Clock,
+        adapter: Callable[[Deadline], HTTPAdapter],
+    ) -> None:
+        self.deadline = Deadline(clock)
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.session.headers.clear()
+        self.session.headers.update(_headers(options))
+        if options.proxy:
+            self.session.proxies = {"http": options.proxy, "https": options.proxy}
+        self.session.adapters.clear()
+        mounted = adapter(self.deadline)
+        self.session.mount("https://", mounted)
+        self.session.mount("http://", mounted)
+
+    def get(self, url: str, query: Mapping[str, str], key: str, seconds: float) -> requests.Response:
+        """Send one request; the body is left to be read. Redirects are answers, they are not followed."""
+        return self.session.get(
+            url, params=query, auth=BearerAuth(key), timeout=seconds, stream=True, allow_redirects=False
+        )
+
+
+class _DeadlineAdapter(HTTPAdapter):
+    """An adapter whose connections obey the deadline and trust one context, made once."""
+
+    def __init__(self, deadline: Deadline, trust: SSLContext) -> None:
+        self._pool_classes = pool_classes(deadline)
+        self._trust = trust
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._trust, **options)
+        self.poolmanager.pool_classes_by_scheme = self._pool_classes
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, ssl_context=self._trust, proxy_ssl_context=self._trust, **options)
+        manager.pool_classes_by_scheme = self._pool_classes
+        return manager
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Leave trust to the context, which holds the authorities already."""
+
+
+def deadline_adapters() -> Callable[[Deadline], HTTPAdapter]:
+    """Return what makes each connection's adapter; the authorities are read once, here."""
+    trust = trusting_context()
+    return lambda deadline: _DeadlineAdapter(deadline, trust)
+
+
+def _headers(options: ClientOptions) -> dict[str, str]:
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": options.user_agent}
+    return headers | ({"on-behalf-of": options.on_behalf_of} if options.on_behalf_of else {})

@@ -1,0 +1,121 @@
+"""Connections whose every wait ends at one deadline, however slowly the other side trickles.
+
+A timeout of requests, urllib3 or the socket module bounds a single read, so a server that sends a byte now and then
+holds a call for ever. Here each read first shortens its timeout to what is left of the exchange.
+"""
+
+import socket
+import ssl
+from typing import Any
+
+import certifi
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+
+from exporter.clock import Clock
+
+
+class Deadline:
+    """The moment at which the current exchange of one connection must have ended."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._at = 0.0
+
+    def set(self, seconds: float) -> None:
+        """Let the exchange that begins now end after the seconds."""
+        self._at = self._clock.monotonic() + seconds
+
+    def remaining(self) -> float:
+        """Return the seconds that are left; raise TimeoutError when there are none."""
+        left = self._at - self._clock.monotonic()
+        if left <= 0:
+            raise TimeoutError("the exchange took too long")
+        return left
+
+
+def pool_classes(deadline: Deadline) -> dict[str, type[HTTPConnectionPool]]:
+    """Return urllib3's pools by scheme, with connections that obey the deadline."""
+
+    class Plain(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            return _connect(self, deadline)
+
+    class TLS(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            return _connect(self, deadline)
+
+        def connect(self) -> None:
+            super().connect()
+            outermost = getattr(self.sock, "socket", self.sock)  # urllib3 puts TLS within a proxy's TLS
+            if isinstance(outermost, _DeadlineTLSSocket):
+                outermost.deadline = deadline
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class TLSPool(HTTPSConnectionPool):
+        ConnectionCls = TLS
+
+    return {"http": PlainPool, "https": TLSPool}
+
+
+class _DeadlineSocket(socket.socket):
+    deadline: Deadline
+
+    def recv_into(self, *args: Any, **options: Any) -> int:
+        self.settimeout(self.deadline.remaining())
+        return super().recv_into(*args, **options)
+
+
+class _DeadlineTLSSocket(ssl.SSLSocket):
+    deadline: Deadline | None = None
+
+    def recv(self, *args: Any, **options: Any) -> bytes:
+        self._shorten()
+        return super().recv(*args, **options)
+
+    def recv_into(self, *args: Any, **options: Any) -> int:
+        self._shorten()
+        return super().recv_into(*args, **options)
+
+    def _shorten(self) -> None:
+        if self.deadline is not None:
+            self.settimeout(self.deadline.remaining())
+
+
+def trusting_context() -> ssl.SSLContext:
+    """Return a context that trusts certifi's authorities and the system's (so `SSL_CERT_FILE` works, too)."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = _DeadlineTLSSocket
+    return context
+
+
+def _connect(connection: HTTPConnection, deadline: Deadline) -> socket.socket:
+    """Try the host's addresses in turn, all of them within the deadline."""
+    host, port = connection._dns_host, connection.port  # noqa: SLF001  # without a root dot
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError) as exc:
+        reason = exc if isinstance(exc, socket.gaierror) else socket.gaierror(str(exc))
+        raise NameResolutionError(host, connection, reason) from exc
+    failure: OSError = OSError("the name has no address")
+    for family, kind, protocol, _, address in addresses:
+        connected = _DeadlineSocket(family, kind, protocol)
+        connected.deadline = deadline
+        try:
+            connected.settimeout(deadline.remaining())
+            connected.connect(address)
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except TimeoutError as exc:
+            connected.close()
+            raise ConnectTimeoutError(connection, "no connection within the exchange's time") from exc
+        except OSError as exc:
+            connected.close()
+            failure = exc
+        else:
+            return connected
+    raise NewConnectionError(connection, f"cannot connect: {failure}") from failure
