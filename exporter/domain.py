@@ -64,6 +64,17 @@ class AutomationStats:
     links: tuple[LinkClicks, ...]
     """Each (step_id, url, url_location) once."""
     total_clicks: int
+    pages: int = 1
+    """Pages that were read for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PollResult:
+    """How one poll ended."""
+
+    outcome: Outcome
+    pages: int = 0
+    """Pages that a successful poll read, which tell what the next one will cost."""
 
 
 def is_automation_id(text: str) -> bool:

@@ -60,6 +60,10 @@ class LabelHygiene:
         """Return the rows with their addresses cleaned and bounded; rows that became equal are added up."""
         return add_up(self._cleaned(links))
 
+    def exceeds(self, links: tuple[LinkClicks, ...]) -> bool:
+        """Tell whether there are more rows than may be published."""
+        return len(links) > self._rules.max_links
+
     def cap(self, links: tuple[LinkClicks, ...], was_kept: Callable[[LinkClicks], bool]) -> CappedLinks:
         """Keep the `max_links` most-clicked rows, and add the others up in one rest row per step.
 
@@ -67,7 +71,7 @@ class LabelHygiene:
         not flap in and out. The clicks of the result sum up to those of the given rows.
         """
         most = self._rules.max_links
-        if len(links) <= most:
+        if not self.exceeds(links):
             return CappedLinks(links, ())
         ranked = ((row.clicks * (_KEPT_ADVANTAGE if was_kept(row) else 1.0), row[:3]) for row in links)
         kept = {key for _, key in heapq.nlargest(most, ranked)}

@@ -14,6 +14,8 @@ from exporter.exposition import crc
 
 _LEVEL: Final = 1
 """The fastest level: the next one up to 6 costs twice to three times the time for a tenth fewer bytes."""
+_LARGEST_RATIO: Final = 1032
+"""Deflate cannot compress better than this (zlib's technical details, "Maximum Compression Factor")."""
 GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _FINAL_BLOCK: Final = b"\x03\x00"
 
@@ -31,6 +33,16 @@ class Segment:
     def text(self) -> bytes:
         """Return the text itself; with the exact length zlib inflates into one buffer, three times as fast."""
         return zlib.decompress(self.data + _FINAL_BLOCK, -zlib.MAX_WBITS, self.length or 1)
+
+    def is_sound(self) -> bool:
+        """Tell whether the data still is what was compressed."""
+        if not 0 < self.length <= len(self.data) * _LARGEST_RATIO:
+            return not self.length and not self.crc
+        try:
+            text = self.text()
+        except zlib.error:
+            return False
+        return len(text) == self.length and zlib.crc32(text) == self.crc
 
 
 @dataclass(frozen=True, slots=True)

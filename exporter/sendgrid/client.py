@@ -16,7 +16,7 @@ from requests import exceptions
 from requests.adapters import HTTPAdapter
 
 from exporter.clock import Clock
-from exporter.domain import Automation
+from exporter.domain import Automation, AutomationStats
 from exporter.errors import (
     BadRequestError,
     ConnectionFailedError,
@@ -31,6 +31,7 @@ from exporter.errors import (
 )
 from exporter.sendgrid.body import read_body
 from exporter.sendgrid.budget import Budget, RateLimit, read_rate_limit
+from exporter.sendgrid.pages import read_stats
 from exporter.sendgrid.session import ClientOptions, Connection, deadline_adapters
 from exporter.sendgrid.sockets import Deadline
 from exporter.sendgrid.wire import explain_error
@@ -75,7 +76,7 @@ class Observer(Protocol):
 
 
 class SendGridClient:
-    """Fetches pages of link clicks over reused connections; safe to use from several threads."""
+    """Reads link clicks over reused connections; safe to use from several threads."""
 
     def __init__(
         self,
@@ -98,6 +99,10 @@ class SendGridClient:
         self._idle: deque[Connection] = deque()
         self._lock = threading.Lock()
         self._closed = False
+
+    def stats(self, automation: Automation, deadline: float) -> AutomationStats:
+        """Return the automation's stats, whole, before the deadline (monotonic); raise one SendGridError otherwise."""
+        return read_stats(lambda page_token: self.fetch(automation, page_token, deadline), self._url(automation))
 
     def fetch(self, automation: Automation, page_token: str | None, deadline: float) -> bytes:
         """Return the body of one page of the automation's link clicks.
@@ -138,7 +143,7 @@ class SendGridClient:
     def _exchange(
         self, connection: Connection, automation: Automation, page_token: str | None, deadline: float, answer: "_Answer"
     ) -> bytes:
-        url, key = f"{self._options.base_url}{_path(automation)}", self._key()
+        url, key = self._url(automation), self._key()
         seconds = min(self._options.timeout, deadline - self._clock.monotonic())
         connection.deadline.set(seconds)
         try:
@@ -160,6 +165,9 @@ class SendGridClient:
             return read_body(response.raw, encoding, what)
         except (SendGridError, urllib3.exceptions.HTTPError, OSError):
             return b""  # the status already tells the failure; its explanation is only lost
+
+    def _url(self, automation: Automation) -> str:
+        return f"{self._options.base_url}/v3/marketing/stats/automations/{quote(automation.id, safe='')}/links"
 
     def _query(self, automation: Automation, page_token: str | None) -> dict[str, str]:
         query = {"group_by": "step_id", "page_size": str(self._options.page_size)}
@@ -232,10 +240,6 @@ def _refusal(url: str, answer: _Answer, said: str) -> SendGridError:
 
 def _without(key: str, text: str) -> str:
     return text.replace(key, "<hidden>")
-
-
-def _path(automation: Automation) -> str:
-    return f"/v3/marketing/stats/automations/{quote(automation.id, safe='')}/links"
 
 
 def _kind(status: int) -> tuple[type[SendGridError], str]:

@@ -92,7 +92,7 @@ def check_whole(pages: Sequence[Page], url: str) -> AutomationStats:
     rows = [row for page in pages for row in _rows(page, url)]
     clicks = sum(row["clicks"] for row in rows)
     low, high, total = _totals(pages, clicks, url)
-    stats = AutomationStats(add_up(_links(rows)), total)
+    stats = AutomationStats(add_up(_links(rows)), total, len(pages))
     count = pages[-1].metadata.count if pages[-1].metadata else None
     surplus_rows = 0 if count is None else len(rows) - count
     surplus_clicks = min(clicks - low, 0) or max(clicks - high, 0)

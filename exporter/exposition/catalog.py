@@ -1,0 +1,44 @@
+"""The metrics that are rendered per automation, with the blocks."""
+
+from typing import Final
+
+from exporter.exposition.text import Family, MetricType
+
+LINK_CLICKS: Final = Family(
+    "automation_link_clicks",
+    MetricType.GAUGE,
+    "Clicks on a link over the automation's life so far, as SendGrid counts them: read every poll interval and cached.",
+)
+TOTAL_CLICKS: Final = Family(
+    "automation_total_clicks",
+    MetricType.GAUGE,
+    "All clicks over the automation's life so far, SendGrid's own total: read every poll interval and cached.",
+)
+INFO: Final = Family(
+    "automation_info",
+    MetricType.GAUGE,
+    "A configured automation and its name; always 1, also while its data is stale.",
+)
+UP: Final = Family(
+    "sendgrid_exporter_automation_up",
+    MetricType.GAUGE,
+    "Whether the automation's last poll succeeded; absent before the first one.",
+)
+LAST_SUCCESS: Final = Family(
+    "sendgrid_exporter_automation_last_success_timestamp_seconds",
+    MetricType.GAUGE,
+    "When the automation was last read from SendGrid, seconds since the epoch; absent before the first success.",
+)
+POLL_INTERVAL: Final = Family(
+    "sendgrid_exporter_automation_poll_interval_seconds",
+    MetricType.GAUGE,
+    "The interval really kept between two polls of the automation, stretched where budget or refusals ask for it.",
+)
+DECREASED: Final = Family(
+    "sendgrid_exporter_clicks_decreased_total",
+    MetricType.COUNTER,
+    "Polls in which the automation's total or a published link had fewer clicks than before.",
+)
+
+PER_AUTOMATION: Final = (LINK_CLICKS, TOTAL_CLICKS, INFO, UP, LAST_SUCCESS, POLL_INTERVAL, DECREASED)
+"""In the order of the exposition."""

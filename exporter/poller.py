@@ -1,0 +1,159 @@
+"""What one poll does: read, clean, render, publish — or keep the last good and say why."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from exporter.clock import Clock
+from exporter.domain import Automation, AutomationId, AutomationStats, LinkClicks, Outcome, PollResult
+from exporter.errors import IncompleteError, SendGridError
+from exporter.exposition.block import Block, key_of, render
+from exporter.labels import LabelHygiene
+from exporter.store import Store
+from exporter.telemetry import Telemetry
+
+_log = logging.getLogger(__name__)
+
+_LASTING: Final = 3
+"""Polls in a row that must show the same difference before it counts as SendGrid's own."""
+
+
+class Source(Protocol):
+    """Where the stats come from."""
+
+    def stats(self, automation: Automation, deadline: float) -> AutomationStats:
+        """Return the automation's stats, whole, before the deadline (monotonic); raise SendGridError otherwise."""
+
+
+class Keeper(Protocol):
+    """Where good blocks outlive the process."""
+
+    def save(self, automation_id: AutomationId, block: Block, last_success: float) -> None:
+        """Keep the block; never raise."""
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is remembered of an automation from poll to poll."""
+
+    failing: Outcome | None = None
+    last: Outcome | None = None
+    succeeded_at: float | None = None
+    """Monotonic."""
+    difference: tuple[int, int] | None = None
+    repeated: int = 0
+    folded: frozenset[int] = frozenset()
+    """Hashes of the rows in the rest, to count a row once when it enters it."""
+
+
+@dataclass(slots=True)
+class Poller:
+    """Polls one automation at a time on behalf of any worker; an automation is never with two workers at once."""
+
+    source: Source
+    hygiene: LabelHygiene
+    store: Store
+    telemetry: Telemetry
+    keeper: Keeper | None
+    clock: Clock
+    _memories: dict[AutomationId, _Memory] = field(default_factory=dict)
+
+    def forget_all_but(self, automations: Mapping[AutomationId, Automation]) -> None:
+        """Forget the automations that are no longer configured."""
+        self._memories = {id_: memory for id_, memory in self._memories.items() if id_ in automations}
+
+    def poll(self, automation: Automation, *, deadline: float, stale_after: float) -> PollResult:
+        """Poll the automation once, publish what came, and return how it ended; never raise."""
+        memory = self._memories.setdefault(automation.id, _Memory())
+        started = self.clock.monotonic()
+        try:
+            stats = self._read(automation, memory, deadline)
+            self._publish(automation, memory, stats, stale_after)
+            self._note_success(automation, memory)
+            result = PollResult(Outcome.SUCCESS, stats.pages)
+        except SendGridError as exc:
+            self._note_failure(automation, memory, exc.outcome, str(exc))
+            result = PollResult(exc.outcome)
+        except Exception:  # one automation's defect must not end the polling of the others; it is counted and shown
+            self._note_failure(automation, memory, Outcome.INTERNAL_ERROR, "a defect of the exporter", traceback=True)
+            result = PollResult(Outcome.INTERNAL_ERROR)
+        memory.last = result.outcome
+        self.telemetry.polled(result.outcome, self.clock.monotonic() - started)
+        return result
+
+    def last_outcome(self, automation_id: AutomationId) -> Outcome | None:
+        """Return how the automation's last poll ended; None before the first."""
+        memory = self._memories.get(automation_id)
+        return None if memory is None else memory.last
+
+    def succeeded_at(self, automation_id: AutomationId) -> float | None:
+        """Return when the automation was last read (monotonic); None before the first success."""
+        memory = self._memories.get(automation_id)
+        return None if memory is None else memory.succeeded_at
+
+    def remember(self, automation_id: AutomationId, succeeded_at: float) -> None:
+        """Take note of a success of an earlier run (monotonic)."""
+        self._memories.setdefault(automation_id, _Memory()).succeeded_at = succeeded_at
+
+    def _read(self, automation: Automation, memory: _Memory, deadline: float) -> AutomationStats:
+        """Read the stats; a difference that lasts is SendGrid's own, and must not blind the exporter."""
+        try:
+            stats = self.source.stats(automation, deadline)
+        except IncompleteError as exc:
+            same = exc.difference is not None and exc.difference == memory.difference
+            memory.difference, memory.repeated = exc.difference, memory.repeated + 1 if same else 1
+            if memory.repeated < _LASTING or exc.stats is None:
+                raise
+            if memory.repeated == _LASTING:
+                _log.warning("automation %s: published all the same, as for %d polls: %s", automation.id, _LASTING, exc)
+            self.telemetry.mismatched()
+            return exc.stats
+        except SendGridError:
+            memory.difference, memory.repeated = None, 0
+            raise
+        memory.difference, memory.repeated = None, 0
+        return stats
+
+    def _publish(self, automation: Automation, memory: _Memory, stats: AutomationStats, stale_after: float) -> None:
+        before = self.store.block(automation.id)
+        links = self._capped(automation.id, memory, self.hygiene.clean(stats.links), before)
+        block = render(automation.id, links, stats.total_clicks)
+        if before is not None and before.links == block.links:
+            block = Block(before.links, block.series, block.total_clicks)
+        memory.succeeded_at = self.clock.monotonic()
+        wall = round(self.clock.time(), 3)
+        self.store.publish(
+            automation.id,
+            block,
+            last_success=wall,
+            expires=memory.succeeded_at + stale_after,
+            decreased=before is not None and block.fell_below(before),
+        )
+        if self.keeper is not None:
+            self.keeper.save(automation.id, block, wall)
+
+    def _capped(
+        self, automation_id: AutomationId, memory: _Memory, links: tuple[LinkClicks, ...], before: Block | None
+    ) -> tuple[LinkClicks, ...]:
+        published = before.clicks_by_link() if before is not None and self.hygiene.exceeds(links) else {}
+        capped = self.hygiene.cap(links, lambda row: key_of(automation_id, row) in published)
+        folded = frozenset(hash(row[:3]) for row in capped.folded)
+        self.telemetry.folded(len(folded - memory.folded))
+        memory.folded = folded
+        return capped.links
+
+    def _note_success(self, automation: Automation, memory: _Memory) -> None:
+        if memory.failing is not None:
+            _log.info("automation %s recovered", automation.id)
+        memory.failing = None
+
+    def _note_failure(
+        self, automation: Automation, memory: _Memory, outcome: Outcome, message: str, *, traceback: bool = False
+    ) -> None:
+        self.store.failed(automation.id)
+        if memory.failing is None:
+            _log.warning("automation %s began to fail (%s): %s", automation.id, outcome, message, exc_info=traceback)
+        else:
+            _log.debug("automation %s still fails (%s): %s", automation.id, outcome, message, exc_info=traceback)
+        memory.failing = outcome

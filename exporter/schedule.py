@@ -1,0 +1,157 @@
+"""Who is due when: a pure state machine over time, without threads and without I/O."""
+
+import heapq
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from exporter.domain import Automation, AutomationId, Outcome, PollResult
+
+_SLOWEST: Final = 8.0
+"""Refusals double the interval up to this factor."""
+_LATE: Final = 0.05
+"""Later than this share of its interval, an automation gets a new phase: the interval cannot be kept."""
+_HEADROOM: Final = 0.98
+"""The share of the budget that the plan uses; the rest covers what resets and second tries cost."""
+_NOTICEABLE: Final = 0.02
+"""The stretch changes in steps of this size, so that each page more does not change every interval."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    automation: Automation
+    due: float
+    pages: int = 0
+    """Pages of the last good poll; 0 before it."""
+    refused: int = 0
+    """Refusals of this automation (403) in a row."""
+    key_refused: int = 0
+    """Refusals of the key (401) in a row."""
+    running: bool = False
+    started: float = -math.inf
+    first: bool = True
+
+
+@dataclass(slots=True)
+class Schedule:
+    """The rhythm of the polls.
+
+    Every automation is due at once; the moment of its first poll is its phase, which it keeps. If all requests do not
+    fit the budget, every interval stretches by the same factor.
+    """
+
+    stretch: float = 1.0
+    version: int = 0
+    """Rises whenever an interval changes."""
+    _entries: dict[AutomationId, _Entry] = field(default_factory=dict)
+    _queue: list[tuple[float, int, AutomationId]] = field(default_factory=list)
+    _sequence: int = 0
+    _key_refused: int = 0
+    """The most refusals in a row of the key, over all automations."""
+
+    def configure(self, automations: Sequence[Automation], now: float) -> None:
+        """Poll exactly these automations: new ones at once, known ones in their rhythm, refusals forgotten."""
+        known = self._entries
+        self._entries = {}
+        self._queue = []
+        self._key_refused = 0
+        self.version += 1
+        for automation in automations:
+            entry = known.get(automation.id) or _Entry(automation, now)
+            entry.automation, entry.refused, entry.key_refused = automation, 0, 0
+            self._entries[automation.id] = entry
+            if not entry.first and not entry.running:
+                entry.due = min(entry.due, entry.started + self._interval(entry))
+            if not entry.running:
+                self._push(entry)
+
+    def take(self, now: float) -> Automation | None:
+        """Return the automation that is most overdue and mark it as being polled; None when none is due."""
+        while self._queue and self._queue[0][0] <= now:
+            due, _, automation_id = heapq.heappop(self._queue)
+            entry = self._entries.get(automation_id)
+            if entry is None or entry.running or entry.due != due:
+                continue
+            entry.running, entry.started = True, now
+            return entry.automation
+        return None
+
+    def next_due(self) -> float:
+        """Return when the next automation is due; infinity when none waits."""
+        return self._queue[0][0] if self._queue else math.inf
+
+    def done(self, automation_id: AutomationId, result: PollResult, now: float) -> None:
+        """Plan the next poll after one that ended."""
+        entry = self._entries.get(automation_id)
+        if entry is None:
+            return
+        entry.running = False
+        outcome = result.outcome
+        entry.pages = result.pages or entry.pages
+        recovered = outcome is Outcome.SUCCESS and self._key_refused > 0
+        self._note_refusal(entry, outcome)
+        interval = self._interval(entry)
+        on_time = not entry.first and entry.started - entry.due <= _LATE * interval
+        entry.first = False
+        entry.due = (entry.due if on_time else entry.started) + interval
+        if entry.due <= now:
+            entry.due += math.ceil((now - entry.due) / interval) * interval
+        self._push(entry)
+        if recovered:
+            self._hurry()
+
+    def fit(self, requests_per_second: float) -> bool:
+        """Stretch the intervals so that all requests fit the budget; return whether that changed them."""
+        wanted = (
+            max(1.0, self.demand() / (requests_per_second * _HEADROOM)) if requests_per_second > 0 else self.stretch
+        )
+        if wanted == self.stretch or (wanted > 1 and abs(wanted / self.stretch - 1) < _NOTICEABLE):
+            return False
+        self.stretch = wanted
+        self.version += 1
+        return True
+
+    def demand(self) -> float:
+        """Return the requests per second that the configured intervals ask for.
+
+        An automation that was not read yet counts as the average of the others.
+        """
+        known = [entry.pages for entry in self._entries.values() if entry.pages]
+        average = sum(known) / len(known) if known else 1.0
+        return sum((entry.pages or average) / entry.automation.interval for entry in self._entries.values())
+
+    def planned_interval(self, automation_id: AutomationId) -> float:
+        """Return the seconds between two polls as planned: configured and stretched, refusals apart."""
+        entry = self._entries.get(automation_id)
+        return math.inf if entry is None else entry.automation.interval * self.stretch
+
+    def intervals(self) -> Mapping[AutomationId, float]:
+        """Return the seconds that are really kept between two polls."""
+        return {automation_id: self._interval(entry) for automation_id, entry in self._entries.items()}
+
+    def _interval(self, entry: _Entry) -> float:
+        refused = max(entry.refused, self._key_refused)
+        return entry.automation.interval * self.stretch * min(2.0**refused, _SLOWEST)
+
+    def _note_refusal(self, entry: _Entry, outcome: Outcome) -> None:
+        before = entry.refused, self._key_refused
+        entry.refused = entry.refused + 1 if outcome is Outcome.FORBIDDEN else 0
+        entry.key_refused = entry.key_refused + 1 if outcome is Outcome.UNAUTHORIZED else 0
+        self._key_refused = max(self._key_refused, entry.key_refused)
+        self.version += before != (entry.refused, self._key_refused)
+
+    def _hurry(self) -> None:
+        """Let nobody wait longer than its normal interval, since the key works again."""
+        self._key_refused = 0
+        self.version += 1
+        for entry in self._entries.values():
+            entry.key_refused = 0
+            soon = entry.started + self._interval(entry)
+            if not entry.running and soon < entry.due:
+                entry.due = soon
+                self._push(entry)
+
+    def _push(self, entry: _Entry) -> None:
+        self._sequence += 1
+        heapq.heappush(self._queue, (entry.due, self._sequence, entry.automation.id))

@@ -1,0 +1,148 @@
+"""The snapshot: one automation's block is swapped at a time, and readers never wait for writers."""
+
+import math
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+from exporter.domain import Automation, AutomationId
+from exporter.exposition.block import AutomationView, Block, Group, render_group
+from exporter.exposition.catalog import PER_AUTOMATION
+from exporter.exposition.segment import Run, join
+
+_SMALLEST_GROUP: Final = 32
+_FAMILY_NAMES: Final = tuple(family.name for family in PER_AUTOMATION)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One consistent state of all automations, as a scrape sees it."""
+
+    groups: tuple[Group, ...]
+    runs: Mapping[str, Run]
+    """All lines by the family's name."""
+    link_series: int
+
+    def views(self) -> Sequence[AutomationView]:
+        """Return every automation in the order of the configuration."""
+        return [view for group in self.groups for view in group.views]
+
+
+class Store:
+    """Holds the current snapshot. Writers take turns; a reader takes the reference and is done.
+
+    The automations stand in groups of about the square root of their number: a change renders its group and puts
+    the groups together again, so that its cost hardly grows with the number of automations.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._snapshot = _snapshot(())
+        self._place: dict[AutomationId, int] = {}
+        self._expiry: dict[AutomationId, float] = {}
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Return the current snapshot, without waiting."""
+        return self._snapshot
+
+    def block(self, automation_id: AutomationId) -> Block | None:
+        """Return the block that is shown of an automation; None where there is none."""
+        with self._lock:
+            index = self._place.get(automation_id)
+            views = () if index is None else self._snapshot.groups[index].views
+        return next((view.block for view in views if view.id == automation_id), None)
+
+    def configure(self, automations: Sequence[Automation]) -> None:
+        """Hold exactly these automations: new ones without data, known ones with theirs, others gone at once."""
+        with self._lock:
+            known = {view.id: view for view in self._snapshot.views()}
+            views = [_configured(automation, known.get(automation.id)) for automation in automations]
+            size = max(_SMALLEST_GROUP, math.isqrt(len(views)))
+            groups = tuple(render_group(views[start : start + size]) for start in range(0, len(views), size))
+            self._place = {view.id: index for index, group in enumerate(groups) for view in group.views}
+            self._expiry = {id_: at for id_, at in self._expiry.items() if id_ in self._place}
+            self._snapshot = _snapshot(groups)
+
+    def publish(
+        self, automation_id: AutomationId, block: Block, *, last_success: float, expires: float, decreased: bool = False
+    ) -> None:
+        """Show a good block, read at `last_success` (wall clock), until `expires` (monotonic)."""
+
+        def published(view: AutomationView) -> AutomationView:
+            fell = view.decreased + int(decreased)
+            return replace(view, block=block, up=True, last_success=last_success, decreased=fell)
+
+        with self._lock:
+            if automation_id in self._place:
+                self._expiry[automation_id] = expires
+                self._change({automation_id: published})
+
+    def restore(self, automation_id: AutomationId, block: Block, *, last_success: float, expires: float) -> None:
+        """Show a block of an earlier run with its true age; whether the automation is up is not known yet."""
+        with self._lock:
+            if automation_id in self._place:
+                self._expiry[automation_id] = expires
+                self._change(
+                    {automation_id: lambda view: replace(view, block=block, last_success=last_success)},
+                )
+
+    def failed(self, automation_id: AutomationId) -> None:
+        """Note a failed poll: the last good block stays."""
+        with self._lock:
+            if automation_id in self._place:
+                self._change({automation_id: lambda view: replace(view, up=False)})
+
+    def keep_intervals(self, intervals: Mapping[AutomationId, float]) -> None:
+        """Show the intervals that are really kept, in seconds."""
+        with self._lock:
+            known = {id_: seconds for id_, seconds in intervals.items() if id_ in self._place}
+            self._change({id_: partial(_with_interval, seconds=seconds) for id_, seconds in known.items()})
+
+    def expire(self, now: float) -> float:
+        """Drop the blocks that have grown stale, so that Prometheus marks their series; return when the next will."""
+        with self._lock:
+            stale = [automation_id for automation_id, at in self._expiry.items() if at <= now]
+            for automation_id in stale:
+                del self._expiry[automation_id]
+            self._change({automation_id: lambda view: replace(view, block=None) for automation_id in stale})
+            return min(self._expiry.values(), default=math.inf)
+
+    def postpone(self, expiries: Mapping[AutomationId, float]) -> None:
+        """Let blocks that are shown grow stale at other moments, after the rhythm changed."""
+        with self._lock:
+            self._expiry.update({id_: at for id_, at in expiries.items() if id_ in self._expiry})
+
+    def _change(self, changes: Mapping[AutomationId, Callable[[AutomationView], AutomationView]]) -> None:
+        if not changes:
+            return
+        groups = list(self._snapshot.groups)
+        for index in {self._place[automation_id] for automation_id in changes}:
+            views = [changes[view.id](view) if view.id in changes else view for view in groups[index].views]
+            groups[index] = render_group(views, groups[index])
+        self._snapshot = _snapshot(tuple(groups), self._snapshot)
+
+
+def _with_interval(view: AutomationView, seconds: float) -> AutomationView:
+    return replace(view, poll_interval=seconds)
+
+
+def _configured(automation: Automation, known: AutomationView | None) -> AutomationView:
+    if known is None:
+        return AutomationView(automation.id, automation.name, automation.interval)
+    return replace(known, name=automation.name, poll_interval=automation.interval)
+
+
+def _snapshot(groups: tuple[Group, ...], before: Snapshot | None = None) -> Snapshot:
+    former = before.groups if before and len(before.groups) == len(groups) else ()
+    runs = {}
+    for name in _FAMILY_NAMES:
+        same = (
+            before
+            and former
+            and all(group.runs[name] is old.runs[name] for group, old in zip(groups, former, strict=True))
+        )
+        runs[name] = before.runs[name] if before and same else join(group.runs[name] for group in groups)
+    return Snapshot(groups, runs, sum(group.link_series for group in groups))

@@ -1,0 +1,127 @@
+"""The exporter's own metrics that are not about one automation, on a registry of their own."""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from exporter.about import About
+from exporter.clock import Clock
+from exporter.domain import Outcome
+from exporter.exposition.text import OPENMETRICS_END
+from exporter.sendgrid.budget import RateLimit
+
+_POLL_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_REQUEST_SECONDS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Telemetry:
+    """Counts what the exporter does; every outcome exists from 0 on, so that a first failure is a rise."""
+
+    def __init__(self, about: About, *, clock: Clock, link_series: Callable[[], int]) -> None:
+        self._clock = clock
+        self.registry = CollectorRegistry(auto_describe=True)
+        self._build_info(about)
+        self._polls = self._counter("sendgrid_exporter_polls", "Polls of an automation by how they ended.", ["outcome"])
+        for outcome in Outcome:
+            self._polls.labels(outcome.value)
+        self._poll_seconds = self._histogram(
+            "sendgrid_exporter_poll_duration_seconds", "Duration of a poll, all its pages and tries.", _POLL_SECONDS
+        )
+        self._requests = self._counter(
+            "sendgrid_exporter_api_requests",
+            "Requests to SendGrid by HTTP status, none where no answer came.",
+            ["code"],
+        )
+        self._request_seconds = self._histogram(
+            "sendgrid_exporter_api_request_duration_seconds", "Duration of a request to SendGrid.", _REQUEST_SECONDS
+        )
+        self._rate_limit = self._gauge(
+            "sendgrid_exporter_api_rate_limit", "SendGrid's own request budget, as its last answer said.", ["kind"]
+        )
+        self._rate_limit_reset = self._gauge(
+            "sendgrid_exporter_api_rate_limit_reset_timestamp_seconds",
+            "When SendGrid's request budget is full again, seconds since the epoch.",
+        )
+        self._gauge("sendgrid_exporter_link_series", "Link series exposed now.").set_function(link_series)
+        self._folded = self._counter(
+            "sendgrid_exporter_links_folded", "Rows that went into a rest row, counted when they enter it."
+        )
+        self._mismatches = self._counter(
+            "sendgrid_exporter_count_mismatches",
+            "Polls published although SendGrid's pages differ from its own count or total, always by as much.",
+        )
+        self._shard = self._gauge("sendgrid_exporter_shard_info", "This process's shard; always 1.", ["index", "total"])
+        self._reload_ok = self._gauge(
+            "sendgrid_exporter_config_last_reload_successful",
+            "Whether the last reading of the configuration succeeded.",
+        )
+        self._reload_at = self._gauge(
+            "sendgrid_exporter_config_last_reload_success_timestamp_seconds",
+            "When the configuration was last read with success, seconds since the epoch.",
+        )
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        self._reload_ok.set(1)
+        self._reload_at.set(clock.time())
+
+    def polled(self, outcome: Outcome, seconds: float) -> None:
+        """Count a poll."""
+        self._polls.labels(outcome.value).inc()
+        self._poll_seconds.observe(seconds)
+
+    def requested(self, code: str, seconds: float, rate_limit: RateLimit | None) -> None:
+        """Count a request: its status, or `none`."""
+        self._requests.labels(code).inc()
+        self._request_seconds.observe(seconds)
+        if rate_limit is None:
+            return
+        for kind, number in (("limit", rate_limit.limit), ("remaining", rate_limit.remaining)):
+            if number is not None:
+                self._rate_limit.labels(kind).set(number)
+        if rate_limit.reset_in is not None:
+            self._rate_limit_reset.set(self._clock.time() + rate_limit.reset_in)
+
+    def folded(self, rows: int) -> None:
+        """Count rows that entered a rest row."""
+        self._folded.inc(rows)
+
+    def mismatched(self) -> None:
+        """Count a poll that was published in spite of a lasting difference."""
+        self._mismatches.inc()
+
+    def sharded(self, index: int, total: int) -> None:
+        """Show which shard this is."""
+        self._shard.clear()
+        self._shard.labels(str(index), str(total)).set(1)
+
+    def reloaded(self, *, successful: bool) -> None:
+        """Note how a reading of the configuration ended."""
+        self._reload_ok.set(int(successful))
+        if successful:
+            self._reload_at.set(self._clock.time())
+
+    def text(self, *, openmetrics: bool, names: frozenset[str] | None) -> bytes:
+        """Return the metrics as text, without an end mark; only those named, where names are given."""
+        registry = self.registry if names is None else self.registry.restricted_registry(names)
+        generate: Callable[..., bytes] = generate_openmetrics if openmetrics else generate_latest
+        return generate(registry).removesuffix(OPENMETRICS_END)
+
+    def _build_info(self, about: About) -> None:
+        labels = {"version": about.version, "revision": about.revision, "python_version": about.python_version}
+        gauge = self._gauge("sendgrid_exporter_build_info", "The exporter's version; always 1.", list(labels))
+        gauge.labels(**labels).set(1)
+
+    def _counter(self, name: str, explanation: str, labels: Iterable[str] = ()) -> Counter:
+        return Counter(name, explanation, labels, registry=self.registry)
+
+    def _gauge(self, name: str, explanation: str, labels: Iterable[str] = ()) -> Gauge:
+        return Gauge(name, explanation, labels, registry=self.registry)
+
+    def _histogram(self, name: str, explanation: str, buckets: Iterable[float]) -> Histogram:
+        return Histogram(name, explanation, buckets=tuple(buckets), registry=self.registry)

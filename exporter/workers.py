@@ -1,0 +1,161 @@
+"""The threads that poll: they take what is due, and tell whether they still beat."""
+
+import logging
+import math
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from exporter.clock import Clock
+from exporter.domain import Automation, AutomationId
+from exporter.poller import Poller
+from exporter.schedule import Schedule
+
+_log = logging.getLogger(__name__)
+
+_LONGEST_POLL: Final = 300.0
+_LONGEST_NAP: Final = 1.0
+_STALE_INTERVALS: Final = 3
+_GRACE: Final = 60.0
+"""A worker may be late by this much: a name that does not resolve cannot be interrupted."""
+
+Capacity = Callable[[], float]
+"""Returns the requests per second that the budget allows."""
+
+
+class Workers:
+    """Polls with several threads, as the schedule says; every shared state change happens under one lock.
+
+    Whoever owns the workers calls `tend` about once a second: it drops what is stale and keeps the schedule within
+    the budget. The workers beat as long as it is called, every thread lives, and no poll overstays its deadline.
+    """
+
+    def __init__(self, poller: Poller, *, clock: Clock, stop: threading.Event) -> None:
+        self._poller = poller
+        self._schedule = Schedule()
+        self._capacity: Capacity = lambda: math.inf
+        self._clock = clock
+        self._stop = stop
+        self._lock = threading.Lock()
+        self._concurrency = 0
+        self._threads: dict[int, threading.Thread] = {}
+        self._busy_until: dict[int, float] = {}
+        self._tended = clock.monotonic()
+        self._stale_after: float | None = None
+        self._automations: Mapping[AutomationId, Automation] = {}
+        self._shown = -1
+
+    def configure(
+        self, automations: Sequence[Automation], *, concurrency: int, stale_after: float | None, capacity: Capacity
+    ) -> None:
+        """Poll these automations from now on; those that were polled already keep their rhythm and their blocks."""
+        with self._lock:
+            self._automations = {automation.id: automation for automation in automations}
+            self._concurrency, self._stale_after, self._capacity = concurrency, stale_after, capacity
+            self._poller.store.configure(automations)
+            self._poller.forget_all_but(self._automations)
+            self._schedule.configure(automations, self._clock.monotonic())
+            self._schedule.fit(self._capacity())
+            self._show_rhythm()
+
+    def start(self) -> None:
+        """Start the threads that are missing; those beyond the configured number end by themselves."""
+        for number in range(self._concurrency):
+            if number not in self._threads or not self._threads[number].is_alive():
+                thread = threading.Thread(target=self._work, args=(number,), name=f"poller-{number}", daemon=True)
+                self._threads[number] = thread
+                thread.start()
+
+    def tend(self) -> None:
+        """Drop stale blocks and stretch the rhythm to the budget; called about once a second."""
+        now = self._clock.monotonic()
+        self._poller.store.expire(now)
+        with self._lock:
+            if self._schedule.fit(self._capacity()):
+                self._log_stretch()
+            self._show_rhythm()
+        self._tended = now
+
+    def trouble(self) -> str | None:
+        """Return why the polling does not work any more; None while it beats."""
+        now = self._clock.monotonic()
+        if now - self._tended > _GRACE:
+            return "the poller's caretaker does not beat"
+        for number in range(self._concurrency):
+            thread = self._threads.get(number)
+            if thread is not None and not thread.is_alive() and not self._stop.is_set():
+                return f"the poller's thread {number} has ended"
+            if now > self._busy_until.get(number, now) + _GRACE:
+                return f"the poller's thread {number} overstays its poll's deadline"
+        return None
+
+    def untried(self) -> int:
+        """Return how many automations have neither been polled nor restored yet."""
+        return sum(
+            self._poller.last_outcome(id_) is None and self._poller.succeeded_at(id_) is None
+            for id_ in self._automations
+        )
+
+    def join(self, seconds: float) -> None:
+        """Wait for the threads to end, all together no longer than the seconds."""
+        deadline = self._clock.monotonic() + seconds
+        for thread in self._threads.values():
+            thread.join(max(deadline - self._clock.monotonic(), 0.0))
+
+    def _work(self, number: int) -> None:
+        while not self._stop.is_set() and number < self._concurrency:
+            automation, wait = self._take()
+            if automation is None:
+                self._busy_until.pop(number, None)
+                self._clock.wait(self._stop, wait)
+            else:
+                self._poll(number, automation)
+
+    def _take(self) -> tuple[Automation | None, float]:
+        with self._lock:
+            now = self._clock.monotonic()
+            automation = self._schedule.take(now)
+            return automation, min(self._schedule.next_due() - now, _LONGEST_NAP)
+
+    def _poll(self, number: int, automation: Automation) -> None:
+        now = self._clock.monotonic()
+        with self._lock:
+            planned = self._schedule.planned_interval(automation.id)
+        deadline = now + min(planned, _LONGEST_POLL)
+        self._busy_until[number] = deadline
+        result = self._poller.poll(automation, deadline=deadline, stale_after=self._staleness(planned))
+        if self._stop.is_set():
+            return
+        with self._lock:
+            self._schedule.done(automation.id, result, self._clock.monotonic())
+            self._show_rhythm()
+
+    def _staleness(self, planned: float) -> float:
+        return _STALE_INTERVALS * planned if self._stale_after is None else self._stale_after
+
+    def _show_rhythm(self) -> None:
+        """Bring the intervals, and the moments at which blocks grow stale, to where the schedule has them."""
+        if self._shown == self._schedule.version:
+            return
+        self._shown = self._schedule.version
+        self._poller.store.keep_intervals(self._schedule.intervals())
+        succeeded = {id_: self._poller.succeeded_at(id_) for id_ in self._automations}
+        self._poller.store.postpone(
+            {
+                id_: at + self._staleness(self._schedule.planned_interval(id_))
+                for id_, at in succeeded.items()
+                if at is not None
+            }
+        )
+
+    def _log_stretch(self) -> None:
+        if self._schedule.stretch > 1:
+            _log.warning(
+                "the automations' pages need %.1f requests a minute, the budget allows %.1f: every interval is "
+                "stretched %.2f times (fewer automations, a longer poll.interval or a higher sendgrid.requests_per_minute helps)",
+                self._schedule.demand() * 60,
+                self._capacity() * 60,
+                self._schedule.stretch,
+            )
+        else:
+            _log.info("the automations' pages fit the request budget again: intervals are as configured")
