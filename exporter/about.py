@@ -17,6 +17,7 @@ class About:
     revision: str
     """The commit it was built from; `unknown` where the installation does not tell."""
     python_version: str
+    summary: str
     homepage: str
     """The project's address; everything that links to its documentation derives from it."""
 
@@ -29,6 +30,7 @@ def about() -> About:
         version=distribution.version,
         revision=_baked_revision() or _installed_revision(distribution.read_text("direct_url.json")) or "unknown",
         python_version=platform.python_version(),
+        summary=distribution.metadata["Summary"] or "",
         homepage=urls.get("Homepage", ""),
     )
 

@@ -10,6 +10,7 @@ from exporter.clock import Clock
 from exporter.domain import Automation, AutomationId
 from exporter.poller import Poller
 from exporter.schedule import Schedule
+from exporter.state import SavedBlock
 
 _log = logging.getLogger(__name__)
 
@@ -81,13 +82,33 @@ class Workers:
         now = self._clock.monotonic()
         if now - self._tended > _GRACE:
             return "the poller's caretaker does not beat"
+        if (dead := self.dead()) is not None:
+            return dead
+        for number in range(self._concurrency):
+            if now > self._busy_until.get(number, now) + _GRACE:
+                return f"the poller's thread {number} overstays its poll's deadline"
+        return None
+
+    def dead(self) -> str | None:
+        """Return which thread ended although it should poll; None while all live."""
         for number in range(self._concurrency):
             thread = self._threads.get(number)
             if thread is not None and not thread.is_alive() and not self._stop.is_set():
                 return f"the poller's thread {number} has ended"
-            if now > self._busy_until.get(number, now) + _GRACE:
-                return f"the poller's thread {number} overstays its poll's deadline"
         return None
+
+    def restore(self, saved: SavedBlock) -> bool:
+        """Show a block of an earlier run, unless it is stale or its time makes no sense; return whether it is shown."""
+        age = self._clock.time() - saved.last_success
+        stale_after = self._staleness(self._schedule.planned_interval(saved.automation_id))
+        if not 0 <= age < stale_after:
+            return False
+        now = self._clock.monotonic()
+        self._poller.remember(saved.automation_id, now - age)
+        self._poller.store.restore(
+            saved.automation_id, saved.block, last_success=saved.last_success, expires=now - age + stale_after
+        )
+        return True
 
     def untried(self) -> int:
         """Return how many automations have neither been polled nor restored yet."""
@@ -152,7 +173,8 @@ class Workers:
         if self._schedule.stretch > 1:
             _log.warning(
                 "the automations' pages need %.1f requests a minute, the budget allows %.1f: every interval is "
-                "stretched %.2f times (fewer automations, a longer poll.interval or a higher sendgrid.requests_per_minute helps)",
+                "stretched %.2f times (what helps: fewer automations, a longer poll.interval, or, where SendGrid allows "
+                "it, a higher sendgrid.requests_per_minute)",
                 self._schedule.demand() * 60,
                 self._capacity() * 60,
                 self._schedule.stretch,

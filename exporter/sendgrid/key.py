@@ -1,0 +1,56 @@
+"""The API key, read again when its file changes, so that a rotated key is used by the next request."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from exporter.errors import ConfigurationError
+
+_log = logging.getLogger(__name__)
+
+Key = Callable[[], str]
+"""Returns the key to use for the next request."""
+
+_Stamp = tuple[int, int, int]
+
+
+class KeyFile:
+    """Gives the key that a file holds; while the file cannot be read, the last good key stays in use."""
+
+    def __init__(self, path: Path, read: Callable[[Path], str]) -> None:
+        """Read the file; raise ConfigurationError when it holds no key."""
+        self._path = path
+        self._read = read
+        self._lock = threading.Lock()
+        self._stamp = self._current_stamp()
+        self._key = read(path)
+        self._failing = False
+
+    def __call__(self) -> str:
+        """Return the current key; costs one look at the file's times."""
+        with self._lock:
+            stamp = self._current_stamp()
+            if stamp != self._stamp or self._failing:
+                self._renew(stamp)
+            return self._key
+
+    def _renew(self, stamp: _Stamp | None) -> None:
+        try:
+            key = self._read(self._path)
+        except ConfigurationError as exc:
+            if not self._failing:
+                _log.warning("%s; the key that was read before stays in use", exc)
+            self._failing = True
+            return
+        if key != self._key or self._failing:
+            _log.info("sendgrid.api_key_file: the key was read again")
+        self._key, self._stamp, self._failing = key, stamp, False
+
+    def _current_stamp(self) -> _Stamp | None:
+        try:
+            found = os.stat(self._path)  # noqa: PTH116  # twice as fast as through a path object, for each request
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ino, found.st_size

@@ -1,0 +1,95 @@
+"""What the web server shows: the exposition, the health and the status, taken from the snapshot without waiting."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from exporter.clock import Clock
+from exporter.exposition.document import Document, Frame
+from exporter.exposition.segment import Run
+from exporter.poller import Poller
+from exporter.store import Snapshot, Store
+from exporter.telemetry import Telemetry
+from exporter.web.ports import AutomationRow, Scrape, Status
+from exporter.workers import Workers
+
+TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+@dataclass(slots=True)
+class Exposition:
+    """Makes a scrape of the current snapshot and of the exporter's own metrics."""
+
+    store: Store
+    telemetry: Telemetry
+    frame: Frame = field(default_factory=Frame)
+    _whole: dict[bool, tuple[Snapshot, Run]] = field(default_factory=dict)
+    """All families of a snapshot by format, since most scrapes ask for the same."""
+
+    def document(self, *, openmetrics: bool, names: frozenset[str] | None = None) -> Document:
+        """Return the exposition, of these metric names only where given."""
+        families = self._families(openmetrics=openmetrics, names=names)
+        own = self.telemetry.text(openmetrics=openmetrics, names=names)
+        return self.frame.document(families, own, openmetrics=openmetrics)
+
+    def scrape(self, *, openmetrics: bool, compressed: bool, names: frozenset[str] | None) -> Scrape:
+        """Return the exposition in the form that the web server sends."""
+        document = self.document(openmetrics=openmetrics, names=names)
+        return Scrape(
+            content_type=OPENMETRICS if openmetrics else TEXT,
+            length=document.size(compressed=compressed),
+            chunks=document.chunks(compressed=compressed),
+            gzip=compressed,
+        )
+
+    def _families(self, *, openmetrics: bool, names: frozenset[str] | None) -> Run:
+        snapshot = self.store.snapshot
+        if names is not None:
+            return self.frame.families(snapshot.runs, openmetrics=openmetrics, names=names)
+        known = self._whole.get(openmetrics)
+        if known is not None and known[0] is snapshot:
+            return known[1]
+        run = self.frame.families(snapshot.runs, openmetrics=openmetrics, names=None)
+        self._whole[openmetrics] = (snapshot, run)
+        return run
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessHealth:
+    """Tells whether the process works; it never depends on SendGrid."""
+
+    workers: Workers
+
+    def alive(self) -> str | None:
+        """Return None while the poller beats, else the reason."""
+        return self.workers.trouble()
+
+    def ready(self) -> str | None:
+        """Return None when every automation was tried once or restored, else the reason."""
+        untried = self.workers.untried()
+        return f"{untried} automations were not tried yet" if untried else None
+
+
+@dataclass(frozen=True, slots=True)
+class AutomationStatus:
+    """The automations as the landing page lists them."""
+
+    store: Store
+    poller: Poller
+    clock: Clock
+
+    def status(self) -> Status:
+        """Return the state of every automation."""
+        now = self.clock.time()
+        return Status(
+            tuple(
+                AutomationRow(
+                    id=view.id,
+                    name=view.name,
+                    outcome=str(self.poller.last_outcome(view.id) or ""),
+                    last_success_age=None if view.last_success is None else max(now - view.last_success, 0.0),
+                    series=view.block.series if view.block else 0,
+                )
+                for view in self.store.snapshot.views()
+            )
+        )
