@@ -8,6 +8,7 @@ from exporter.settings.catalogue import API_KEY, CONFIG_FILE, Key, KeyPath, keys
 from exporter.settings.layers import Layer, key_path
 from exporter.settings.model import Mode
 from exporter.settings.problems import Problem, no_such_key, printable
+from exporter.settings.values import SWITCH_WORDS
 
 _MODES: Final[Mapping[str, str]] = {
     "--check": "check",
@@ -17,7 +18,6 @@ _MODES: Final[Mapping[str, str]] = {
     "--help": "help",
     "-h": "help",
 }
-_WORDS: Final = frozenset({"true", "false"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class _Reader:
         if key.metavar:
             return self._take()
         follows = self._arguments[self._next : self._next + 1]
-        return self._take() if follows and follows[0].lower() in _WORDS else "true"
+        return self._take() if follows and follows[0].lower() in SWITCH_WORDS else "true"
 
     def _take(self) -> str | None:
         """Return the argument that follows, unless it is a flag."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, cast
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -74,11 +74,10 @@ def _keys() -> Iterator[Key]:
 
 
 def _key(group: str, name: str, field: FieldInfo) -> Key:
-    extra = field.json_schema_extra
-    if not isinstance(extra, dict):
-        raise TypeError(f"{group}.{name} is not declared by the groups' own function")
-    default = str(extra["shown"] or _default_text(field.default, str(extra["metavar"])))
-    return Key((group, name), default, field.description or "", str(extra["metavar"]))
+    extra = cast(dict[str, str | None], field.json_schema_extra)
+    metavar = extra["metavar"] or ""
+    default = extra["shown"] or _default_text(field.default, metavar)
+    return Key((group, name), default, field.description or "", metavar)
 
 
 def _default_text(default: object, metavar: str) -> str:

@@ -15,7 +15,9 @@ from exporter.settings.problems import Problem, dotted, no_such_key, printable
 
 _LARGEST: Final = 64 * 1024 * 1024
 _LOADER: Final[type[yaml.SafeLoader]] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_QUOTED: Final = re.compile(r"'(?!<[a-z ]+>'|[^A-Za-z0-9]{1,2}')[^']*'")
+_QUOTED: Final = re.compile(r"'[^']*'")
+_OWN_WORD: Final = re.compile(r"'(<[a-z ]+>|[^A-Za-z0-9]{1,2})'")
+"""What YAML quotes of its own grammar: `'<block end>'`, `']'`; anything else is the file's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,12 @@ def _explain(exc: yaml.MarkedYAMLError) -> str:
     """Return YAML's own words without the text that it quotes."""
     mark = exc.problem_mark or exc.context_mark
     place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    words = " ".join(_QUOTED.sub("…", exc.problem or exc.context or "it cannot be read").split())
+    words = " ".join(_QUOTED.sub(_own_word, exc.problem or exc.context or "it cannot be read").split())
     return place + words
+
+
+def _own_word(quoted: re.Match[str]) -> str:
+    return quoted.group() if _OWN_WORD.fullmatch(quoted.group()) else "…"
 
 
 def _duplicates(root: yaml.Node | None) -> Iterator[tuple[list[str | int], int, int]]:

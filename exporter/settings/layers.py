@@ -14,16 +14,12 @@ def key_path(path: Sequence[str | int]) -> KeyPath:
     return AUTOMATIONS if tuple(path[:1]) == AUTOMATIONS else tuple(str(part) for part in path[:2])
 
 
-def _unknown(_: Sequence[str | int]) -> str:
-    return ""
-
-
 @dataclass(frozen=True, slots=True)
 class Layer:
     """What one source gives; a layer before another wins, key by key."""
 
-    values: Mapping[KeyPath, object] = field(default_factory=dict, repr=False)
-    origin: Origin = _unknown
+    values: Mapping[KeyPath, object] = field(repr=False)
+    origin: Origin
 
     def nested(self) -> dict[str, Any]:
         """Return the values as groups of keys."""
@@ -47,7 +43,7 @@ class Layers:
     flags: Layer
     environment: Layer
     file: Layer
-    fallback: Layer = field(default_factory=Layer)
+    fallback: Mapping[str, Any]
     """Defaults that a mode changes."""
 
     def given(self, path: KeyPath) -> bool:

@@ -23,7 +23,7 @@ from exporter.settings.values import path as path_of
 DEMO_INTERVAL: Final = 2.0
 """Seconds between two polls in a demo, short enough to watch."""
 
-_DEMO: Final = Layer({("poll", "interval"): DEMO_INTERVAL, ("sendgrid", "base_url"): "http://127.0.0.1"})
+_DEMO: Final = {"poll": {"interval": DEMO_INTERVAL}, "sendgrid": {"base_url": "http://127.0.0.1"}}
 _NOT_IN_DEMO: Final[tuple[KeyPath, ...]] = (
     AUTOMATIONS,
     API_KEY,
@@ -45,7 +45,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Invocation
         return Invocation(line.mode)
     variables = read_environment(environment)
     config_file, document = _document(line, variables)
-    layers = Layers(line.layer(), variables.layer(), document.layer(), _DEMO if line.demo else Layer())
+    layers = Layers(line.layer(), variables.layer(), document.layer(), _DEMO if line.demo else {})
     layers = layers.each(lambda layer: _with_ordinal(layer, environment.get("POD_NAME", "")))
     warnings = list(variables.warnings)
     if line.demo:

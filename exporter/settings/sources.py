@@ -87,7 +87,7 @@ def _gather(layers: Layers) -> Given:
                 InitSettingsSource(settings_cls, layers.flags.nested()),
                 _Variables(settings_cls, variables),
                 InitSettingsSource(settings_cls, layers.file.nested()),
-                InitSettingsSource(settings_cls, layers.fallback.nested()),
+                InitSettingsSource(settings_cls, dict(layers.fallback)),
             )
 
     return Gathered()

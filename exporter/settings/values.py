@@ -21,6 +21,7 @@ _WHOLE: Final = re.compile(r"[0-9]{1,18}")
 _DURATION: Final = re.compile("".join(rf"(?:([0-9]+(?:\.[0-9]+)?){unit})?" for unit, _ in _UNITS))
 _TRUE: Final = frozenset({"true", "yes", "on", "1"})
 _FALSE: Final = frozenset({"false", "no", "off", "0"})
+SWITCH_WORDS: Final = _TRUE | _FALSE
 _CONTROL: Final = frozenset({"Cc", "Cs"})
 _EMPTY: Final = "is empty; leave it out to get the default"
 _NOT_A_DURATION: Final = "must be a duration such as 30s, 5m or 1h30m, or a number of seconds"
