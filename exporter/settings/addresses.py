@@ -62,7 +62,7 @@ def telemetry_path(value: object) -> str:
 
 def base_url(value: object) -> str:
     """Return the API's URL as scheme://host[:port], in lower case and without a slash at the end."""
-    url, host = _url(value)
+    url, host = _url(value, example="https://api.sendgrid.com")
     if url.scheme not in ("http", "https"):
         raise ValueError("must begin with https:// or http://")
     if "@" in url.netloc:
@@ -73,12 +73,14 @@ def base_url(value: object) -> str:
 
 def proxy(value: object) -> str:
     """Return the proxy's URL; it may hold a user and a password."""
-    url, host = _url(value)
+    url, host = _url(value, example="http://proxy:3128")
     if url.scheme.startswith("socks"):
         raise ValueError("must be an http:// or https:// proxy; SOCKS is not supported")
     if url.scheme not in ("http", "https"):
         raise ValueError("must begin with http:// or https://")
     user, at, _ = url.netloc.rpartition("@")
+    if "@" in user:
+        raise ValueError("must write an @ in the user or the password as %40")
     port = f":{url.port}" if url.port is not None else ""
     return f"{url.scheme}://{user}{at}{host}{port}"
 
@@ -101,7 +103,7 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-def _url(value: object) -> tuple[SplitResult, str]:
+def _url(value: object, *, example: str) -> tuple[SplitResult, str]:
     """Return the parts of a URL that is nothing but scheme, host and port, with the host ready to be written."""
     written = text(value, at_most=2000)
     if re.search(r"[\s\\]", written) or not written.isascii():
@@ -110,21 +112,22 @@ def _url(value: object) -> tuple[SplitResult, str]:
         url = urlsplit(written)
         port = url.port
     except ValueError:
-        raise ValueError("must be a URL such as https://api.sendgrid.com, with a port from 1 to 65535") from None
+        raise ValueError(f"must be a URL such as {example}, with a port from 1 to 65535") from None
     if not url.scheme or not written.lower().startswith(f"{url.scheme}://"):
-        raise ValueError("must be a URL such as https://api.sendgrid.com")
+        raise ValueError(f"must be a URL such as {example}")
     if "?" in written or "#" in written:
         raise ValueError("must not hold a query or a fragment")
     if url.path not in ("", "/"):
         raise ValueError("must not hold a path")
     host = url.hostname or ""
-    if port == 0 or url.netloc.endswith(":") or not _is_host(host):
+    bracketed = "[" in url.netloc.rpartition("@")[2]
+    if port == 0 or url.netloc.endswith(":") or not (_is_ip(host, 6) if bracketed else _is_host(host)):
         raise ValueError("must hold a valid host, and after a colon a port from 1 to 65535")
     return url, f"[{host}]" if ":" in host else host
 
 
 def _is_host(host: str) -> bool:
-    return _is_ip(host, 6) or _HOST.fullmatch(host) is not None
+    return _HOST.fullmatch(host) is not None
 
 
 def _is_ip(host: str, version: int) -> bool:

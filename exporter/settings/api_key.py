@@ -25,6 +25,8 @@ def checked_key(value: object) -> SecretStr:
         raise ValueError("the key is empty")
     if len(key) > _LONGEST:
         raise ValueError(f"the key is longer than {_LONGEST} characters")
+    if key[0] in "\"'" and key[0] == key[-1]:
+        raise ValueError("the key stands in quotes; give it without them")
     if any(character.isspace() for character in key):
         raise ValueError('the key holds blanks or line ends; give the key alone, without "Bearer"')
     if any(ord(character) > LAST_OF_LATIN_1 or unicodedata.category(character) == "Cc" for character in key):

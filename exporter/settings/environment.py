@@ -62,13 +62,14 @@ def _is_service(name: str) -> bool:
 
 
 def _misspelt(name: str, candidates: list[str]) -> Problem:
-    bare = name[len(PREFIX) :].lower()
+    shown = name if name.isascii() and name.isprintable() else ascii(name)[1:-1]
+    bare = shown[len(PREFIX) :].lower()
     path = tuple(bare.split("__"))
     if keys_of(bare):
         variables = [f"{PREFIX}{bare.upper()}__{key.upper()}" for key in keys_of(bare)]
-        return Problem(path, f"is a group; set one of {', '.join(variables)}", name)
+        return Problem(path, f"is a group; set one of {', '.join(variables)}", shown)
     siblings = [candidate for candidate in candidates if candidate.startswith(f"{PREFIX}{path[0].upper()}__")]
-    return Problem(path, no_such_key(name, siblings or candidates), name)
+    return Problem(path, no_such_key(shown, siblings or candidates), shown)
 
 
 def _warnings(passed_over: list[str]) -> tuple[str, ...]:

@@ -17,15 +17,16 @@ from exporter.settings.values import duration_text
 
 HIDDEN: Final = "<hidden>"
 
+_DUMPER: Final[type[yaml.SafeDumper]] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
 
 def redacted(settings: Settings) -> str:
     """Return the settings as YAML, in the form of the configuration file."""
-    tree: dict[str, object] = {"automations": [_automation(each, settings) for each in settings.automations]}
+    groups: dict[str, dict[str, object]] = {}
     for key, value in _values(settings):
-        group = tree.setdefault(key.path[0], {})
-        if isinstance(group, dict):
-            group[key.path[1]] = value
-    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
+        groups.setdefault(key.path[0], {})[key.path[1]] = value
+    tree = {"automations": [_automation(each, settings) for each in settings.automations], **groups}
+    return str(yaml.dump(tree, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=120))
 
 
 def redacted_line(settings: Settings) -> str:

@@ -79,6 +79,10 @@ VALUES = [
     ("sendgrid.base_url", "https://xé", "must be a URL of ASCII characters without blanks or backslashes"),
     ("sendgrid.base_url", "https://x\ty", "holds a control character, or bytes that are not UTF-8"),
     ("sendgrid.proxy", "socks5://x", "must be an http:// or https:// proxy; SOCKS is not supported"),
+    ("sendgrid.base_url", "https://[v1.x]", "must hold a valid host, and after a colon a port from 1 to 65535"),
+    ("sendgrid.base_url", "https://x;y", "must hold a valid host, and after a colon a port from 1 to 65535"),
+    ("sendgrid.proxy", "proxy:3128", "must be a URL such as http://proxy:3128"),
+    ("sendgrid.proxy", "http://a@b:c@d", "must write an @ in the user or the password as %40"),
     ("sendgrid.proxy", "file://x", "must begin with http:// or https://"),
     ("sendgrid.proxy", "", EMPTY),
     ("sendgrid.on_behalf_of", "a\r\nX: y", "holds a control character, or bytes that are not UTF-8"),
@@ -180,6 +184,7 @@ def test_wrong_command_line_is_told(arguments: list[str], expected: str) -> None
         ("EXPORTER_POLL__INTERVALL", "poll.intervall: no such setting; did you mean EXPORTER_POLL__INTERVAL?"),
         ("EXPORTER_POL__INTERVAL", "pol.interval: no such setting; did you mean EXPORTER_POLL__INTERVAL?"),
         ("EXPORTER_AUTOMATION", "automation: no such setting; did you mean EXPORTER_AUTOMATIONS?"),
+        ("EXPORTER_\\udcff\\n", "\\udcff\\n: no such setting; --help lists all of them"),
         ("EXPORTER_", ": no such setting; --help lists all of them"),
         (
             "EXPORTER_WEB__PORT",
@@ -193,8 +198,9 @@ def test_wrong_command_line_is_told(arguments: list[str], expected: str) -> None
 )
 def test_misspelt_variable_is_told(name: str, expected: str) -> None:
     path, _, text = expected.partition(":")
+    spelt = name.replace("\\udcff", "\udcff").replace("\\n", "\n")
 
-    assert problems([], {**ENOUGH, name: "1"}) == (f"{path} ({name}):{text}",)
+    assert problems([], {**ENOUGH, spelt: "1"}) == (f"{path} ({name}):{text}",)
 
 
 def test_variable_in_two_spellings_is_told() -> None:

@@ -196,6 +196,7 @@ def test_key_file_is_read_without_blanks_around_the_key(tmp_path: Path, content:
         (b" \n", "the key is empty"),
         (b"xyzzy key", 'the key holds blanks or line ends; give the key alone, without "Bearer"'),
         (b"xyzzy\nxyzzy", 'the key holds blanks or line ends; give the key alone, without "Bearer"'),
+        (b"'xyzzy'\n", "the key stands in quotes; give it without them"),
         (b"xyzzy\x00", "the key holds characters that no HTTP header can carry"),
         ("xyzzy日".encode(), "the key holds characters that no HTTP header can carry"),
         (b"xyzzy\xff", "it is not UTF-8 text"),
