@@ -1,0 +1,176 @@
+"""Plain values from what a person wrote: text, numbers, durations, lists.
+
+Each function raises ValueError with a phrase that follows "key: ", and never repeats what was written: a key pasted
+into the wrong place must not come out in a message.
+"""
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, TypeVar
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+_Number = TypeVar("_Number", int, float)
+
+_UNITS: Final = (("w", 604800.0), ("d", 86400.0), ("h", 3600.0), ("m", 60.0), ("s", 1.0), ("ms", 0.001))
+_DECIMAL: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_WHOLE: Final = re.compile(r"[0-9]{1,18}")
+_DURATION: Final = re.compile("".join(rf"(?:([0-9]+(?:\.[0-9]+)?){unit})?" for unit, _ in _UNITS))
+_TRUE: Final = frozenset({"true", "yes", "on", "1"})
+_FALSE: Final = frozenset({"false", "no", "off", "0"})
+SWITCH_WORDS: Final = _TRUE | _FALSE
+_CONTROL: Final = frozenset({"Cc", "Cs"})
+_EMPTY: Final = "is empty; leave it out to get the default"
+_NOT_A_DURATION: Final = "must be a duration such as 30s, 5m or 1h30m, or a number of seconds"
+
+
+def text(value: object, *, at_most: int = 4096) -> str:
+    """Return text without surrounding blanks, control characters or halves of surrogate pairs."""
+    if not isinstance(value, str):
+        raise ValueError("must be text; put it in quotes")  # noqa: TRY004
+    stripped = value.strip()
+    if not stripped:
+        raise ValueError(_EMPTY)
+    if len(stripped) > at_most:
+        raise ValueError(f"is longer than {at_most} characters")
+    if any(unicodedata.category(character) in _CONTROL for character in stripped):
+        raise ValueError("holds a control character, or bytes that are not UTF-8")
+    return stripped
+
+
+def path(value: object) -> Path:
+    """Return the path of a file, as written: relative ones start at the working directory."""
+    return value if isinstance(value, Path) else Path(text(value))
+
+
+def boolean(value: object) -> bool:
+    """Return a switch's state."""
+    if isinstance(value, bool):
+        return value
+    word = value.strip().lower() if isinstance(value, str) else ""
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise ValueError("must be true or false")
+
+
+def choice(kind: type[_Choice]) -> Callable[[object], _Choice]:
+    """Return a reader of one of the enumeration's words, in any case of letters."""
+    words = [member.value for member in kind]
+
+    def read(value: object) -> _Choice:
+        word = value.strip().lower() if isinstance(value, str) else ""
+        if word in words:
+            return kind(word)
+        close = difflib.get_close_matches(word, words, n=1)
+        raise ValueError(f"must be one of {', '.join(words)}" + (f"; did you mean {close[0]}?" if close else ""))
+
+    return read
+
+
+def whole_number(least: int, most: int) -> Callable[[object], int]:
+    """Return a reader of a whole number within the bounds, both included."""
+
+    def read(value: object) -> int:
+        return _bounded(_whole(value), least, most, str)
+
+    return read
+
+
+def number(least: float, most: float) -> Callable[[object], float]:
+    """Return a reader of a number within the bounds, both included."""
+
+    def read(value: object) -> float:
+        if isinstance(value, str) and not value.strip():
+            raise ValueError(_EMPTY)
+        if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()):
+            return _bounded(float(value), least, most, _plain)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(_bounded(value, least, most, _plain))
+        raise ValueError("must be a number")
+
+    return read
+
+
+def duration(least: float, most: float) -> Callable[[object], float]:
+    """Return a reader of a duration in seconds within the bounds, both included."""
+
+    def read(value: object) -> float:
+        return float(_bounded(_seconds(value), least, most, duration_text))
+
+    return read
+
+
+def duration_text(seconds: float) -> str:
+    """Return the duration as a person writes it: 330 seconds are `5m30s`."""
+    rest = round(seconds * 1000)
+    parts = []
+    for unit, size in _UNITS:
+        count, rest = divmod(rest, round(size * 1000))
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+def texts(value: object, *, each_at_most: int = 256, at_most: int = 1000) -> tuple[str, ...]:
+    """Return the texts of a list, or of one text with commas; an empty one is an empty list."""
+    if isinstance(value, str):
+        value = [part for part in value.split(",") if part.strip()]
+    if not isinstance(value, Sequence):
+        raise ValueError("must be a list, or text with commas")  # noqa: TRY004
+    if len(value) > at_most:
+        raise ValueError(f"has more than {at_most} entries")
+    return tuple(_numbered(value, each_at_most))
+
+
+def _numbered(values: Iterable[object], each_at_most: int) -> Iterable[str]:
+    for index, value in enumerate(values):
+        try:
+            yield text(value, at_most=each_at_most)
+        except ValueError as exc:
+            raise ValueError(f"entry {index} {exc}") from None
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        if not value.strip():
+            raise ValueError(_EMPTY)
+        if _WHOLE.fullmatch(value.strip()):
+            return int(value)
+    raise ValueError("must be a whole number")
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(_NOT_A_DURATION)  # noqa: TRY004
+    written = value.strip()
+    if not written:
+        raise ValueError(_EMPTY)
+    if _DECIMAL.fullmatch(written):
+        return float(written)
+    parts = _DURATION.fullmatch(written)
+    if parts is None:
+        raise ValueError(_NOT_A_DURATION)
+    return sum(float(count) * size for count, (_, size) in zip(parts.groups(), _UNITS, strict=True) if count)
+
+
+def _bounded(value: _Number, least: _Number, most: _Number, shown: Callable[[_Number], str]) -> _Number:
+    if value < least:
+        raise ValueError(f"must be at least {shown(least)}")
+    if value > most:
+        raise ValueError(f"must be at most {shown(most)}")
+    if value != value:  # noqa: PLR0124 - NaN, and unlike math.isnan no failure on an integer beyond every float
+        raise ValueError("must be a number")
+    return value
+
+
+def _plain(value: float) -> str:
+    return f"{value:g}"
