@@ -1,7 +1,7 @@
 """A simulated SendGrid API over real HTTP, for the demonstration, the tests and the benchmarks."""
 
 from exporter.simulator.alterations import Alteration
-from exporter.simulator.catalogue import demo_automations, generated_automation, generated_automations
+from exporter.simulator.catalogue import demo_automations, generated_automation, generated_automations, recent_start
 from exporter.simulator.clock import Clock, ManualClock, RealClock
 from exporter.simulator.exchange import Behaviour, Exchange, ServedPage
 from exporter.simulator.faults import Delivery, Fault
@@ -36,4 +36,5 @@ __all__ = [
     "fixed",
     "generated_automation",
     "generated_automations",
+    "recent_start",
 ]

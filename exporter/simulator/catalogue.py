@@ -36,6 +36,7 @@ _LINKS_PER_STEP: Final = 12
 _HOME_PLACES: Final = (0, 8)
 _UNPLACED: Final = (10, 11)
 """A footer's links, which SendGrid gives without a place: one URL twice, so that even the whole key repeats."""
+_PERIOD: Final = 28 * 86_400.0
 _DEMO: Final = (("Welcome series", 66, 60_000.0), ("Abandoned cart", 30, 35_000.0), ("Win-back", 18, 15_000.0))
 
 
@@ -66,9 +67,17 @@ def generated_automation(
     return Automation(_uuid(f"{seed} {name}"), name, made, started)
 
 
-def demo_automations(seed: int) -> tuple[Automation, ...]:
-    """Make the three automations of the demonstration: clicks every second or two, one list of two pages."""
-    return tuple(generated_automation(seed, name, links, clicks_per_day=clicks) for name, links, clicks in _DEMO)
+def recent_start(now: float) -> float:
+    """Return a moment four to eight weeks ago that stays the same for four weeks, so that restarts agree."""
+    return (now // _PERIOD - 1) * _PERIOD
+
+
+def demo_automations(seed: int = 1, *, started: float = EPOCH) -> tuple[Automation, ...]:
+    """Make the three automations of the demonstration: a click or so every second, one list of two pages."""
+    return tuple(
+        generated_automation(seed, name, links, clicks_per_day=clicks, started=started)
+        for name, links, clicks in _DEMO
+    )
 
 
 def _link(seed: int, name: str, number: int, clicks_per_day: float) -> Link:

@@ -84,6 +84,11 @@ class Simulator:
         return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
     @property
+    def connections(self) -> int:
+        """Return how many connections are open."""
+        return 0 if self._server is None else self._server.connections
+
+    @property
     def automations(self) -> tuple[AnyAutomation, ...]:
         """Return the automations that the account holds now."""
         return self.account.automations
