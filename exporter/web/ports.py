@@ -1,0 +1,125 @@
+"""What the web server needs from the rest of the exporter, and the values it is given."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """One exposition, ready to be sent: nothing of it is computed for the body as a whole."""
+
+    content_type: str
+    length: int
+    """The bytes that `chunks` yields in all."""
+    chunks: Iterator[bytes]
+    """Pieces of some 64 to 256 KB, taken one by one as fast as the reader takes them; never taken for a HEAD."""
+    gzip: bool
+    """Whether the bytes are one gzip stream."""
+
+
+class Metrics(Protocol):
+    """The exposition of the current snapshot."""
+
+    def scrape(self, *, openmetrics: bool, compressed: bool, names: frozenset[str] | None) -> Scrape:
+        """Return the exposition, of these metric names only where given; never block."""
+
+
+class Health(Protocol):
+    """Whether the process works and whether it can be used."""
+
+    def alive(self) -> str | None:
+        """Return None while the poller beats, else the reason."""
+
+    def ready(self) -> str | None:
+        """Return None when every automation was tried once or restored, else the reason."""
+
+
+class Reloader(Protocol):
+    """The way to a new configuration without a restart."""
+
+    def reload(self) -> Sequence[str]:
+        """Read the configuration again and return its problems, none on success; may block for a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class AutomationRow:
+    """One automation on the landing page."""
+
+    id: str
+    name: str
+    outcome: str
+    """How the last poll ended; empty before the first."""
+    last_success_age: float | None
+    """Seconds since the last success; None before the first."""
+    series: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the landing page tells about the present."""
+
+    automations: tuple[AutomationRow, ...] = ()
+
+
+class StatusSource(Protocol):
+    """The present state, for the landing page."""
+
+    def status(self) -> Status:
+        """Return the state of every automation; never block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the landing page tells about the program."""
+
+    name: str
+    version: str
+    description: str
+    documentation: str | None = None
+    """The address of the documentation, http or https."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebOptions:
+    """How the web server is configured."""
+
+    listen: tuple[tuple[str, int], ...]
+    """Hosts and ports; an empty host is every interface, port 0 any free port."""
+    telemetry_path: str = "/metrics"
+    enable_lifecycle: bool = False
+    open_health: bool = True
+    config_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds that keep one client from harming the others; times are seconds."""
+
+    connections: int = 256
+    """Open connections; beyond it the oldest that waits for a request makes room."""
+    request: float = 10.0
+    """For a whole request, head and body, from the connection or its first byte."""
+    idle: float = 300.0
+    """Between two requests on one connection: more than any usual scrape interval."""
+    stall: float = 30.0
+    """For one piece of a response to leave."""
+    handshake: float = 10.0
+    linger: float = 2.0
+    """For a client to read the last response before the connection closes."""
+    head: int = 64 * 1024
+    body: int = 64 * 1024
+    pipelined: int = 16
+    """Requests of one connection that may wait for their turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything the pages are made from."""
+
+    metrics: Metrics
+    health: Health
+    reloader: Reloader
+    status: StatusSource
+    page: Page
