@@ -1,0 +1,109 @@
+# The one door to the project: `make help` lists what stands behind it. CI calls the same targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+# The interpreter that .venv is made with: found by itself, or named: make test PYTHON=python3.13
+PYTHON ?=
+# Further arguments, word for word: make demo ARGS=--web.listen-address=:9999; make unit PYTEST_ARGS='-k labels -x'
+ARGS ?=
+PYTEST_ARGS ?=
+# Test processes at a time: make test JOBS=1 is the easiest to debug.
+JOBS ?= auto
+
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+PARALLEL := --numprocesses=$(JOBS) --maxprocesses=4 --dist=worksteal
+
+# What a shell may carry about would only confuse .venv.
+unexport PYTHONHOME PYTHONPATH PYTHONSTARTUP VIRTUAL_ENV
+export PYTHONNOUSERSITE := 1
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} \
+		/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
+
+## Use it
+
+.PHONY: demo
+demo: ## serve http://localhost:10154/metrics from a simulated SendGrid: no key, no configuration
+	@PYTHON="$(PYTHON)" scripts/set-up-python run
+	@exec $(BIN)/sendgrid-automation-exporter --demo $(ARGS)
+
+.PHONY: wheel
+wheel: setup-python ## build the wheel into dist/
+	@rm -rf dist build
+	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@ls dist/*.whl
+
+## Set it up (the other targets do so by themselves)
+
+.PHONY: setup
+setup: setup-python setup-packages setup-tools ## everything that the tests need: .venv, Debian packages, .tools
+
+.PHONY: setup-python
+setup-python:
+	@PYTHON="$(PYTHON)" scripts/set-up-python dev
+
+.PHONY: setup-packages
+setup-packages:
+	@scripts/install-packages test
+
+.PHONY: setup-tools
+setup-tools: setup-python setup-packages
+	@scripts/set-up-tools
+
+.PHONY: clean
+clean: ## remove what was built, cached or set up here
+	@rm -rf .venv .tools .cache .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist htmlcov
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+## Test it
+
+.PHONY: test
+test: setup ## everything: set up, check, all tests with their branch coverage
+	@scripts/timed "make test without the set-up" $(MAKE) --no-print-directory check coverage
+
+.PHONY: check
+check: setup-python ## what needs no run: format, lint, types, generated texts, rules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m scripts.docs --check
+	@scripts/check-rules
+
+.PHONY: coverage
+coverage: setup-python ## all tests with their branch coverage, subprocesses included
+	@$(PYTEST) $(PARALLEL) --cov --cov-report=term $(PYTEST_ARGS)
+
+.PHONY: unit
+unit: setup-python ## the tests without sockets and processes: seconds
+	@$(PYTEST) tests/unit $(PYTEST_ARGS)
+
+.PHONY: contract
+contract: setup-python ## the tests of what is promised: names, texts, the API's forms
+	@$(PYTEST) tests/contract $(PYTEST_ARGS)
+
+.PHONY: e2e
+e2e: setup ## the tests with real processes, a real Prometheus among them
+	@$(PYTEST) $(PARALLEL) tests/e2e $(PYTEST_ARGS)
+
+## Change it
+
+.PHONY: fmt
+fmt: setup-python ## format, and mend what ruff can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: docs
+docs: setup-python ## write the generated parts of the README anew
+	@$(BIN)/python -m scripts.docs
+
+.PHONY: golden
+golden: setup-python ## write tests/data/golden/ anew from the code; read the diff before you commit
+	@$(PYTEST) tests/contract --update-golden --quiet $(PYTEST_ARGS)
+
+# Targets that take longer than `make test` may, each with a line in .ci/run where it belongs there, stand below here.

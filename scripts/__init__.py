@@ -1,0 +1,1 @@
+"""The commands that stand around the code; `make help` tells what calls them."""

