@@ -50,7 +50,7 @@ class App:
     """The parts of one process, built from settings, and what a reload exchanges."""
 
     def __init__(self, load: Load, *, clock: Clock) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves it without types
         self.stop = threading.Event()
         self.reload_asked = threading.Event()
         self._load = load
@@ -109,17 +109,19 @@ class App:
 
     def reload(self) -> Sequence[str]:
         """Read the settings again and take them over, or keep the old ones whole; return the problems."""
+        problems: Sequence[str] = ()
         try:
             settings = self._load()
             key = _key_source(settings)
-            problems: Sequence[str] = tuple(_needing_restart(self._settings, settings))
+            problems = tuple(_needing_restart(self._settings, settings))
+            if not problems:
+                self._take_over(settings, key)
         except ConfigurationError as exc:
             problems = exc.problems
         if problems:
             _log.error("the configuration was not reloaded: %s", "; ".join(problems))
         else:
-            self._take_over(settings, key)
-            _log.info("the configuration was reloaded: %s", redacted_line(settings))
+            _log.info("the configuration was reloaded: %s", redacted_line(self._settings))
         self._telemetry.reloaded(successful=not problems)
         return problems
 

@@ -14,7 +14,6 @@ from exporter.clock import SystemClock
 from exporter.domain import Automation, AutomationId
 from exporter.errors import ConfigurationError, StartError
 from exporter.settings import Invocation, Mode, Settings, help_text, load, redacted
-from exporter.web.watch import validate
 
 _DONE: Final = 0
 _FAILED: Final = 1
@@ -64,8 +63,6 @@ def _run(invocation: Invocation, settings: Callable[[], Settings]) -> int:
 
 
 def _check(settings: Settings) -> int:
-    if settings.web.config_file is not None:
-        validate(settings.web.config_file)
     sys.stdout.write(redacted(settings))
     return _DONE
 
@@ -97,7 +94,7 @@ def _settings_source(arguments: Sequence[str], invocation: Invocation) -> Iterat
         return
     from exporter.simulator import Simulator, demo_automations, recent_start  # noqa: PLC0415  # only a demo needs it
 
-    with Simulator(demo_automations(started=recent_start()), rate_limit=0) as simulator:
+    with Simulator(demo_automations(started=recent_start(SystemClock().time())), rate_limit=0) as simulator:
 
         def demo() -> Settings:
             settings = _loaded(arguments)

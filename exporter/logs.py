@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final, TextIO
 
 _PLAIN: Final = re.compile(r"[^\s\"=\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_LIBRARIES: Final = ("urllib3", "uvicorn", "asyncio")
+_LIBRARIES: Final = ("urllib3", "asyncio")
 """Their debug lines show headers or bodies, so they speak from warnings on, whatever the level."""
 
 

@@ -1,14 +1,16 @@
 """The exporter's own metrics that are not about one automation, on a registry of their own."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from exporter.about import About
 from exporter.clock import Clock
@@ -18,6 +20,18 @@ from exporter.sendgrid.budget import RateLimit
 
 _POLL_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _REQUEST_SECONDS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class _RateLimitReset(Collector):
+    """A gauge that is absent until SendGrid has told the moment: a 0 would be a moment in 1970."""
+
+    def __init__(self) -> None:
+        self.at: float | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        name = "sendgrid_exporter_api_rate_limit_reset_timestamp_seconds"
+        explanation = "When SendGrid's request budget is full again, seconds since the epoch."
+        yield GaugeMetricFamily(name, explanation, value=self.at)
 
 
 class Telemetry:
@@ -44,10 +58,8 @@ class Telemetry:
         self._rate_limit = self._gauge(
             "sendgrid_exporter_api_rate_limit", "SendGrid's own request budget, as its last answer said.", ["kind"]
         )
-        self._rate_limit_reset = self._gauge(
-            "sendgrid_exporter_api_rate_limit_reset_timestamp_seconds",
-            "When SendGrid's request budget is full again, seconds since the epoch.",
-        )
+        self._rate_limit_reset = _RateLimitReset()
+        self.registry.register(self._rate_limit_reset)
         self._gauge("sendgrid_exporter_link_series", "Link series exposed now.").set_function(link_series)
         self._folded = self._counter(
             "sendgrid_exporter_links_folded", "Rows that went into a rest row, counted when they enter it."
@@ -85,7 +97,7 @@ class Telemetry:
             if number is not None:
                 self._rate_limit.labels(kind).set(number)
         if rate_limit.reset_in is not None:
-            self._rate_limit_reset.set(self._clock.time() + rate_limit.reset_in)
+            self._rate_limit_reset.at = round(self._clock.time() + rate_limit.reset_in, 3)
 
     def folded(self, rows: int) -> None:
         """Count rows that entered a rest row."""

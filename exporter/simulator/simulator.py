@@ -28,7 +28,7 @@ class Simulator:
     orders over HTTP under `/_simulator/`, for tests that run it in a process of its own.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a keyword with a default: a test names the one that it is about
+    def __init__(
         self,
         automations: Iterable[AnyAutomation] = (),
         *,
