@@ -45,12 +45,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Invocation
         return Invocation(line.mode)
     variables = read_environment(environment)
     config_file, document = _document(line, variables)
-    layers = Layers(line.layer(), variables.layer(), document.layer(), _DEMO if line.demo else {})
-    layers = layers.each(lambda layer: _with_ordinal(layer, environment.get("POD_NAME", "")))
-    warnings = list(variables.warnings)
-    if line.demo:
-        warnings += _unused_in_demo(layers)
-        layers = layers.without(_NOT_IN_DEMO)
+    layers, unused = _layers(line, variables, document, environment.get("POD_NAME", ""))
     given, wrong, failed = gather(layers)
     entries = read_automations(given.automations if layers.given(AUTOMATIONS) else [], interval=given.poll.interval)
     failed |= {tuple(str(part) for part in problem.path) for problem in (*line.problems, *variables.problems)}
@@ -61,7 +56,20 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Invocation
     if problems:
         raise ConfigurationError([str(problem) for problem in problems])
     settings = _settings(given, tuple(entries.automations))
-    return Invocation(line.mode, line.demo, settings, config_file, (*warnings, *rules.warnings(case)))
+    return Invocation(
+        line.mode, line.demo, settings, config_file, (*variables.warnings, *unused, *rules.warnings(case))
+    )
+
+
+def _layers(
+    line: CommandLine, variables: Environment, document: Document, pod_name: str
+) -> tuple[Layers, tuple[str, ...]]:
+    """Return the sources, and a warning for each key that the demo puts aside."""
+    layers = Layers(line.layer(), variables.layer(), document.layer(), _DEMO if line.demo else {})
+    layers = layers.each(lambda layer: _with_ordinal(layer, pod_name))
+    if not line.demo:
+        return layers, ()
+    return layers.without(_NOT_IN_DEMO), tuple(_unused_in_demo(layers))
 
 
 def _document(line: CommandLine, variables: Environment) -> tuple[Path | None, Document]:
