@@ -75,8 +75,7 @@ def recent_start(now: float) -> float:
 def demo_automations(seed: int = 1, *, started: float = EPOCH) -> tuple[Automation, ...]:
     """Make the three automations of the demonstration: a click or so every second, one list of two pages."""
     return tuple(
-        generated_automation(seed, name, links, clicks_per_day=clicks, started=started)
-        for name, links, clicks in _DEMO
+        generated_automation(seed, name, links, clicks_per_day=clicks, started=started) for name, links, clicks in _DEMO
     )
 
 
