@@ -29,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    if options.warm:
+        simulator.warm()
     with simulator:
         sys.stdout.write(_told(simulator))
         sys.stdout.flush()
@@ -54,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--latency", type=float, default=0.0, help="seconds that an answer takes (default: %(default)s)"
     )
+    parser.add_argument("--warm", action="store_true", help="work out all clicks so far before serving")
     parser.add_argument("--control", action="store_true", help="take orders (faults and more) under /_simulator/")
     return parser
 

@@ -5,6 +5,11 @@ import time
 from typing import Protocol
 
 
+def monotonic() -> float:
+    """Return real seconds that never go backwards, for what takes its time."""
+    return time.monotonic()
+
+
 class Clock(Protocol):
     """Tells the simulated time."""
 

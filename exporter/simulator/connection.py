@@ -54,7 +54,7 @@ class Connection:
         """Let time pass; raise ConnectionAbortedError as soon as the client leaves or the simulator stops."""
         waiting = select.poll()
         waiting.register(self._socket, _GONE)
-        if waiting.poll(None if math.isinf(seconds) else math.ceil(seconds * 1_000)):
+        if waiting.poll(None if math.isinf(seconds) else max(round(seconds * 1_000), 1)):
             raise ConnectionAbortedError("the connection ended while it was kept waiting")
 
     def reset(self) -> None:

@@ -4,13 +4,12 @@ import gzip
 import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
 from exporter.simulator.connection import Connection
 from exporter.simulator.faults import Delivery, Fault
-from exporter.simulator.messages import Response
+from exporter.simulator.messages import Response, phrase
 
 _BLOCK: Final = 1 << 16
 _CHUNKED: Final = ("Transfer-Encoding", "chunked")
@@ -20,11 +19,7 @@ _LINE_END: Final = b"\r\n"
 
 def wire_head(response: Response, *headers: tuple[str, str]) -> bytes:
     """Return status line and headers; a lone surrogate stands for the raw byte that it escapes."""
-    try:
-        phrase = HTTPStatus(response.status).phrase
-    except ValueError:
-        phrase = "Unknown"
-    lines = [f"HTTP/1.1 {response.status} {phrase}"]
+    lines = [f"HTTP/1.1 {response.status} {phrase(response.status)}"]
     lines += [f"{name}: {value}" for name, value in (*response.headers, *headers)]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
 

@@ -4,13 +4,14 @@ Clicks are a Poisson process whose rate follows the hour and the day. Two steps 
 any moment without replaying it:
 
 - `weighted_hours` turns time into hours of an even pace: a busy hour counts for more than one, a night hour for less.
-- `ClickStream` is a Poisson process of rate one. It covers [0, 1), [1, 2), [2, 4), [4, 8) … each with a drawn
+- `ClickStream` is a Poisson process of rate one. It covers [0, 16), [16, 32), [32, 64) … each with a drawn
   number of arrivals, and whoever looks inside halves the interval and draws how many fell into the left half.
   Every draw is a hash of the key and the place, so each question gets the answer any other order would have got.
 """
 
 import hashlib
 import math
+import struct
 from bisect import bisect_right
 from itertools import accumulate
 from statistics import NormalDist
@@ -28,8 +29,9 @@ _SCALE: Final = _WEEK_HOURS / (sum(_DAY) * sum(_DAYS))
 _WEIGHTS: Final = tuple(hour * day * _SCALE for day in _DAYS for hour in _DAY)
 _BEFORE: Final = tuple(accumulate(_WEIGHTS, initial=0.0))
 
+_FIRST: Final = 16.0
 _LEAF: Final = 8
-"""Up to so many arrivals are placed one by one."""
+"""Up to so many arrivals are placed by one digest of as many 64-bit numbers."""
 _ANCHOR: Final = 256
 """The smallest interval of more arrivals is remembered, so that a walk forward need not start from the root."""
 _EXACT_BITS: Final = 1 << 16
@@ -74,12 +76,13 @@ def weighted_changes(changes: tuple[Change, ...]) -> tuple[tuple[float, float], 
 class ClickStream:
     """A Poisson process of rate one on [0, infinity), fixed by its key."""
 
-    __slots__ = ("_anchor", "_count", "_from", "_key", "_until")
+    __slots__ = ("_anchor", "_block", "_count", "_from", "_key", "_until")
 
     def __init__(self, key: bytes) -> None:
         self._key = key
         self._from, self._until, self._count = 0.0, 0.0, 0
-        self._anchor: tuple[float, float, int, int] = (0.0, 0.0, 0, 0)
+        self._block: tuple[float, float, int, int] = (0.0, 0.0, 0, 0)
+        self._anchor = self._block
 
     def count(self, moment: float) -> int:
         """Return the number of arrivals in [0, moment]."""
@@ -110,7 +113,7 @@ class ClickStream:
                 high, inside = middle, left
             else:
                 low, before, inside = middle, before + left, inside - left
-        arrivals = sorted(low + (high - low) * self._uniform(low, high, which) for which in range(inside))
+        arrivals = self._arrivals(low, high, inside)
         passed = bisect_right(arrivals, moment)
         self._from = arrivals[passed - 1] if passed else low
         self._until = arrivals[passed] if passed < inside else high
@@ -120,17 +123,20 @@ class ClickStream:
         """Return (low, high, arrivals before, arrivals inside) of a drawn interval that holds the moment."""
         if self._anchor[0] <= moment < self._anchor[1]:
             return self._anchor
-        low, high, before = 0.0, 1.0, 0
-        inside = self._drawn(low, high)
+        low, high, before, inside = self._block
+        if moment < low or not high:
+            low, high, before = 0.0, _FIRST, 0
+            inside = self._drawn(low, high)
         while moment >= high:
             low, high, before = high, high * 2, before + inside
             inside = self._drawn(low, high)
-        return low, high, before, inside
+        self._block = (low, high, before, inside)
+        return self._block
 
     def _drawn(self, low: float, high: float) -> int:
         """Draw how many arrivals fall into [low, high): Poisson, near enough to normal where there are many."""
         mean = high - low
-        chance = self._uniform(low, high, -1)
+        chance = self._uniform(low, high, b"number")
         if mean > _EXACT_MEAN:
             return max(round(NormalDist(mean, math.sqrt(mean)).inv_cdf(chance)), 0)
         number, term = 0, math.exp(-mean)
@@ -145,14 +151,20 @@ class ClickStream:
         """Draw how many of the arrivals fall into the left half: each by the toss of a coin."""
         if inside > _EXACT_BITS:
             law = NormalDist(inside / 2, math.sqrt(inside) / 2)
-            return min(max(round(law.inv_cdf(self._uniform(low, high, -2))), 0), inside)
-        tosses = hashlib.shake_128(self._place(low, high, -3)).digest((inside + 7) // 8)
+            return min(max(round(law.inv_cdf(self._uniform(low, high, b"half"))), 0), inside)
+        tosses = hashlib.shake_128(self._place(low, high, b"coins")).digest((inside + 7) // 8)
         return (int.from_bytes(tosses, "big") >> (-inside % 8)).bit_count()
 
-    def _uniform(self, low: float, high: float, which: int) -> float:
+    def _arrivals(self, low: float, high: float, inside: int) -> list[float]:
+        """Draw where a few arrivals lie in [low, high), in order."""
+        draws = struct.unpack(">8Q", hashlib.blake2b(self._place(low, high, b"places")).digest())
+        width = (high - low) / (1 << 64)
+        return sorted(low + draw * width for draw in draws[:inside])
+
+    def _uniform(self, low: float, high: float, purpose: bytes) -> float:
         """Draw a number in (0, 1), never one of the ends."""
-        digest = hashlib.blake2b(self._place(low, high, which), digest_size=8).digest()
+        digest = hashlib.blake2b(self._place(low, high, purpose), digest_size=8).digest()
         return ((int.from_bytes(digest, "big") >> 12) + 0.5) / (1 << 52)
 
-    def _place(self, low: float, high: float, which: int) -> bytes:
-        return b"%b %b %b %d" % (self._key, low.hex().encode(), high.hex().encode(), which)
+    def _place(self, low: float, high: float, purpose: bytes) -> bytes:
+        return self._key + struct.pack(">dd", low, high) + purpose

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 JSON_TYPE: Final = "application/json"
+_PHRASES: Final = MappingProxyType({int(status): status.phrase for status in HTTPStatus})
 _MESSAGES: Final = {
     401: "authorization required",
     403: "access forbidden",
@@ -76,6 +78,11 @@ class ApiError(Exception):
         return answer.with_headers(("Allow", self.allow)) if self.allow else answer
 
 
+def phrase(status: int) -> str:
+    """Return a status's name; any number can be a status."""
+    return _PHRASES.get(status, "Unknown")
+
+
 def json_bytes(document: object) -> bytes:
     """Encode compactly, in UTF-8 where the text allows it, else escaped (a lone surrogate)."""
     try:
@@ -91,7 +98,7 @@ def json_response(document: object, status: int = 200) -> Response:
 
 def error_response(status: int, message: str = "", field_name: str | None = None) -> Response:
     """Return an error body: 400 and 404 carry `help` and `id`, the others `field` and `message` alone."""
-    text = message or _MESSAGES.get(status) or HTTPStatus(status).phrase.lower()
+    text = message or _MESSAGES.get(status) or phrase(status).lower()
     error: dict[str, object] = {"field": field_name, "message": text}
     document: dict[str, object] = {"errors": [error]}
     if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
+from exporter.simulator.clock import monotonic
 from exporter.simulator.connection import BadRequestError, Connection
 from exporter.simulator.delivery import deliver, wire_bytes
 from exporter.simulator.faults import Fault
@@ -104,9 +105,10 @@ class Server:
             return False
         if request is None:
             return False
+        began = monotonic()
         response, fault, seconds = self._reply(request)
-        if seconds > 0:
-            connection.wait(seconds)
+        if (left := seconds - (monotonic() - began)) > 0:
+            connection.wait(left)
         if fault is None:
             connection.send(wire_bytes(response))
             again = True

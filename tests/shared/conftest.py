@@ -1,4 +1,4 @@
-"""Tests against published descriptions, which are not part of the project: collected only where they stand beside it."""
+"""Tests against published descriptions: no part of the project, so collected only where they stand beside it."""
 
 from pathlib import Path
 

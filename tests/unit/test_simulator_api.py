@@ -21,7 +21,8 @@ STEPS = ("aaaaaaaa-0000-4000-8000-000000000001", "aaaaaaaa-0000-4000-8000-000000
 UNKNOWN = "99999999-9999-4999-8999-999999999999"
 NOW = EPOCH + 1_000_007.5
 ROWS = tuple(
-    Row(STEPS[number % 2], f"https://example.com/{number // 4}", number % 3 or None, number + 1) for number in range(120)
+    Row(STEPS[number % 2], f"https://example.com/{number // 4}", number % 3 or None, number + 1)
+    for number in range(120)
 )
 
 
@@ -65,9 +66,7 @@ class Client:
 
 
 def told(document):
-    return [
-        Row(row["step_id"], row["url"], row.get("url_location"), row["clicks"]) for row in document["results"]
-    ]
+    return [Row(row["step_id"], row["url"], row.get("url_location"), row["clicks"]) for row in document["results"]]
 
 
 def header(response, name):
@@ -125,7 +124,9 @@ def test_without_group_by_rows_are_summed_over_all_steps():
 
 def test_step_ids_select_steps_and_their_total():
     client = Client()
-    both = [row for document in client.every_page(step_ids=",".join(STEPS), group_by="step_id") for row in told(document)]
+    both = [
+        row for document in client.every_page(step_ids=",".join(STEPS), group_by="step_id") for row in told(document)
+    ]
     one = client.every_page(step_ids=STEPS[1], group_by="step_id")
     assert both == list(ROWS)
     assert [row for document in one for row in told(document)] == [row for row in ROWS if row.step_id == STEPS[1]]
@@ -143,7 +144,7 @@ def test_a_link_without_place_has_no_url_location():
 
 
 def test_unicode_and_lone_surrogates_come_as_json():
-    rows = (Row("s", "https://example.com/ü/😀\"\\\n", 0, 1),)
+    rows = (Row("s", 'https://example.com/ü/😀"\\\n', 0, 1),)
     assert told(Client(fixed(ID, rows)).page(group_by="step_id")) == list(rows)
     lone = (Row("s", "https://example.com/\ud800", 0, 1),)
     assert told(Client(fixed(ID, lone)).page(group_by="step_id")) == list(lone)
@@ -158,9 +159,7 @@ def test_total_can_be_of_each_page():
 
 @pytest.mark.parametrize(
     ("query", "field"),
-    [
-        ({"page_size": size}, "page_size") for size in ("0", "51", "-1", "ten", "", "1.5", "25abc", "9" * 40, "٣")
-    ]
+    [({"page_size": size}, "page_size") for size in ("0", "51", "-1", "ten", "", "1.5", "25abc", "9" * 40, "٣")]
     + [
         ({"page_token": "forged"}, "page_token"),
         ({"page_token": ""}, "page_token"),

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 from exporter.simulator import (
@@ -89,9 +91,7 @@ def test_clicks_follow_the_week():
     assert days[1] > 2 * days[6]
 
 
-@pytest.mark.parametrize(
-    ("order", "steady"), [(Order.BIRTH, True), (Order.PLACE, False), (Order.CLICKS, False)]
-)
+@pytest.mark.parametrize(("order", "steady"), [(Order.BIRTH, True), (Order.PLACE, False), (Order.CLICKS, False)])
 def test_rows_move_only_in_orders_that_say_so(order, steady):
     automation = generated_automation(1, "Moving", 30, clicks_per_day=200)
     simulator, clock = simulator_of(automation, now=EPOCH, order=order)
@@ -99,7 +99,7 @@ def test_rows_move_only_in_orders_that_say_so(order, steady):
     for _ in range(100):
         clock.advance(1_800)
         seen.append([row[:3] for row in simulator.stats(automation.id)[0]])
-    moved = any(new[: len(old)] != old for old, new in zip(seen, seen[1:], strict=False))
+    moved = any(new[: len(old)] != old for old, new in itertools.pairwise(seen))
     assert moved is not steady
 
 
