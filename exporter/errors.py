@@ -3,6 +3,7 @@
 ExporterError
 ├── ConfigurationError       the user's settings are wrong: every problem at once, exit code 2
 ├── StartError               something outside refuses at start (an address in use), exit code 1
+├── StoppedError             the process is stopping, so a wait was cut short
 ├── StateError               the state file cannot be used; the exporter goes on without it
 └── SendGridError            a poll failed; each class is one outcome
     ├── UnauthorizedError        401
@@ -39,6 +40,10 @@ class ConfigurationError(ExporterError):
 
 class StartError(ExporterError):
     """The exporter cannot start for a reason outside its settings."""
+
+
+class StoppedError(ExporterError):
+    """The process is stopping: what waited gives up, and nothing is wrong with anybody."""
 
 
 class StateError(ExporterError):

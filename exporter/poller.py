@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationId, AutomationStats, LinkClicks, Outcome, PollResult
-from exporter.errors import IncompleteError, SendGridError
+from exporter.errors import IncompleteError, SendGridError, StoppedError
 from exporter.exposition.block import Block, key_of, render
 from exporter.labels import LabelHygiene
 from exporter.store import Store
@@ -64,7 +64,10 @@ class Poller:
         self._memories = {id_: memory for id_, memory in self._memories.items() if id_ in automations}
 
     def poll(self, automation: Automation, *, deadline: float, stale_after: float) -> PollResult:
-        """Poll the automation once, publish what came, and return how it ended; never raise."""
+        """Poll the automation once, publish what came, and return how it ended; never raise.
+
+        A poll that the end of the process cuts short is neither counted nor logged.
+        """
         memory = self._memories.setdefault(automation.id, _Memory())
         started = self.clock.monotonic()
         try:
@@ -75,6 +78,8 @@ class Poller:
         except SendGridError as exc:
             self._note_failure(automation, memory, exc.outcome, str(exc))
             result = PollResult(exc.outcome)
+        except StoppedError:
+            return PollResult(Outcome.TIMEOUT)
         except Exception:  # one automation's defect must not end the polling of the others; it is counted and shown
             self._note_failure(automation, memory, Outcome.INTERNAL_ERROR, "a defect of the exporter", traceback=True)
             result = PollResult(Outcome.INTERNAL_ERROR)

@@ -12,8 +12,6 @@ _SLOWEST: Final = 8.0
 """Refusals double the interval up to this factor."""
 _LATE: Final = 0.05
 """Later than this share of its interval, an automation gets a new phase: the interval cannot be kept."""
-_HEADROOM: Final = 0.98
-"""The share of the budget that the plan uses; the rest covers what resets and second tries cost."""
 _NOTICEABLE: Final = 0.02
 """The stretch changes in steps of this size, so that each page more does not change every interval."""
 
@@ -103,9 +101,7 @@ class Schedule:
 
     def fit(self, requests_per_second: float) -> bool:
         """Stretch the intervals so that all requests fit the budget; return whether that changed them."""
-        wanted = (
-            max(1.0, self.demand() / (requests_per_second * _HEADROOM)) if requests_per_second > 0 else self.stretch
-        )
+        wanted = max(1.0, self.demand() / requests_per_second) if requests_per_second > 0 else self.stretch
         if wanted == self.stretch or (wanted > 1 and abs(wanted / self.stretch - 1) < _NOTICEABLE):
             return False
         self.stretch = wanted

@@ -4,6 +4,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from exporter.clock import Clock
@@ -24,6 +25,10 @@ Capacity = Callable[[], float]
 """Returns the requests per second that the budget allows."""
 
 
+Spawn = Callable[[Callable[[], None], str], threading.Thread]
+"""Starts a thread of that name for the work."""
+
+
 class Workers:
     """Polls with several threads, as the schedule says; every shared state change happens under one lock.
 
@@ -31,12 +36,13 @@ class Workers:
     the budget. The workers beat as long as it is called, every thread lives, and no poll overstays its deadline.
     """
 
-    def __init__(self, poller: Poller, *, clock: Clock, stop: threading.Event) -> None:
+    def __init__(self, poller: Poller, *, clock: Clock, stop: threading.Event, spawn: Spawn | None = None) -> None:
         self._poller = poller
         self._schedule = Schedule()
         self._capacity: Capacity = lambda: math.inf
         self._clock = clock
         self._stop = stop
+        self._spawn = spawn or _spawn
         self._lock = threading.Lock()
         self._concurrency = 0
         self._threads: dict[int, threading.Thread] = {}
@@ -63,9 +69,7 @@ class Workers:
         """Start the threads that are missing; those beyond the configured number end by themselves."""
         for number in range(self._concurrency):
             if number not in self._threads or not self._threads[number].is_alive():
-                thread = threading.Thread(target=self._work, args=(number,), name=f"poller-{number}", daemon=True)
-                self._threads[number] = thread
-                thread.start()
+                self._threads[number] = self._spawn(partial(self._work, number), f"poller-{number}")
 
     def tend(self) -> None:
         """Drop stale blocks and stretch the rhythm to the budget; called about once a second."""
@@ -181,3 +185,10 @@ class Workers:
             )
         else:
             _log.info("the automations' pages fit the request budget again: intervals are as configured")
+
+
+def _spawn(work: Callable[[], None], name: str) -> threading.Thread:
+    """Start a thread that does not hold up the end of the process: a poll may be within a read that cannot be cut."""
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    thread.start()
+    return thread

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from exporter.clock import Clock
-from exporter.errors import ExchangeTimeoutError
+from exporter.errors import ExchangeTimeoutError, StoppedError
 
 _MINUTE: Final = 60.0
 _EPOCH_FROM: Final = 1e9
@@ -92,7 +92,7 @@ class Budget:
         """Wait for the next free place and take it.
 
         Raises ExchangeTimeoutError, without having waited, when the place comes after the deadline (monotonic), and
-        when `stop` is set meanwhile. Every `acquire` is followed by one `release`.
+        StoppedError when `stop` is set meanwhile. Every `acquire` is followed by one `release`.
         """
         while True:
             with self._lock:
@@ -104,7 +104,7 @@ class Budget:
             if free_at > deadline:
                 raise ExchangeTimeoutError("the request budget has no place left before the poll's deadline")
             if self._clock.wait(stop, min(free_at - now, _RECHECK)):
-                raise ExchangeTimeoutError("the exporter is stopping")
+                raise StoppedError("the exporter is stopping")
 
     def release(self, rate_limit: RateLimit | None, *, limited: bool = False) -> None:
         """Give back a place after its answer (None: there was none); `limited` says that it was a 429."""

@@ -27,6 +27,7 @@ from exporter.errors import (
     RateLimitedError,
     SendGridError,
     ServerError,
+    StoppedError,
     UnauthorizedError,
 )
 from exporter.sendgrid.body import read_body
@@ -184,7 +185,7 @@ class SendGridClient:
 
     def _sleep(self, seconds: float) -> None:
         if self._clock.wait(self._stop, seconds):
-            raise ExchangeTimeoutError("the exporter is stopping")
+            raise StoppedError("the exporter is stopping")
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
