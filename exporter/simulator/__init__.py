@@ -3,11 +3,12 @@
 from exporter.simulator.alterations import Alteration
 from exporter.simulator.catalogue import demo_automations, generated_automation, generated_automations, recent_start
 from exporter.simulator.clock import Clock, ManualClock, RealClock
-from exporter.simulator.exchange import Behaviour, Exchange, ServedPage
+from exporter.simulator.exchange import Behaviour
 from exporter.simulator.faults import Delivery, Fault
 from exporter.simulator.messages import Request, Response
 from exporter.simulator.model import Automation, Change, FixedAutomation, Link, Row, fixed
 from exporter.simulator.ratelimit import HeaderForm, ResetForm
+from exporter.simulator.records import Exchange, ServedPage
 from exporter.simulator.simulator import Simulator
 from exporter.simulator.sources import Order
 

@@ -15,6 +15,8 @@ class Account:
 
     def __init__(self, seed: int, automations: Iterable[AnyAutomation] = (), order: Order = Order.BIRTH) -> None:
         self._seed = seed
+        self.secret = f"tokens {seed}".encode()
+        """What page tokens are signed with."""
         self._order = order
         self._sources: dict[str, Source] = {}
         self._keys: dict[str, bool] = {}

@@ -28,9 +28,9 @@ def admit(request: Request, account: Account, *, require_accept: bool = True) ->
     return LINKS_ENDPOINT
 
 
-def page_of(request: Request, account: Account, now: float, *, secret: bytes, total_per_page: bool = False) -> Page:
+def page_of(request: Request, account: Account, now: float, *, total_per_page: bool = False) -> Page:
     """Return the page of links that an admitted request asks for, or refuse it."""
-    listing, (offset, turn) = listing_of(request, secret)
+    listing, (offset, turn) = listing_of(request, account.secret)
     source = account.source(listing.automation_id)
     if source is None or not source.known(now):
         raise ApiError(404, "automation not found", field_name="id")

@@ -7,6 +7,7 @@ import socket
 import ssl
 import struct
 from typing import Final
+from urllib.parse import urlsplit
 
 from exporter.simulator.messages import Request
 
@@ -45,6 +46,10 @@ class Connection:
                 return None
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         method, target, headers = _parsed(head.decode("latin-1"))
+        try:
+            urlsplit(target)
+        except ValueError as error:
+            raise BadRequestError(f"the target cannot be read: {error}") from error
         return Request(method, target, headers, self._body(headers.get("content-length", "0")), self.secure)
 
     def send(self, data: bytes) -> None:

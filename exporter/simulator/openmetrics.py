@@ -6,7 +6,7 @@ from typing import Final
 from exporter.simulator.sources import Source
 
 _TARGET: Final = {"job": "sendgrid-automation-exporter", "instance": "localhost:10154"}
-_Moments = Sequence[float]
+_Series = dict[tuple[str, str, str], dict[float, int]]
 
 
 def history_lines(
@@ -26,28 +26,35 @@ def history_lines(
         named = _labels({"automation_id": source.automation.id, "name": source.automation.name, **labels})
         yield from (f"automation_info{named} 1 {_timestamp(moment)}\n" for moment in moments)
     yield "# TYPE automation_link_clicks gauge\n"
+    totals: list[dict[float, int]] = []
     for source in sources:
-        yield from _link_lines(source, moments, labels)
+        series, total = _series(source, moments)
+        totals.append(total)
+        yield from _link_lines(source.automation.id, series, labels)
     yield "# TYPE automation_total_clicks gauge\n"
-    for source in sources:
+    for source, total in zip(sources, totals, strict=True):
         named = _labels({"automation_id": source.automation.id, **labels})
-        for moment in filter(source.known, moments):
-            yield f"automation_total_clicks{named} {source.total(moment)} {_timestamp(moment)}\n"
+        yield from (f"automation_total_clicks{named} {clicks} {_timestamp(at)}\n" for at, clicks in total.items())
     yield "# EOF\n"
 
 
-def _link_lines(source: Source, moments: _Moments, target: Mapping[str, str]) -> Iterator[str]:
-    series: dict[tuple[str, str, int | None], dict[float, int]] = {}
+def _series(source: Source, moments: Sequence[float]) -> tuple[_Series, dict[float, int]]:
+    """Return every link's clicks and the total, at each moment at which the API knows them."""
+    series: _Series = {}
+    totals: dict[float, int] = {}
     for moment in filter(source.known, moments):
         for step_id, url, place, clicks in source.rows(moment):
-            points = series.setdefault((step_id, url, place), {})
+            points = series.setdefault((step_id, url, "" if place is None else str(place)), {})
             points[moment] = points.get(moment, 0) + clicks
+        totals[moment] = source.total(moment)
+    return series, totals
+
+
+def _link_lines(automation_id: str, series: _Series, target: Mapping[str, str]) -> Iterator[str]:
     for (step_id, url, place), points in series.items():
-        location = "" if place is None else str(place)
-        own = {"automation_id": source.automation.id, "step_id": step_id, "url": url, "url_location": location}
+        own = {"automation_id": automation_id, "step_id": step_id, "url": url, "url_location": place}
         named = _labels({**own, **target})
-        for moment, clicks in points.items():
-            yield f"automation_link_clicks{named} {clicks} {_timestamp(moment)}\n"
+        yield from (f"automation_link_clicks{named} {clicks} {_timestamp(at)}\n" for at, clicks in points.items())
 
 
 def _timestamp(moment: float) -> str:

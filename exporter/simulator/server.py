@@ -61,10 +61,14 @@ class Server:
 
     def _accept(self) -> None:
         while (accepted := self._accepted()) is not None:
-            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            try:
+                connection = self._connection(accepted)
+            except OSError:
+                accepted.close()  # the client has left already
+                continue
             thread = threading.Thread(target=self._serve, name="simulator-connection", daemon=True)
             with self._lock:
-                self._connections[thread] = self._connection(accepted)
+                self._connections[thread] = connection
             thread.start()
 
     def _accepted(self) -> socket.socket | None:
@@ -78,6 +82,7 @@ class Server:
 
     def _connection(self, accepted: socket.socket) -> Connection:
         """Return the connection; with TLS the handshake is left to its thread, so that nobody else waits for it."""
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._tls is None:
             return Connection(accepted)
         accepted.settimeout(_HANDSHAKE_SECONDS)
@@ -110,7 +115,8 @@ class Server:
         if (left := seconds - (monotonic() - began)) > 0:
             connection.wait(left)
         if fault is None:
-            connection.send(wire_bytes(response))
+            data = wire_bytes(response)
+            connection.send(data[: len(data) - len(response.body)] if request.method == "HEAD" else data)
             again = True
         else:
             again = deliver(connection, response, fault)

@@ -10,12 +10,13 @@ from exporter.simulator.account import Account, AnyAutomation, stats_of
 from exporter.simulator.catalogue import simulated_key
 from exporter.simulator.clock import Clock, HeldClock, RealClock
 from exporter.simulator.control import Control
-from exporter.simulator.exchange import Answers, Behaviour, Exchange, ServedPage
+from exporter.simulator.exchange import Answers, Behaviour
 from exporter.simulator.faults import Fault, FaultPlan
 from exporter.simulator.messages import Request, Response
 from exporter.simulator.model import Change, FixedAutomation, Row
 from exporter.simulator.openmetrics import history_lines
 from exporter.simulator.ratelimit import RateLimit
+from exporter.simulator.records import Exchange, Records, ServedPage
 from exporter.simulator.server import Server
 from exporter.simulator.sources import Order
 
@@ -25,7 +26,8 @@ class Simulator:
 
     `clock` moves the clicks; `wall` is the time of `Date` and of the rate limit, which nobody wants to be sped up.
     `rate_limit` is in requests a minute for the endpoint, 0 for none. With `control` the simulator takes
-    orders over HTTP under `/_simulator/`, for tests that run it in a process of its own.
+    orders over HTTP under `/_simulator/`, for tests that run it in a process of its own. The last
+    `record_requests` requests are kept for tests to look at, and the last `record_pages` pages as they were told.
     """
 
     def __init__(
@@ -41,6 +43,8 @@ class Simulator:
         port: int = 0,
         tls: ssl.SSLContext | None = None,
         control: bool = False,
+        record_requests: int = 1_000,
+        record_pages: int = 0,
     ) -> None:
         self._clock = HeldClock(clock or RealClock())
         self._limit = RateLimit(wall or RealClock(), rate_limit)
@@ -50,12 +54,13 @@ class Simulator:
         self.account = Account(seed, automations, order)
         self.account.allow(self.api_key)
         self.faults = FaultPlan(seed)
+        self._records = Records(record_requests, record_pages)
         self._answers = Answers(
             self.account,
             self._clock,
             limit=self._limit,
             faults=self.faults,
-            secret=f"tokens {seed}".encode(),
+            records=self._records,
         )
         self._control = Control(self) if control else None
 
@@ -169,17 +174,17 @@ class Simulator:
     @property
     def requests(self) -> tuple[Exchange, ...]:
         """Return the last requests and what became of them, oldest first."""
-        return self._answers.log
+        return self._records.requests
 
     @property
     def request_count(self) -> int:
         """Return how many requests were answered since the start."""
-        return self._answers.count
+        return self._records.count
 
     @property
     def pages(self) -> tuple[ServedPage, ...]:
         """Return the last pages that were told unaltered, oldest first."""
-        return self._answers.pages
+        return self._records.pages
 
     def history_openmetrics(
         self, start: float, end: float, step: float, target: Mapping[str, str] | None = None

@@ -330,7 +330,7 @@ def test_every_request_is_recorded_without_its_key():
 
 
 def test_every_page_told_is_recorded_with_the_list_it_is_of():
-    client = Client()
+    client = Client(record_pages=10)
     client.every_page(page_size=50, group_by="step_id")
     pages = client.simulator.pages
     assert [page.number for page in pages[:3]] == [1, 2, 3]

@@ -17,7 +17,7 @@ SIZE = 5
 @pytest.fixture
 def simulator():
     clock = ManualClock(EPOCH)
-    return Simulator((fixed(ID, ROWS), fixed(OTHER, ROWS)), clock=clock, wall=clock)
+    return Simulator((fixed(ID, ROWS), fixed(OTHER, ROWS)), clock=clock, wall=clock, record_pages=10)
 
 
 def ask(simulator, automation_id=ID, url=None, **query):
