@@ -130,7 +130,7 @@ class Connection(asyncio.Protocol):
         self._outbox.resume()
 
     def abort(self) -> None:
-        self._transport.abort()
+        self._outbox.cut()
 
     def retire(self) -> None:
         self._retiring = True
@@ -191,8 +191,11 @@ class Connection(asyncio.Protocol):
             return False
         except Exception:  # noqa: BLE001 - the body is made by others, piece by piece
             _LOG.exception("a response failed while it was written")
-            # What left already cannot be taken back: only a cut tells the client that the body is not whole.
-            self._transport.abort()
+            if self._outbox.begun:
+                # What left cannot be taken back: only a cut tells the client that the body is not whole.
+                self._transport.abort()
+            else:
+                await self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR)
             return False
         self._served = True
         if close:

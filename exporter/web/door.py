@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from exporter.errors import ExporterError
 from exporter.web.connection import Connection, Guest, Service, Standing
 
 _LOG: Final = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ class Handshake(asyncio.Protocol):
                 ssl_handshake_timeout=limits.handshake,
                 ssl_shutdown_timeout=limits.stall,
             )
-        except (OSError, ValueError) as exc:
+        except (OSError, ValueError, ExporterError) as exc:
             _LOG.debug("a TLS handshake failed: %s", type(exc).__name__)
             self._transport.abort()
             return

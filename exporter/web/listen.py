@@ -1,8 +1,12 @@
 """Listening sockets."""
 
+import os
 import socket
+from typing import Final
 
 from exporter.errors import StartError
+
+_HIGHEST_PORT: Final = 65535
 
 
 def listen(host: str, port: int, *, backlog: int) -> socket.socket:
@@ -11,14 +15,13 @@ def listen(host: str, port: int, *, backlog: int) -> socket.socket:
     Raise StartError when it cannot.
     """
     try:
-        if host:
-            return _listen_on(host, port, backlog)
-        return _listen_everywhere(port, backlog)
+        if not 0 <= port <= _HIGHEST_PORT:
+            raise OverflowError(f"a port lies between 0 and {_HIGHEST_PORT}")
+        return _listen_on(host, port, backlog) if host else _listen_everywhere(port, backlog)
     except (OSError, OverflowError, UnicodeError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         raise StartError(
-            f"cannot listen on {shown(host, port)}: {reason.lower()} "
-            "(stop what uses the address or choose another web.listen_address)"
+            f"cannot listen on {shown(host, port)}: {_reason(exc)} "
+            "(stop what uses the address, or choose another web.listen_address)"
         ) from exc
 
 
@@ -36,7 +39,12 @@ def _listen_on(host: str, port: int, backlog: int) -> socket.socket:
 
 def _listen_everywhere(port: int, backlog: int) -> socket.socket:
     if socket.has_dualstack_ipv6():
-        return socket.create_server(
-            ("", port), family=socket.AF_INET6, backlog=backlog, dualstack_ipv6=True, reuse_port=False
-        )
+        return socket.create_server(("", port), family=socket.AF_INET6, backlog=backlog, dualstack_ipv6=True)
     return socket.create_server(("", port), backlog=backlog)
+
+
+def _reason(exc: Exception) -> str:
+    if isinstance(exc, OSError) and exc.errno is not None and not isinstance(exc, socket.gaierror):
+        # The exception's own text repeats the address.
+        return os.strerror(exc.errno).lower()
+    return (getattr(exc, "strerror", None) or str(exc)).lower()

@@ -1,6 +1,8 @@
 """Writing responses at the reader's pace."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import Iterator
 from typing import Final
 
@@ -11,6 +13,8 @@ _PIECE: Final = 128 * 1024
 """Bytes handed to the transport at once: what a reader who stops reading costs."""
 _JOINED: Final = 64 * 1024
 """A first piece up to this size leaves together with the head, in one packet train."""
+_RESET: Final = struct.pack("ii", 1, 0)
+"""The SO_LINGER value by which a closed connection keeps no bytes to send."""
 
 
 class BrokenBodyError(Exception):
@@ -28,6 +32,8 @@ class Outbox:
         self._writable = asyncio.Event()
         self._writable.set()
         self._timer: asyncio.TimerHandle | None = None
+        self.begun = False
+        """Whether anything of the last response has left."""
 
     @property
     def stalled(self) -> bool:
@@ -37,12 +43,19 @@ class Outbox:
     def pause(self) -> None:
         """Take note that the transport holds bytes which the reader does not take."""
         self._writable.clear()
-        self._timer = asyncio.get_running_loop().call_later(self._stall, self._transport.abort)
+        self._timer = asyncio.get_running_loop().call_later(self._stall, self.cut)
 
     def resume(self) -> None:
         """Take note that everything written has left."""
         self._writable.set()
         self.close()
+
+    def cut(self) -> None:
+        """End the connection at once; what its reader has not taken is dropped, by the kernel too."""
+        sock = self._transport.get_extra_info("socket")
+        if self.stalled and sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._transport.abort()
 
     def close(self) -> None:
         """Drop the timer."""
@@ -52,11 +65,13 @@ class Outbox:
 
     async def write(self, data: bytes) -> None:
         """Write the bytes and wait until they have left."""
+        self.begun = True
         self._transport.write(data)
         await self._writable.wait()
 
     async def send(self, response: Response, *, head_only: bool, close: bool, date: str) -> None:
         """Write the response, its body only where it is wanted."""
+        self.begun = False
         head = head_bytes(response, date=date, close=close)
         if head_only:
             await self.write(head)

@@ -9,13 +9,17 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from exporter.clock import Clock
+from exporter.web.auth import BasicAuth, matches
 from exporter.web.connection import Connection, Service
-from exporter.web.door import Guests
+from exporter.web.door import Guests, Handshake
 from exporter.web.front import Front
 from exporter.web.listen import listen
 from exporter.web.ports import Limits, Ports, WebOptions
+from exporter.web.rate import TokenBucket
 from exporter.web.reload import Reloads
 from exporter.web.routes import Routes
+from exporter.web.turns import Turns
+from exporter.web.watch import ConfigFile
 from exporter.web.worker import Worker
 
 _LOG: Final = logging.getLogger(__name__)
@@ -44,7 +48,11 @@ class WebServer:
         return tuple(self._addresses)
 
     def start(self) -> None:
-        """Listen and serve; raise StartError when an address cannot be had."""
+        """Listen and serve.
+
+        Raise StartError when an address cannot be had, ConfigurationError when the web config file is wrong.
+        """
+        config = ConfigFile(self._options.config_file)
         try:
             for host, port in self._options.listen:
                 self._sockets.append(listen(host, port, backlog=_BACKLOG))
@@ -53,7 +61,7 @@ class WebServer:
             raise
         self._addresses = [(str(name[0]), int(name[1])) for name in (sock.getsockname() for sock in self._sockets)]
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, args=(self._loop,), name="web", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(self._loop, config), name="web", daemon=True)
         self._thread.start()
 
     def stop(self, timeout: float = 3.0) -> None:
@@ -72,30 +80,43 @@ class WebServer:
         """Return what ended the server's thread against its will, None while all is well."""
         return self._failure
 
-    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _run(self, loop: asyncio.AbstractEventLoop, config: ConfigFile) -> None:
         try:
             with asyncio.Runner(loop_factory=lambda: loop) as runner:
-                runner.run(self._serve())
+                runner.run(self._serve(config))
         except BaseException as exc:  # noqa: BLE001 - whatever it is, the main thread must learn of it
             self._failure = exc
         finally:
             self._close_sockets()
 
-    async def _serve(self) -> None:
+    async def _serve(self, config: ConfigFile) -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_log_unhandled)
-        worker = Worker("web-reload")
+        workers = Worker("web-reload"), Worker("web-passwords")
         guests = Guests(self._limits.connections)
-        front = Front(Routes(self._options, self._ports, Reloads(self._ports.reloader, worker)))
-        service = Service(front.answer, self._limits, self._clock, guests)
+        service = Service(self._front(*workers, config).answer, self._limits, self._clock, guests)
         servers = [
-            await loop.create_server(lambda: Connection(service), sock=sock, backlog=_BACKLOG) for sock in self._sockets
+            await loop.create_server(lambda: _entrance(service, config), sock=sock, backlog=_BACKLOG)
+            for sock in self._sockets
         ]
-        await self._stopping.wait()
-        for server in servers:
-            server.close()
-        await _empty(guests, self._grace)
-        worker.stop()
+        try:
+            await self._stopping.wait()
+        finally:
+            # Also when the loop dies: clients must not wait for answers that nobody will give.
+            for server in servers:
+                server.close()
+            await _empty(guests, self._grace)
+            for worker in workers:
+                worker.stop()
+
+    def _front(self, reloading: Worker, checking: Worker, config: ConfigFile) -> Front:
+        return Front(
+            Routes(self._options, self._ports, Reloads(self._ports.reloader, reloading)),
+            config.current,
+            limiter=TokenBucket(self._clock),
+            auth=BasicAuth(matches, Turns(checking)),
+            open_health=self._options.open_health,
+        )
 
     def _close_sockets(self) -> None:
         for sock in self._sockets:
@@ -105,6 +126,10 @@ class WebServer:
 def serve(options: WebOptions, ports: Ports, *, clock: Clock, limits: Limits | None = None) -> WebServer:
     """Return the web server for these options, not yet started."""
     return WebServer(options, ports, clock=clock, limits=limits or Limits())
+
+
+def _entrance(service: Service, config: ConfigFile) -> asyncio.Protocol:
+    return Handshake(service, config.context, config.admits) if config.encrypted else Connection(service)
 
 
 async def _empty(guests: Guests, grace: float) -> None:

@@ -1,0 +1,158 @@
+"""The web config file, in the format of Prometheus's exporter-toolkit."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from exporter.errors import ConfigurationError
+from exporter.web.block import Block
+from exporter.web.tls_settings import TLSSettings, read_tls
+from exporter.web.yaml_text import YamlError, read_yaml
+
+MAX_BCRYPT_COST: Final = 16
+"""One check of a higher cost takes longer than a scrape may."""
+
+_MAX_SIZE: Final = 256 * 1024
+_HASH: Final = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
+_DURATION: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|ms|s|m|h)")
+_UNITS: Final = MappingProxyType({"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0})
+_HEADERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "Content-Security-Policy": (),
+        "Strict-Transport-Security": (),
+        "X-Content-Type-Options": ("nosniff",),
+        "X-Frame-Options": ("deny", "sameorigin"),
+        "X-XSS-Protection": (),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """A token bucket: one request per interval, and bursts of so many."""
+
+    interval: float
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class WebConfig:
+    """What the web config file says; the default is what an empty file says."""
+
+    tls: TLSSettings | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    users: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
+    """Name in UTF-8 and bcrypt hash; empty means that no password is asked for."""
+    rate_limit: RateLimit | None = None
+    warnings: tuple[str, ...] = ()
+    """What is accepted for compatibility and does nothing here."""
+
+
+def load(path: Path) -> WebConfig:
+    """Return what the file says; raise ConfigurationError with every problem it has."""
+    return parse(_read(path), path.parent)
+
+
+def parse(text: str, folder: Path) -> WebConfig:
+    """Return what the text says, relative paths taken from the folder; raise ConfigurationError."""
+    problems: list[str] = []
+    try:
+        top = Block("", read_yaml(text), problems)
+    except YamlError as exc:
+        raise ConfigurationError([f"web.config_file: {exc}"]) from None
+    top.only(("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"))
+    warnings: list[str] = []
+    config = WebConfig(
+        tls=read_tls(top.block("tls_server_config"), folder, warnings),
+        headers=_headers(top.block("http_server_config"), warnings),
+        users=_users(top.block("basic_auth_users")),
+        rate_limit=_rate_limit(top.block("rate_limit")),
+        warnings=tuple(warnings),
+    )
+    if problems:
+        raise ConfigurationError([f"web.config_file: {problem}" for problem in problems])
+    return config
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_SIZE + 1)
+        if len(content) > _MAX_SIZE:
+            raise ConfigurationError([f"web.config_file: {path} is larger than {_MAX_SIZE} bytes"])
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigurationError([f"web.config_file: {path} is not UTF-8 text"]) from None
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+        raise ConfigurationError([f"web.config_file: cannot read {path}: {reason.lower()}"]) from exc
+
+
+def _headers(block: Block, warnings: list[str]) -> tuple[tuple[str, str], ...]:
+    block.only(("http2", "headers"))
+    if block.flag("http2"):
+        warnings.append("http_server_config.http2: HTTP/2 is not offered here; HTTP/1.1 is spoken")
+    headers = block.block("headers")
+    headers.only(_HEADERS)
+    found: list[tuple[str, str]] = []
+    for name, allowed in _HEADERS.items():
+        value = headers.text(name)
+        if value is None:
+            continue
+        if allowed and value not in allowed:
+            headers.complain(name, f"only {' or '.join(allowed)} can stand here")
+        elif not (value.isascii() and value.isprintable()):
+            headers.complain(name, "only printable ASCII characters can stand in a header")
+        else:
+            found.append((name, value))
+    return tuple(found)
+
+
+def _users(block: Block) -> Mapping[bytes, bytes]:
+    users: dict[bytes, bytes] = {}
+    for name in block.keys():  # noqa: SIM118 - a block is no dict
+        hashed = block.text(name) or ""
+        match = _HASH.fullmatch(hashed)
+        if ":" in name:
+            block.complain(name, "a user name cannot hold a colon")
+        elif match is None:
+            block.complain(name, "a bcrypt hash is needed here ($2a$, $2b$ or $2y$); make one with htpasswd -nBC 10 ''")
+        elif not 4 <= int(match[1]) <= MAX_BCRYPT_COST:  # noqa: PLR2004 - bcrypt's own least cost
+            block.complain(name, f"the hash's cost must lie between 4 and {MAX_BCRYPT_COST}; 10 to 12 is usual")
+        else:
+            users[name.encode(errors="surrogatepass")] = hashed.encode()
+    return MappingProxyType(users)
+
+
+def _rate_limit(block: Block) -> RateLimit | None:
+    block.only(("interval", "burst"))
+    interval = _duration(block, "interval")
+    burst_text = block.text("burst")
+    burst = int(burst_text) if burst_text is not None and re.fullmatch(r"[0-9]{1,9}", burst_text) else None
+    if burst_text is not None and burst is None:
+        block.complain("burst", "a whole number is needed here")
+    if not interval:
+        return None
+    if not burst:
+        block.complain("burst", "at least 1 is needed with an interval, or every request would be refused")
+        return None
+    return RateLimit(interval, burst)
+
+
+def _duration(block: Block, key: str) -> float:
+    text = block.text(key)
+    if text is None or text == "0":
+        return 0.0
+    parts = _DURATION.findall(text)
+    if not parts or "".join(parts) != text:
+        block.complain(key, "a duration such as 500ms, 1s or 1m30s is needed here, 0 to switch the limit off")
+        return 0.0
+    return sum(_seconds(part) for part in parts)
+
+
+def _seconds(part: str) -> float:
+    number = part.rstrip("nuµmsh")
+    return float(number) * _UNITS[part[len(number) :]]

@@ -1,0 +1,214 @@
+import contextlib
+import socket
+import threading
+import time
+
+import pytest
+
+from exporter.web.ports import Limits
+from tests.web_support import (
+    FakeMetrics,
+    FakePorts,
+    connect,
+    eventually,
+    get,
+    is_closed,
+    read_answer,
+    read_to_end,
+    request,
+    resident_memory,
+    running,
+)
+
+MEBIBYTE = 1024 * 1024
+ESTABLISHED = 1
+
+
+@contextlib.contextmanager
+def crowd(server, number, greeting=b""):
+    """Hold this many connections open, each of which has sent the greeting."""
+    with contextlib.ExitStack() as stack:
+        clients = []
+        for _ in range(number):
+            client = stack.enter_context(connect(server))
+            with contextlib.suppress(OSError):
+                client.sendall(greeting)
+            clients.append(client)
+        yield clients
+
+
+@contextlib.contextmanager
+def trickling(clients, data):
+    """Send each client's data byte by byte, round and round, until the end."""
+    enough = threading.Event()
+
+    def trickle():
+        while not enough.wait(0.02):
+            for client in clients:
+                with contextlib.suppress(OSError):
+                    client.send(data)
+
+    thread = threading.Thread(target=trickle)
+    thread.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        thread.join()
+
+
+def timed_scrape(server):
+    begin = time.monotonic()
+    answer = get(server)
+    assert answer.status == 200
+    return time.monotonic() - begin
+
+
+@pytest.mark.parametrize("greeting", [b"", b"G", b"GET /metrics HTTP/1.1\r\nHost: a\r\nX: "])
+def test_500_silent_connections_hold_up_no_scrape_and_are_reaped(greeting):
+    with running(limits=Limits(request=2.0)) as server:
+        timed_scrape(server)
+        before = resident_memory()
+        with crowd(server, 500, greeting) as clients:
+            assert timed_scrape(server) < 1
+            assert timed_scrape(server) < 1
+            assert resident_memory() - before < 20 * MEBIBYTE
+
+            assert eventually(lambda: all(is_closed(client) for client in clients), 6)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /metrics HTTP/1.1\r\nHost: a\r\nX: ",
+        b"POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n",
+    ],
+)
+def test_500_trickling_connections_hold_up_no_scrape_and_are_reaped(head):
+    with running(limits=Limits(request=1.5)) as server:
+        before = resident_memory()
+        with crowd(server, 500, head) as clients, trickling(clients, b"a"):
+            assert timed_scrape(server) < 1
+            assert resident_memory() - before < 20 * MEBIBYTE
+
+            assert eventually(lambda: all(is_closed(client) for client in clients), 8)
+
+
+def test_next_request_after_the_first_has_a_deadline_too():
+    with running(limits=Limits(request=0.3)) as server, connect(server) as client:
+        client.sendall(request())
+        read_answer(client)
+        client.sendall(b"GET /")
+        begin = time.monotonic()
+
+        assert eventually(lambda: is_closed(client), 3)
+        assert time.monotonic() - begin > 0.2
+
+
+def test_full_house_makes_room_by_putting_out_the_oldest_that_has_asked_nothing():
+    with running(limits=Limits(connections=4)) as server, connect(server) as kept:
+        kept.sendall(request())
+        read_answer(kept)
+        with crowd(server, 6) as clients:
+            assert get(server).status == 200
+            assert eventually(lambda: [is_closed(client) for client in clients].count(True) == 4)
+
+            assert [is_closed(client) for client in clients] == [True] * 4 + [False] * 2
+            kept.sendall(request())
+            assert read_answer(kept)[0].status == 200
+
+
+def test_full_house_of_readers_who_stall_makes_room():
+    fakes = FakePorts(FakeMetrics(b"x" * (16 * MEBIBYTE)))
+    with running(fakes, limits=Limits(connections=3)) as server, crowd(server, 3, request()) as clients:
+        assert eventually(lambda: fakes.metrics.taken > 3)
+
+        assert get(server, "/-/healthy").status == 200
+        assert eventually(lambda: any(is_reset(client) for client in clients))
+
+
+def is_reset(client):
+    """Read what is there; tell whether the server has cut the connection."""
+    client.setblocking(False)
+    try:
+        for _ in range(1000):
+            if client.recv(MEBIBYTE) == b"":
+                return True
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def small_window(server):
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(10)
+    client.connect(server.addresses[0])
+    return client
+
+
+def test_50_readers_who_stall_cost_little_and_are_cut():
+    fakes = FakePorts(FakeMetrics(b"x" * (15 * MEBIBYTE)))
+    with running(fakes, limits=Limits(stall=1.0)) as server, contextlib.ExitStack() as stack:
+        get(server)
+        before = resident_memory()
+        clients = [stack.enter_context(small_window(server)) for _ in range(50)]
+        for client in clients:
+            client.sendall(request())
+
+        assert eventually(lambda: len(fakes.metrics.asked) == 51)
+        assert timed_scrape(server) < 1
+        assert resident_memory() - before < 25 * MEBIBYTE
+        assert eventually(lambda: not any(is_established(client) for client in clients), 4)
+        assert all(len(read_to_end(client)) < 15 * MEBIBYTE for client in clients)
+
+
+def is_established(client):
+    """Tell whether the server still holds its end of a connection which it fills."""
+    return client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED
+
+
+def test_reader_who_is_merely_slow_gets_everything():
+    fakes = FakePorts(FakeMetrics(b"x" * (2 * MEBIBYTE)))
+    with running(fakes, limits=Limits(stall=0.5)) as server, small_window(server) as client:
+        client.sendall(request())
+        total = 0
+        while total <= 2 * MEBIBYTE:
+            total += len(client.recv(64 * 1024))
+            threading.Event().wait(0.002)
+
+
+def test_endless_body_is_cut():
+    with running() as server, connect(server) as client:
+        client.sendall(request("/metrics", "GET", "Transfer-Encoding: chunked"))
+        sent = 0
+        with contextlib.suppress(OSError):
+            while sent < 50 * MEBIBYTE:
+                client.sendall(b"1000\r\n" + b"a" * 4096 + b"\r\n")
+                sent += 4096
+                client.setblocking(True)
+
+        assert sent < 50 * MEBIBYTE or b" 413 " in read_to_end(client)
+
+
+def test_flood_of_pipelined_requests_is_answered_at_its_readers_pace():
+    with running(limits=Limits(stall=1.0)) as server, small_window(server) as client:
+        before = resident_memory()
+        client.settimeout(0.5)
+        with contextlib.suppress(TimeoutError, OSError):
+            for _ in range(5000):
+                client.sendall(request("/-/healthy") * 100)
+
+        assert timed_scrape(server) < 1
+        assert resident_memory() - before < 20 * MEBIBYTE
+
+
+def test_connections_that_come_and_go_leave_nothing_behind():
+    with running(limits=Limits(connections=8)) as server:
+        for _ in range(300):
+            with connect(server) as client:
+                client.sendall(b"GET /")
+
+        assert timed_scrape(server) < 1
