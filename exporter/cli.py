@@ -14,6 +14,7 @@ from exporter.clock import SystemClock
 from exporter.domain import Automation, AutomationId
 from exporter.errors import ConfigurationError, StartError
 from exporter.settings import Invocation, Mode, Settings, help_text, load, redacted
+from exporter.web.watch import validate
 
 _DONE: Final = 0
 _FAILED: Final = 1
@@ -63,6 +64,8 @@ def _run(invocation: Invocation, settings: Callable[[], Settings]) -> int:
 
 
 def _check(settings: Settings) -> int:
+    for warning in validate(settings.web.config_file) if settings.web.config_file else ():
+        _complain(f"warning: {warning}")
     sys.stdout.write(redacted(settings))
     return _DONE
 

@@ -137,8 +137,9 @@ class ExporterProcess(Process):
         cwd: Path | None = None,
         path: str = "/-/healthy",
         seconds: float = 15.0,
+        address: str | None = None,
     ) -> None:
-        self.address = f"127.0.0.1:{free_port()}"
+        self.address = address or f"127.0.0.1:{free_port()}"
         self._answers, self._seconds = path, seconds
         super().__init__([*command, f"--web.listen-address={self.address}", *flags], env=env, cwd=cwd)
 

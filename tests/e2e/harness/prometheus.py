@@ -47,7 +47,7 @@ class Prometheus:
     promtool.create_blocks, and a server started on the directory of a stopped one goes on with its data.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a part of the server's configuration
+    def __init__(
         self,
         directory: Path,
         scrapes: Mapping[str, Sequence[str]] = {},
