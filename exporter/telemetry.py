@@ -39,7 +39,12 @@ class Telemetry:
 
     def __init__(self, about: About, *, clock: Clock, link_series: Callable[[], int]) -> None:
         self._clock = clock
+        self._link_series = link_series
+        self._rendered: dict[tuple[bool, int], bytes] = {}
+        """The own metrics' text since their last change, by format and number of series: scrapes mostly come between
+        two polls, and rendering is what a small scrape would spend most of its time on."""
         self.registry = CollectorRegistry(auto_describe=True)
+        self.process_registry = CollectorRegistry(auto_describe=True)
         self._build_info(about)
         self._polls = self._counter("sendgrid_exporter_polls", "Polls of an automation by how they ended.", ["outcome"])
         for outcome in Outcome:
@@ -78,7 +83,7 @@ class Telemetry:
             "When the configuration was last read with success, seconds since the epoch.",
         )
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=self.registry)
+            collector(registry=self.process_registry)
         self._reload_ok.set(1)
         self._reload_at.set(clock.time())
 
@@ -86,13 +91,17 @@ class Telemetry:
         """Count a poll."""
         self._polls.labels(outcome.value).inc()
         self._poll_seconds.observe(seconds)
+        self._changed()
 
     def requested(self, code: str, seconds: float, rate_limit: RateLimit | None) -> None:
         """Count a request: its status, or `none`."""
         self._requests.labels(code).inc()
         self._request_seconds.observe(seconds)
-        if rate_limit is None:
-            return
+        if rate_limit is not None:
+            self._show(rate_limit)
+        self._changed()
+
+    def _show(self, rate_limit: RateLimit) -> None:
         for kind, number in (("limit", rate_limit.limit), ("remaining", rate_limit.remaining)):
             if number is not None:
                 self._rate_limit.labels(kind).set(number)
@@ -102,27 +111,45 @@ class Telemetry:
     def folded(self, rows: int) -> None:
         """Count rows that entered a rest row."""
         self._folded.inc(rows)
+        self._changed()
 
     def mismatched(self) -> None:
         """Count a poll that was published in spite of a lasting difference."""
         self._mismatches.inc()
+        self._changed()
 
     def sharded(self, index: int, total: int) -> None:
         """Show which shard this is."""
         self._shard.clear()
         self._shard.labels(str(index), str(total)).set(1)
+        self._changed()
 
     def reloaded(self, *, successful: bool) -> None:
         """Note how a reading of the configuration ended."""
         self._reload_ok.set(int(successful))
         if successful:
             self._reload_at.set(self._clock.time())
+        self._changed()
 
     def text(self, *, openmetrics: bool, names: frozenset[str] | None) -> bytes:
         """Return the metrics as text, without an end mark; only those named, where names are given."""
-        registry = self.registry if names is None else self.registry.restricted_registry(names)
         generate: Callable[..., bytes] = generate_openmetrics if openmetrics else generate_latest
-        return generate(registry).removesuffix(OPENMETRICS_END)
+        if names is not None:
+            own = generate(self.registry.restricted_registry(names))
+            process = generate(self.process_registry.restricted_registry(names))
+        else:
+            own, process = self._own(generate, openmetrics), generate(self.process_registry)
+        return own.removesuffix(OPENMETRICS_END) + process.removesuffix(OPENMETRICS_END)
+
+    def _own(self, generate: Callable[..., bytes], openmetrics: bool) -> bytes:  # noqa: FBT001  # part of the key
+        rendered, key = self._rendered, (openmetrics, self._link_series())
+        if key not in rendered:
+            rendered[key] = generate(self.registry)
+        return rendered[key]
+
+    def _changed(self) -> None:
+        """Forget the rendered text: a text that is being rendered meanwhile goes into the old dictionary."""
+        self._rendered = {}
 
     def _build_info(self, about: About) -> None:
         labels = {"version": about.version, "revision": about.revision, "python_version": about.python_version}

@@ -15,7 +15,7 @@ from exporter.exposition.catalog import (
     UP,
 )
 from exporter.exposition.segment import Run, Segment, compress, run_of
-from exporter.exposition.text import Family, line, link_key, link_lines, samples
+from exporter.exposition.text import Family, any_fell, line, link_key, link_lines, samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,7 @@ class Block:
         """Tell whether the total or a published link has fewer clicks; a rest row loses those of a promoted link."""
         if self.total_clicks < before.total_clicks:
             return True
-        if self.links == before.links:
-            return False
-        former = before.clicks_by_link()
-        return any(clicks < former.get(key, 0) for key, clicks in self.clicks_by_link().items() if _REST not in key)
+        return self.links != before.links and any_fell(before.links.text(), self.links.text(), apart_from=_REST)
 
 
 @dataclass(frozen=True, slots=True)

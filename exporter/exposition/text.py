@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Final
 
 from exporter.domain import LinkClicks
@@ -73,6 +73,27 @@ def samples(text: bytes) -> dict[bytes, int]:
     """Return the values of lines that `link_lines` gave, keyed by all that stands before the value."""
     pairs = (row.rpartition(b" ") for row in text.split(b"\n") if row)
     return {key: int(value) for key, _, value in pairs}
+
+
+def any_fell(before: bytes, after: bytes, *, apart_from: bytes) -> bool:
+    """Tell whether a line of `after` has a smaller value than in `before`; lines with `apart_from` do not count.
+
+    Lines mostly stand in the same order, so that they are compared in pairs; only what moved is looked up.
+    """
+    moved_from, moved_to = [], []
+    for old, new in zip_longest(before.split(b"\n"), after.split(b"\n"), fillvalue=b""):
+        if old == new:
+            continue
+        key, _, value = new.rpartition(b" ")
+        former_key, _, former = old.rpartition(b" ")
+        if key != former_key:
+            moved_from.append(old)
+            moved_to.append(new)
+        elif int(value) < int(former) and apart_from not in key:
+            return True
+    gone = samples(b"\n".join(moved_from))
+    come = samples(b"\n".join(moved_to))
+    return any(value < gone.get(key, 0) for key, value in come.items() if apart_from not in key)
 
 
 def link_key(name: str, automation_id: str, row: LinkClicks) -> bytes:
