@@ -17,6 +17,9 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := --numprocesses=$(JOBS) --maxprocesses=4 --dist=worksteal
 
+# Each writes texts from their source, or tells with --check whether they are in step.
+GENERATORS := $(sort $(wildcard scripts/generate_*.py))
+
 # What a shell may carry about would only confuse .venv.
 unexport PYTHONHOME PYTHONPATH PYTHONSTARTUP VIRTUAL_ENV
 export PYTHONNOUSERSITE := 1
@@ -72,7 +75,7 @@ check: setup-python ## what needs no run: format, lint, types, generated texts, 
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m scripts.docs --check
+	@for script in $(GENERATORS); do $(BIN)/python $$script --check; done
 	@scripts/check-rules
 
 .PHONY: coverage
@@ -99,8 +102,8 @@ fmt: setup-python ## format, and mend what ruff can mend
 	@$(BIN)/ruff check --fix .
 
 .PHONY: docs
-docs: setup-python ## write the generated parts of the README anew
-	@$(BIN)/python -m scripts.docs
+docs: setup-python ## write anew what is generated in the README and in docs/
+	@for script in $(GENERATORS); do $(BIN)/python $$script; done
 
 .PHONY: golden
 golden: setup-python ## write tests/data/golden/ anew from the code; read the diff before you commit

@@ -10,22 +10,27 @@ LAYERS: Final[Mapping[str, int]] = {
     "clock": 1,
     "errors": 1,
     "about": 1,
+    "logs": 1,
     "settings": 2,
     "labels": 2,
     "sendgrid": 2,
+    "schedule": 2,
+    "sharding": 2,
     "exposition": 3,
     "store": 4,
     "state": 4,
+    "telemetry": 4,
     "poller": 5,
-    "telemetry": 5,
+    "workers": 6,
     "web": 6,
-    "app": 7,
-    "cli": 8,
-    "__main__": 9,
+    "serving": 7,
+    "app": 8,
+    "cli": 9,
+    "__main__": 10,
 }
 """Unit → layer. A unit is a module or a package of `exporter/`; `poller_x` belongs to the unit `poller`."""
 SIMULATOR: Final = "simulator"
-FIRST_TO_KNOW_THE_SIMULATOR: Final = 7
+FIRST_TO_KNOW_THE_SIMULATOR: Final = 8
 
 LIBRARY_HOMES: Final[Mapping[str, tuple[str, ...]]] = {
     "requests": ("exporter.sendgrid.client", "exporter.sendgrid.session"),
