@@ -6,30 +6,36 @@ settings ─▶ app. SendGrid ─▶ sendgrid.client ─▶ poller ─▶ store 
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from prometheus_client import disable_created_metrics
 
 from exporter.about import DISTRIBUTION, about
+from exporter.assembly import (
+    client_options,
+    key_source,
+    label_rules,
+    needing_restart,
+    open_state_file,
+    own_automations,
+    web_options,
+)
 from exporter.clock import Clock
 from exporter.domain import Automation, Outcome
 from exporter.errors import ConfigurationError, StateError
-from exporter.labels import LabelHygiene, LabelRules, UrlMode
+from exporter.labels import LabelHygiene
 from exporter.logs import set_up_logs
 from exporter.poller import Poller
 from exporter.sendgrid.budget import Budget
 from exporter.sendgrid.client import SendGridClient
-from exporter.sendgrid.key import Key, KeyFile
-from exporter.sendgrid.session import ClientOptions
+from exporter.sendgrid.key import Key
 from exporter.serving import AutomationStatus, Exposition, ProcessHealth
-from exporter.settings import Settings, read_key_file, redacted_line
-from exporter.sharding import own
-from exporter.state import StateFile, open_state
+from exporter.settings import Settings, redacted_line
 from exporter.store import Store
 from exporter.telemetry import Telemetry
-from exporter.web.ports import Limits, Page, Ports, WebOptions
+from exporter.web.ports import Limits, Page, Ports
 from exporter.web.server import WebServer
 from exporter.workers import Workers
 
@@ -39,8 +45,6 @@ _ONCE_SECONDS: Final = 300.0
 _STOP_SERVING_SECONDS: Final = 2.0
 _STOP_POLLING_SECONDS: Final = 1.0
 _BEAT_SECONDS: Final = 1.0
-_UNCHANGEABLE: Final = ("web", "state", "shard")
-"""Groups that are only read at start."""
 
 Load = Callable[[], Settings]
 """Reads the settings again, as they are now; raises ConfigurationError."""
@@ -59,14 +63,14 @@ class App:
         self._about = about()
         self._store = Store()
         self._telemetry = Telemetry(self._about, clock=clock, link_series=lambda: self._store.snapshot.link_series)
-        self._key = _key_source(settings)
+        self._key = key_source(settings)
         self._set_up_logs()
         self._budget = self._new_budget(settings)
         self._client = self._new_client(settings)
-        self._state = _open_state(settings)
+        self._state = open_state_file(settings)
         self._poller = Poller(
             source=self._client,
-            hygiene=LabelHygiene(_label_rules(settings)),
+            hygiene=LabelHygiene(label_rules(settings)),
             store=self._store,
             telemetry=self._telemetry,
             keeper=self._state,
@@ -102,7 +106,7 @@ class App:
             return automation, self._poller.poll(automation, deadline=deadline, stale_after=math.inf).outcome
 
         with ThreadPoolExecutor(self._settings.poll.concurrency) as pool:
-            results = list(pool.map(poll, _automations(self._settings)))
+            results = list(pool.map(poll, own_automations(self._settings)))
         document = self._exposition.document(openmetrics=False)
         text = b"".join(document.chunks(compressed=False)).decode()
         return text, [result for result in results if result[1] is not Outcome.SUCCESS]
@@ -112,8 +116,8 @@ class App:
         problems: Sequence[str] = ()
         try:
             settings = self._load()
-            key = _key_source(settings)
-            problems = tuple(_needing_restart(self._settings, settings))
+            key = key_source(settings)
+            problems = tuple(needing_restart(self._settings, settings))
             if not problems:
                 self._take_over(settings, key)
         except ConfigurationError as exc:
@@ -132,7 +136,7 @@ class App:
         if not budget_kept:
             self._budget = self._new_budget(settings)
         former, self._client = self._client, self._new_client(settings)
-        self._poller.source, self._poller.hygiene = self._client, LabelHygiene(_label_rules(settings))
+        self._poller.source, self._poller.hygiene = self._client, LabelHygiene(label_rules(settings))
         former.close()
         self._configure_workers()
         self._workers.start()
@@ -162,10 +166,10 @@ class App:
 
     def _configure_workers(self) -> None:
         if self._state is not None:
-            self._state.rules = repr(_label_rules(self._settings))
+            self._state.rules = repr(label_rules(self._settings))
         poll = self._settings.poll
         self._workers.configure(
-            _automations(self._settings),
+            own_automations(self._settings),
             concurrency=poll.concurrency,
             stale_after=poll.stale_after,
             capacity=lambda: self._budget.requests_per_second,
@@ -176,7 +180,7 @@ class App:
         if self._state is None:
             return
         try:
-            saved = self._state.load({automation.id for automation in _automations(self._settings)})
+            saved = self._state.load({automation.id for automation in own_automations(self._settings)})
         except StateError as exc:
             _log.warning("%s; the exporter goes on without the blocks of earlier runs", exc)
             return
@@ -187,27 +191,16 @@ class App:
         return Budget(settings.sendgrid.requests_per_minute, clock=self._clock, share=1 / settings.shard.total)
 
     def _new_client(self, settings: Settings) -> SendGridClient:
-        options = ClientOptions(
-            base_url=settings.sendgrid.base_url,
-            timeout=settings.sendgrid.timeout,
-            page_size=settings.sendgrid.page_size,
-            user_agent=f"{DISTRIBUTION}/{self._about.version}",
-            on_behalf_of=settings.sendgrid.on_behalf_of,
-            proxy=settings.sendgrid.proxy,
-        )
         return SendGridClient(
-            options, key=self._key, budget=self._budget, clock=self._clock, stop=self.stop, observer=self._telemetry
+            client_options(settings, self._about),
+            key=self._key,
+            budget=self._budget,
+            clock=self._clock,
+            stop=self.stop,
+            observer=self._telemetry,
         )
 
     def _new_server(self) -> WebServer:
-        web = self._settings.web
-        options = WebOptions(
-            listen=((web.host, web.port),),
-            telemetry_path=web.telemetry_path,
-            enable_lifecycle=web.enable_lifecycle,
-            open_health=web.open_health,
-            config_file=web.config_file,
-        )
         ports = Ports(
             metrics=self._exposition,
             health=ProcessHealth(self._workers),
@@ -215,41 +208,7 @@ class App:
             status=AutomationStatus(self._store, self._poller, self._clock),
             page=Page(DISTRIBUTION, self._about.version, self._about.summary, self._about.homepage),
         )
-        return WebServer(options, ports, clock=self._clock, limits=Limits())
+        return WebServer(web_options(self._settings), ports, clock=self._clock, limits=Limits())
 
     def _set_up_logs(self) -> None:
         set_up_logs(self._settings.log.level, self._settings.log.format, lambda: (self._key(),))
-
-
-def _automations(settings: Settings) -> tuple[Automation, ...]:
-    return own(settings.automations, index=settings.shard.index, total=settings.shard.total)
-
-
-def _key_source(settings: Settings) -> Key:
-    if settings.sendgrid.api_key_file is not None:
-        return KeyFile(settings.sendgrid.api_key_file, lambda path: read_key_file(path).get_secret_value())
-    key = settings.sendgrid.api_key.get_secret_value() if settings.sendgrid.api_key else ""
-    return lambda: key
-
-
-def _label_rules(settings: Settings) -> LabelRules:
-    labels = settings.labels
-    return LabelRules(UrlMode(labels.url.value), labels.drop_params, labels.max_links, labels.max_url_length)
-
-
-def _open_state(settings: Settings) -> StateFile | None:
-    if settings.state.path is None:
-        return None
-    try:
-        return open_state(settings.state.path)
-    except StateError as exc:
-        _log.warning("%s; the exporter goes on without it", exc)
-        return None
-
-
-def _needing_restart(before: Settings, after: Settings) -> Iterator[str]:
-    for group in _UNCHANGEABLE:
-        former, wanted = getattr(before, group), getattr(after, group)
-        for name in type(former).model_fields:
-            if getattr(former, name) != getattr(wanted, name):
-                yield f"{group}.{name}: a changed value needs a restart"

@@ -3,7 +3,7 @@
 import hashlib
 import heapq
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import translate
@@ -12,7 +12,9 @@ from urllib.parse import unquote_plus
 
 from exporter.domain import REST_URL, LinkClicks, add_up
 
-_DELIMITERS: Final = {mark: re.compile(r"\{\{.*?\}\}|" + re.escape(mark)) for mark in "?#&"}
+_DELIMITERS: Final[Mapping[str, re.Pattern[str]]] = {
+    mark: re.compile(r"\{\{.*?\}\}|" + re.escape(mark)) for mark in "?#&"
+}
 """A mark counts only outside `{{custom_fields}}`, which may hold any text (`{{#if vip}}`)."""
 _HASH_DIGITS: Final = 16
 _MOST_BYTES: Final = 4

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -18,20 +18,13 @@ from requests.adapters import HTTPAdapter
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationStats
 from exporter.errors import (
-    BadRequestError,
-    ConnectionFailedError,
-    ExchangeTimeoutError,
     ForbiddenError,
-    InvalidResponseError,
-    NotFoundError,
-    RateLimitedError,
     SendGridError,
-    ServerError,
     StoppedError,
-    UnauthorizedError,
 )
 from exporter.sendgrid.body import read_body
 from exporter.sendgrid.budget import Budget, RateLimit, read_rate_limit
+from exporter.sendgrid.failures import broken_exchange, refusal
 from exporter.sendgrid.pages import read_stats
 from exporter.sendgrid.session import ClientOptions, Connection, deadline_adapters
 from exporter.sendgrid.sockets import Deadline
@@ -39,34 +32,11 @@ from exporter.sendgrid.wire import explain_error
 
 _log = logging.getLogger(__name__)
 
-_BY_LIBRARY_ERROR: Final[tuple[tuple[type[Exception], type[SendGridError]], ...]] = (
-    (exceptions.Timeout, ExchangeTimeoutError),
-    (exceptions.ContentDecodingError, InvalidResponseError),
-    (exceptions.InvalidJSONError, InvalidResponseError),
-    (exceptions.TooManyRedirects, InvalidResponseError),
-    (exceptions.RequestException, ConnectionFailedError),
-    (urllib3.exceptions.NewConnectionError, ConnectionFailedError),
-    (urllib3.exceptions.TimeoutError, ExchangeTimeoutError),
-    (urllib3.exceptions.DecodeError, InvalidResponseError),
-    (urllib3.exceptions.HTTPError, ConnectionFailedError),
-    (TimeoutError, ExchangeTimeoutError),
-    (OSError, ConnectionFailedError),
-)
-"""The libraries' errors and ours, the first that fits counts; complete for requests' and urllib3's classes."""
-
+_SHORTEST: Final = 0.001
+"""The libraries take no timeout of 0; a deadline that has just passed still ends the exchange at once."""
 _MOST_TRIES: Final = 4
 _BACKOFF: Final = tenacity.wait_random_exponential(multiplier=1, max=30)
 """Full jitter: up to 1, 2, 4 … 30 seconds, so that workers that failed together do not come back together."""
-
-_BY_STATUS: Final[Mapping[int, tuple[type[SendGridError], str]]] = {
-    401: (UnauthorizedError, "the key was refused: check that it is complete and not revoked"),
-    403: (
-        ForbiddenError,
-        "the key may not read this: it needs read access to Marketing (and Automation), or is blocked for a while",
-    ),
-    404: (NotFoundError, "no such automation, or no statistics for it yet"),
-    429: (RateLimitedError, "too many requests"),
-}
 
 
 class Observer(Protocol):
@@ -145,7 +115,7 @@ class SendGridClient:
         self, connection: Connection, automation: Automation, page_token: str | None, deadline: float, answer: "_Answer"
     ) -> bytes:
         url, key = self._url(automation), self._key()
-        seconds = min(self._options.timeout, deadline - self._clock.monotonic())
+        seconds = max(min(self._options.timeout, deadline - self._clock.monotonic()), _SHORTEST)
         connection.deadline.set(seconds)
         try:
             with connection.get(url, self._query(automation, page_token), key, seconds) as response:
@@ -153,9 +123,10 @@ class SendGridClient:
                 answer.rate_limit = read_rate_limit(response.headers, self._clock.time())
                 body = self._body(response, url)
         except (exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
-            raise _translated(url, exc, key) from None
+            raise broken_exchange(url, exc, key) from None
         if answer.status != requests.codes.ok:
-            raise _refusal(url, answer, _without(key, explain_error(body)))
+            waits = answer.rate_limit.retry_after
+            raise refusal(url, answer.status, explain_error(body), key=key, retry_after=waits)
         return body
 
     def _body(self, response: requests.Response, what: str) -> bytes:
@@ -222,40 +193,3 @@ def _wait(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after if isinstance(error, SendGridError) else None
     return max(_BACKOFF(state), asked or 0.0)
-
-
-def _translated(url: str, exc: Exception, key: str) -> SendGridError:
-    error = next(ours for theirs, ours in _BY_LIBRARY_ERROR if isinstance(exc, theirs))
-    cause = _root_cause(exc)
-    if error is ExchangeTimeoutError or isinstance(cause, TimeoutError):
-        return ExchangeTimeoutError(f"{url}: no whole answer in time")
-    text = str(cause) if isinstance(cause, OSError) else f"the answer breaks HTTP ({type(cause).__name__})"
-    return error(f"{url}: {_without(key, text)}")
-
-
-def _refusal(url: str, answer: _Answer, said: str) -> SendGridError:
-    error, advice = _kind(answer.status or 0)
-    message = f"{url}: HTTP {answer.status}: {advice}" + (f" (SendGrid says: {said})" if said else "")
-    return error(message, retry_after=answer.rate_limit.retry_after if answer.rate_limit else None)
-
-
-def _without(key: str, text: str) -> str:
-    return text.replace(key, "<hidden>")
-
-
-def _kind(status: int) -> tuple[type[SendGridError], str]:
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
-    if 400 <= status < 500:  # noqa: PLR2004  # the classes of HTTP
-        return BadRequestError, "the request was not accepted"
-    if 500 <= status < 600:  # noqa: PLR2004  # the classes of HTTP
-        return ServerError, "SendGrid failed; it usually mends itself"
-    return InvalidResponseError, "an answer with statistics was expected, and redirects are not followed"
-
-
-def _root_cause(exc: BaseException) -> BaseException:
-    """Return the innermost reason, which tells DNS, TCP and TLS apart; the outer ones only name urllib3's objects."""
-    inner = getattr(exc, "reason", None)
-    if not isinstance(inner, BaseException):
-        inner = next((arg for arg in exc.args if isinstance(arg, BaseException)), None) or exc.__cause__
-    return exc if inner is None else _root_cause(inner)

@@ -1,6 +1,6 @@
 """All pages of one automation, whole or not at all."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import parse_qs, urljoin, urlsplit
 
@@ -9,7 +9,7 @@ from exporter.errors import BadRequestError, IncompleteError, InvalidResponseErr
 from exporter.sendgrid.wire import LinkRow, Page, parse_page
 
 _MOST_PAGES: Final = 2000
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 
 Fetch = Callable[[str | None], bytes]
 """Returns the body of the page that the token names; None names the first."""
@@ -25,8 +25,15 @@ def read_stats(fetch: Fetch, url: str) -> AutomationStats:
     """
     try:
         return check_whole(_walk(fetch, url), url)
-    except (IncompleteError, _TokenRefusedError):
+    except (IncompleteError, _TokenRefused):
+        return _second_walk(fetch, url)
+
+
+def _second_walk(fetch: Fetch, url: str) -> AutomationStats:
+    try:
         return check_whole(_walk(fetch, url), url)
+    except _TokenRefused as exc:
+        raise exc.refusal from None
 
 
 def _walk(fetch: Fetch, url: str) -> tuple[Page, ...]:
@@ -54,11 +61,15 @@ def _fetched(fetch: Fetch, token: str | None) -> bytes:
     except BadRequestError as exc:
         if token is None:
             raise
-        raise _TokenRefusedError(str(exc)) from None
+        raise _TokenRefused(exc) from None
 
 
-class _TokenRefusedError(BadRequestError):
+class _TokenRefused(Exception):  # noqa: N818  # it never leaves this module: a second walk may still succeed
     """A page token that SendGrid gave is no longer taken."""
+
+    def __init__(self, refusal: BadRequestError) -> None:
+        super().__init__()
+        self.refusal = refusal
 
 
 def _next_token(page: Page, url: str) -> str | None:

@@ -23,7 +23,10 @@ from exporter.settings.values import path as path_of
 DEMO_INTERVAL: Final = 2.0
 """Seconds between two polls in a demo, short enough to watch."""
 
-_DEMO: Final = {"poll": {"interval": DEMO_INTERVAL}, "sendgrid": {"base_url": "http://127.0.0.1"}}
+_DEMO: Final[Mapping[str, Mapping[str, object]]] = {
+    "poll": {"interval": DEMO_INTERVAL},
+    "sendgrid": {"base_url": "http://127.0.0.1"},
+}
 _NOT_IN_DEMO: Final[tuple[KeyPath, ...]] = (
     AUTOMATIONS,
     API_KEY,

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 JSON_TYPE: Final = "application/json"
 _PHRASES: Final = MappingProxyType({int(status): status.phrase for status in HTTPStatus})
-_MESSAGES: Final = {
+_MESSAGES: Final[Mapping[int, str]] = {
     401: "authorization required",
     403: "access forbidden",
     404: "not found",

@@ -5,7 +5,7 @@ from typing import Final
 
 from exporter.simulator.sources import Source
 
-_TARGET: Final = {"job": "sendgrid-automation-exporter", "instance": "localhost:10154"}
+_TARGET: Final[Mapping[str, str]] = {"job": "sendgrid-automation-exporter", "instance": "localhost:10154"}
 _Series = dict[tuple[str, str, str], dict[float, int]]
 
 

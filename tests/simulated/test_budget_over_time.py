@@ -1,7 +1,7 @@
 """The request budget over half an hour of virtual time, against the simulator's own rate limit."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,7 +127,7 @@ def _run(*, minutes: int, ceiling: float, concurrency: int, seconds: float, inte
 
 @pytest.mark.parametrize(("ceiling", "minutes"), [(100_000, 30), (LIMIT, 12)])
 def test_a_thousand_automations_use_the_limit_and_never_meet_a_429(
-    ceiling: float, minutes: int, record_property: pytest.RecordProperty
+    ceiling: float, minutes: int, record_property: Callable[[str, object], None]
 ) -> None:
     run = _run(minutes=minutes, ceiling=ceiling, concurrency=4, seconds=0.2, interval=60)
     share = len(run.codes) / (LIMIT * minutes)

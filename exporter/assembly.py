@@ -1,0 +1,84 @@
+"""From settings to what the parts are built with."""
+
+import logging
+from collections.abc import Iterator
+from typing import Final
+
+from exporter.about import DISTRIBUTION, About
+from exporter.domain import Automation
+from exporter.errors import StateError
+from exporter.labels import LabelRules, UrlMode
+from exporter.sendgrid.key import Key, KeyFile
+from exporter.sendgrid.session import ClientOptions
+from exporter.settings import Settings, read_key_file
+from exporter.sharding import own
+from exporter.state import StateFile, open_state
+from exporter.web.ports import WebOptions
+
+_log = logging.getLogger(__name__)
+
+_UNCHANGEABLE: Final = ("web", "state", "shard")
+"""Groups that are only read at start."""
+
+
+def client_options(settings: Settings, about: About) -> ClientOptions:
+    """Return how SendGrid is asked."""
+    return ClientOptions(
+        base_url=settings.sendgrid.base_url,
+        timeout=settings.sendgrid.timeout,
+        page_size=settings.sendgrid.page_size,
+        user_agent=f"{DISTRIBUTION}/{about.version}",
+        on_behalf_of=settings.sendgrid.on_behalf_of,
+        proxy=settings.sendgrid.proxy,
+    )
+
+
+def web_options(settings: Settings) -> WebOptions:
+    """Return how the web server is configured."""
+    web = settings.web
+    return WebOptions(
+        listen=((web.host, web.port),),
+        telemetry_path=web.telemetry_path,
+        enable_lifecycle=web.enable_lifecycle,
+        open_health=web.open_health,
+        config_file=web.config_file,
+    )
+
+
+def own_automations(settings: Settings) -> tuple[Automation, ...]:
+    """Return the automations that this process polls."""
+    return own(settings.automations, index=settings.shard.index, total=settings.shard.total)
+
+
+def key_source(settings: Settings) -> Key:
+    """Return where the key comes from; raise ConfigurationError when its file holds none."""
+    if settings.sendgrid.api_key_file is not None:
+        return KeyFile(settings.sendgrid.api_key_file, lambda path: read_key_file(path).get_secret_value())
+    key = settings.sendgrid.api_key.get_secret_value() if settings.sendgrid.api_key else ""
+    return lambda: key
+
+
+def label_rules(settings: Settings) -> LabelRules:
+    """Return the rules of label hygiene."""
+    labels = settings.labels
+    return LabelRules(UrlMode(labels.url.value), labels.drop_params, labels.max_links, labels.max_url_length)
+
+
+def open_state_file(settings: Settings) -> StateFile | None:
+    """Return the state file; None where there is none, or where it cannot be used, which is logged."""
+    if settings.state.path is None:
+        return None
+    try:
+        return open_state(settings.state.path)
+    except StateError as exc:
+        _log.warning("%s; the exporter goes on without it", exc)
+        return None
+
+
+def needing_restart(before: Settings, after: Settings) -> Iterator[str]:
+    """Give a sentence for each changed setting that only a restart can take over."""
+    for group in _UNCHANGEABLE:
+        former, wanted = getattr(before, group), getattr(after, group)
+        for name in type(former).model_fields:
+            if getattr(former, name) != getattr(wanted, name):
+                yield f"{group}.{name}: a changed value needs a restart"
