@@ -57,6 +57,7 @@ class App:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves it without types
         self.stop = threading.Event()
         self.reload_asked = threading.Event()
+        self._reloading = threading.Lock()
         self._load = load
         self._settings = settings = load()
         self._clock = clock
@@ -92,6 +93,7 @@ class App:
         addresses = ", ".join(f"{host}:{port}" for host, port in server.addresses)
         version = f"{DISTRIBUTION} {self._about.version} (revision {self._about.revision})"
         _log.info("started %s, listening on %s: %s", version, addresses, redacted_line(self._settings))
+        _log.info("%s", self._workers.plan())
         self._workers.start()
         try:
             return self._beat(server)
@@ -113,6 +115,10 @@ class App:
 
     def reload(self) -> Sequence[str]:
         """Read the settings again and take them over, or keep the old ones whole; return the problems."""
+        with self._reloading:
+            return self._reload()
+
+    def _reload(self) -> Sequence[str]:
         problems: Sequence[str] = ()
         try:
             settings = self._load()

@@ -62,8 +62,17 @@ class Workers:
             self._poller.store.configure(automations)
             self._poller.forget_all_but(self._automations)
             self._schedule.configure(automations, self._clock.monotonic())
-            self._schedule.fit(self._capacity())
+            if self._schedule.fit(self._capacity()):
+                self._log_stretch()
             self._show_rhythm()
+
+    def plan(self) -> str:
+        """Return a sentence that compares what the automations need with what the budget allows."""
+        with self._lock:
+            return (
+                f"polling {len(self._automations)} automations needs {self._schedule.demand() * 60:.1f} requests a minute "
+                f"if each has one page; the budget allows {self._capacity() * 60:.1f}"
+            )
 
     def start(self) -> None:
         """Start the threads that are missing; those beyond the configured number end by themselves."""

@@ -24,16 +24,17 @@ LAYERS: Final[Mapping[str, int]] = {
     "workers": 6,
     "web": 6,
     "serving": 7,
-    "app": 8,
-    "cli": 9,
-    "__main__": 10,
+    "assembly": 8,
+    "app": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 """Unit → layer. A unit is a module or a package of `exporter/`; `poller_x` belongs to the unit `poller`."""
 SIMULATOR: Final = "simulator"
 FIRST_TO_KNOW_THE_SIMULATOR: Final = 8
 
 LIBRARY_HOMES: Final[Mapping[str, tuple[str, ...]]] = {
-    "requests": ("exporter.sendgrid.client", "exporter.sendgrid.session"),
+    "requests": ("exporter.sendgrid",),
     "urllib3": ("exporter.sendgrid",),
     "pydantic_settings": ("exporter.settings",),
     "time": ("exporter.clock", "exporter.simulator.clock"),
