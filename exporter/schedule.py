@@ -43,6 +43,8 @@ class Schedule:
     version: int = 0
     """Rises whenever an interval changes."""
     _entries: dict[AutomationId, _Entry] = field(default_factory=dict)
+    _leaving: dict[AutomationId, _Entry] = field(default_factory=dict)
+    """No longer configured, but still being polled: one that comes back meanwhile must not be polled twice at once."""
     _queue: list[tuple[float, int, AutomationId]] = field(default_factory=list)
     _sequence: int = 0
     _key_refused: int = 0
@@ -50,7 +52,7 @@ class Schedule:
 
     def configure(self, automations: Sequence[Automation], now: float) -> None:
         """Poll exactly these automations: new ones at once, known ones in their rhythm, refusals forgotten."""
-        known = self._entries
+        known = self._leaving | self._entries
         self._entries = {}
         self._queue = []
         self._key_refused = 0
@@ -63,6 +65,7 @@ class Schedule:
                 entry.due = min(entry.due, entry.started + self._interval(entry))
             if not entry.running:
                 self._push(entry)
+        self._leaving = {id_: entry for id_, entry in known.items() if entry.running and id_ not in self._entries}
 
     def take(self, now: float) -> Automation | None:
         """Return the automation that is most overdue and mark it as being polled; None when none is due."""
@@ -81,6 +84,7 @@ class Schedule:
 
     def done(self, automation_id: AutomationId, result: PollResult, now: float) -> None:
         """Plan the next poll after one that ended."""
+        self._leaving.pop(automation_id, None)
         entry = self._entries.get(automation_id)
         if entry is None:
             return
@@ -104,8 +108,11 @@ class Schedule:
         wanted = max(1.0, self.demand() / requests_per_second) if requests_per_second > 0 else self.stretch
         if wanted == self.stretch or (wanted > 1 and abs(wanted / self.stretch - 1) < _NOTICEABLE):
             return False
+        shorter = wanted < self.stretch
         self.stretch = wanted
         self.version += 1
+        if shorter:
+            self._bring_forward()
         return True
 
     def demand(self) -> float:
@@ -138,11 +145,16 @@ class Schedule:
         self.version += before != (entry.refused, self._key_refused)
 
     def _hurry(self) -> None:
-        """Let nobody wait longer than its normal interval, since the key works again."""
+        """Return to the normal pace, since the key works again."""
         self._key_refused = 0
         self.version += 1
         for entry in self._entries.values():
             entry.key_refused = 0
+        self._bring_forward()
+
+    def _bring_forward(self) -> None:
+        """Let nobody wait longer than its interval, which has become shorter."""
+        for entry in self._entries.values():
             soon = entry.started + self._interval(entry)
             if not entry.running and soon < entry.due:
                 entry.due = soon

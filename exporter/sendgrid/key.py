@@ -32,21 +32,22 @@ class KeyFile:
         """Return the current key; costs one look at the file's times."""
         with self._lock:
             stamp = self._current_stamp()
-            if stamp != self._stamp or self._failing:
-                self._renew(stamp)
-            return self._key
+            news = self._renew(stamp) if stamp != self._stamp or self._failing else None
+            key = self._key
+        if news is not None:
+            _log.log(*news)  # outside the lock: the log asks for the key in turn, to hide it
+        return key
 
-    def _renew(self, stamp: _Stamp | None) -> None:
+    def _renew(self, stamp: _Stamp | None) -> tuple[int, str] | None:
+        """Read the file again; return the level and the text of what is worth telling."""
         try:
             key = self._read(self._path)
         except ConfigurationError as exc:
-            if not self._failing:
-                _log.warning("%s; the key that was read before stays in use", exc)
-            self._failing = True
-            return
-        if key != self._key or self._failing:
-            _log.info("sendgrid.api_key_file: the key was read again")
+            known, self._failing = self._failing, True
+            return None if known else (logging.WARNING, f"{exc}; the key that was read before stays in use")
+        changed = key != self._key or self._failing
         self._key, self._stamp, self._failing = key, stamp, False
+        return (logging.INFO, "sendgrid.api_key_file: the key was read again") if changed else None
 
     def _current_stamp(self) -> _Stamp | None:
         try:
