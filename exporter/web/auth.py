@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import bcrypt
 
 from exporter.web.turns import BusyError, Turns
+from exporter.web.worker import StoppedError
 
 _REMEMBERED_REFUSALS: Final = 256
 _LONGEST_PASSWORD: Final = 72
@@ -77,7 +78,7 @@ class BasicAuth:
             try:
                 # A client that goes away must not take the check from others, nor its result from the memory.
                 known = await asyncio.shield(self._checked(asked, users, client))
-            except BusyError:
+            except (BusyError, StoppedError):
                 return Verdict.BUSY
         return Verdict.ALLOWED if known else Verdict.DENIED
 

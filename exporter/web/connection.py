@@ -151,6 +151,7 @@ class Connection(asyncio.Protocol):
         if self._task is None and (self._queue or self._inbox.refusal):
             self.since = self._loop.time()
             self._task = self._loop.create_task(self._work())
+            self._task.add_done_callback(self._worked)
         elif self._task is None and self._inbox.continue_due:
             self._inbox.continue_due = False
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -178,6 +179,12 @@ class Connection(asyncio.Protocol):
             self._task = None
             self.since = self._loop.time()
         self._rest()
+
+    def _worked(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            _LOG.error("a connection failed unexpectedly", exc_info=error)
+            self._transport.abort()
 
     async def _exchange(self, request: Request) -> bool:
         """Answer one request; return whether another may follow."""

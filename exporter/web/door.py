@@ -57,7 +57,7 @@ class Handshake(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows asyncio's type for mypy
         # Not one byte may be read before TLS reads it.
         transport.pause_reading()
-        transport.set_write_buffer_limits(high=0)
+        transport.set_write_buffer_limits(high=1, low=0)
         self._transport = transport
         self._service.house.enter(self)
         self._task = asyncio.get_running_loop().create_task(self._shake())

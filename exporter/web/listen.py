@@ -2,11 +2,8 @@
 
 import os
 import socket
-from typing import Final
 
 from exporter.errors import StartError
-
-_HIGHEST_PORT: Final = 65535
 
 
 def listen(host: str, port: int, *, backlog: int) -> socket.socket:
@@ -14,11 +11,12 @@ def listen(host: str, port: int, *, backlog: int) -> socket.socket:
 
     Raise StartError when it cannot.
     """
+    if port not in range(65536):
+        # socket.create_server would leave its socket open.
+        raise StartError(f"cannot listen on {shown(host, port)}: a port lies between 0 and 65535")
     try:
-        if not 0 <= port <= _HIGHEST_PORT:
-            raise OverflowError(f"a port lies between 0 and {_HIGHEST_PORT}")
         return _listen_on(host, port, backlog) if host else _listen_everywhere(port, backlog)
-    except (OSError, OverflowError, UnicodeError) as exc:
+    except (OSError, UnicodeError) as exc:
         raise StartError(
             f"cannot listen on {shown(host, port)}: {_reason(exc)} "
             "(stop what uses the address, or choose another web.listen_address)"

@@ -89,7 +89,7 @@ def _match(item: _Range, media_type: str, *, strict: bool) -> _Match | None:
 
 def _ranges(header: str) -> Iterator[_Range]:
     for position, element in enumerate(_ELEMENT.findall(header)):
-        name, *parameters = (part.strip() for part in _PARAMETER.findall(element))
+        name, *parameters = [part.strip() for part in _PARAMETER.findall(element)] or [""]
         pairs = [parameter.partition("=") for parameter in parameters]
         values = {key.strip().lower(): value.strip().strip('"') for key, _, value in pairs}
         weight = _weight(values.get("q", "1"))

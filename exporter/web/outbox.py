@@ -25,8 +25,9 @@ class Outbox:
     """Writes one connection's responses; a piece that does not leave in time ends the connection."""
 
     def __init__(self, transport: asyncio.WriteTransport, stall: float) -> None:
-        # Paused as long as anything is left, so that "written" means: given to the kernel.
-        transport.set_write_buffer_limits(high=0)
+        # Paused as long as anything is left, so that "written" means: given to the kernel. With high=0, asyncio's TLS
+        # would count nothing as too much.
+        transport.set_write_buffer_limits(high=1, low=0)
         self._transport = transport
         self._stall = stall
         self._writable = asyncio.Event()

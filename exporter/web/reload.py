@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from exporter.web.ports import Reloader
-from exporter.web.worker import Worker
+from exporter.web.worker import StoppedError, Worker
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -33,6 +33,8 @@ class Reloads:
         self._running, self._next = self._next, None
         try:
             return tuple(await self._worker.run(self._reloader.reload))
+        except StoppedError:
+            return ("the exporter is stopping",)
         except Exception:  # noqa: BLE001 - whatever a reload meets, the one who asked is told
             _LOG.exception("the reload failed unexpectedly")
             return ("the reload failed unexpectedly; see the exporter's log",)

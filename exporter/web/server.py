@@ -24,6 +24,8 @@ from exporter.web.worker import Worker
 
 _LOG: Final = logging.getLogger(__name__)
 _BACKLOG: Final = 512
+_LAST_WORK: Final = 1.5
+"""Seconds for the workers' threads to end: more than one bcrypt of the highest cost takes."""
 
 
 class WebServer:
@@ -40,6 +42,7 @@ class WebServer:
         self._stopping = asyncio.Event()
         self._addresses: list[tuple[str, int]] = []
         self._grace = 0.0
+        self._workers = (Worker("web-reload"), Worker("web-passwords"))
         self._failure: BaseException | None = None
 
     @property
@@ -64,8 +67,11 @@ class WebServer:
         self._thread = threading.Thread(target=self._run, args=(self._loop, config), name="web", daemon=True)
         self._thread.start()
 
-    def stop(self, timeout: float = 3.0) -> None:
-        """Stop listening, let responses in hand end within the timeout, cut what is left, and return."""
+    def stop(self, timeout: float = 2.5) -> None:
+        """Stop listening, let responses in hand end within the timeout, cut what is left, and return.
+
+        A reload or a password check in hand can take 1.5 s more.
+        """
         if self._loop is None or self._thread is None or not self._thread.is_alive():
             return
         self._grace = timeout
@@ -74,7 +80,7 @@ class WebServer:
         except RuntimeError:
             # It ended by itself between the two lines above.
             return
-        self._thread.join(timeout + 1.0)
+        self._thread.join(timeout + _LAST_WORK + 0.5)
 
     def failed(self) -> BaseException | None:
         """Return what ended the server's thread against its will, None while all is well."""
@@ -88,13 +94,15 @@ class WebServer:
             self._failure = exc
         finally:
             self._close_sockets()
+            deadline = self._clock.monotonic() + _LAST_WORK
+            for worker in self._workers:
+                worker.join(max(deadline - self._clock.monotonic(), 0.0))
 
     async def _serve(self, config: ConfigFile) -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_log_unhandled)
-        workers = Worker("web-reload"), Worker("web-passwords")
         guests = Guests(self._limits.connections)
-        service = Service(self._front(*workers, config).answer, self._limits, self._clock, guests)
+        service = Service(self._front(config).answer, self._limits, self._clock, guests)
         servers = [
             await loop.create_server(lambda: _entrance(service, config), sock=sock, backlog=_BACKLOG)
             for sock in self._sockets
@@ -105,11 +113,12 @@ class WebServer:
             # Also when the loop dies: clients must not wait for answers that nobody will give.
             for server in servers:
                 server.close()
-            await _empty(guests, self._grace)
-            for worker in workers:
+            for worker in self._workers:
                 worker.stop()
+            await _empty(guests, self._grace)
 
-    def _front(self, reloading: Worker, checking: Worker, config: ConfigFile) -> Front:
+    def _front(self, config: ConfigFile) -> Front:
+        reloading, checking = self._workers
         return Front(
             Routes(self._options, self._ports, Reloads(self._ports.reloader, reloading)),
             config.current,

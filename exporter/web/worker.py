@@ -11,6 +11,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+class StoppedError(Exception):
+    """The worker was stopped before it came to this function."""
+
+
 class Worker:
     """A thread that runs one function after the other.
 
@@ -21,20 +25,37 @@ class Worker:
         self._name = name
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._stopped = False
 
     async def run(self, function: Callable[[], T]) -> T:
-        """Run the function in the thread and return what it returns, or raise what it raises."""
+        """Run the function in the thread and return what it returns, or raise what it raises, or StoppedError."""
+        if self._stopped:
+            raise StoppedError
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
             self._thread.start()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._jobs.put(lambda: _run(function, loop, future))
+        self._jobs.put(lambda: _run(lambda: self._unless_stopped(function), loop, future))
         return await future
 
     def stop(self) -> None:
         """Let the thread end after what it does now, without waiting for it."""
+        self._stopped = True
         self._jobs.put(None)
+
+    def join(self, timeout: float) -> None:
+        """Wait for the end of the thread.
+
+        A thread inside bcrypt's or pydantic's native code when the interpreter ends would abort the process.
+        """
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def _unless_stopped(self, function: Callable[[], T]) -> T:
+        if self._stopped:
+            raise StoppedError
+        return function()
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:

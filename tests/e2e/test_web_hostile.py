@@ -43,7 +43,7 @@ def trickling(clients, data):
     enough = threading.Event()
 
     def trickle():
-        while not enough.wait(0.02):
+        while not enough.wait(0.2):
             for client in clients:
                 with contextlib.suppress(OSError):
                     client.send(data)
@@ -64,9 +64,9 @@ def timed_scrape(server):
     return time.monotonic() - begin
 
 
-@pytest.mark.parametrize("greeting", [b"", b"G", b"GET /metrics HTTP/1.1\r\nHost: a\r\nX: "])
+@pytest.mark.parametrize("greeting", [b"", b"GET /metrics HTTP/1.1\r\nHost: a\r\nX: "])
 def test_500_silent_connections_hold_up_no_scrape_and_are_reaped(greeting):
-    with running(limits=Limits(request=2.0)) as server:
+    with running(limits=Limits(request=1.5)) as server:
         timed_scrape(server)
         before = resident_memory()
         with crowd(server, 500, greeting) as clients:

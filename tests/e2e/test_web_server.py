@@ -106,7 +106,7 @@ def test_stop_cuts_what_does_not_end_in_time():
 
         server.stop(0.3)
 
-        assert 0.2 < time.monotonic() - begin < 1.2
+        assert 0.2 < time.monotonic() - begin < 2.5
         assert reloading.recv(1) == b""
         assert not any(thread.name == "web" for thread in threading.enumerate())
     held.set()

@@ -1,0 +1,139 @@
+import base64
+import contextlib
+import threading
+import time
+
+import bcrypt
+import pytest
+
+from exporter.errors import ConfigurationError
+from exporter.web.watch import ConfigFile, validate
+from tests.web_support import ask, connect, get, read_answer, request, running
+
+
+@pytest.fixture(scope="module")
+def hashed():
+    return bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "web.yml"
+
+
+def write(file, text):
+    new = file.with_suffix(".new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(file)
+    return file
+
+
+def login(user, password):
+    return "Authorization: Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def test_password_opens_every_page_and_nothing_else_does(file, hashed):
+    write(file, f"basic_auth_users: {{alice: {hashed}}}")
+    with running(config_file=file, enable_lifecycle=True, open_health=False) as server:
+        for path in ("/", "/metrics", "/-/healthy", "/-/ready", "/nothing", "/%2D/healthy"):
+            refused = get(server, path)
+            assert (refused.status, refused.headers["www-authenticate"]) == (401, "Basic")
+            assert refused.headers["x-content-type-options"] == "nosniff"
+            assert get(server, path, login("alice", "right")).status in (200, 404)
+            assert get(server, path, login("alice", "wrong")).status == 401
+            assert get(server, path, login("bob", "right")).status == 401
+        assert ask(server, request("/-/reload", "POST")).status == 401
+
+
+def test_open_health_needs_no_password(file, hashed):
+    write(file, f"basic_auth_users: {{alice: {hashed}}}")
+    with running(config_file=file) as server:
+        statuses = {
+            path: get(server, path).status for path in ("/-/healthy", "/-/ready", "/metrics", "/", "//-/healthy")
+        }
+
+    assert statuses == {"/-/healthy": 200, "/-/ready": 200, "/metrics": 401, "/": 401, "//-/healthy": 401}
+
+
+def test_users_change_with_the_file(file, hashed):
+    write(file, f"basic_auth_users: {{alice: {hashed}}}")
+    with running(config_file=file) as server:
+        assert get(server, "/metrics", login("alice", "right")).status == 200
+        write(file, f"basic_auth_users: {{bob: {hashed}}}")
+
+        assert get(server, "/metrics", login("alice", "right")).status == 401
+        assert get(server, "/metrics", login("bob", "right")).status == 200
+
+
+@pytest.mark.parametrize("broken", ["basic_auth_users: [", "basic_auth_users: {alice: plain}", "nope: 1", None])
+def test_file_that_breaks_closes_every_page_until_it_is_mended(file, hashed, broken, caplog):
+    good = f"basic_auth_users: {{alice: {hashed}}}"
+    write(file, good)
+    with running(config_file=file) as server:
+        file.unlink() if broken is None else write(file, broken)
+        refused = [get(server, path, login("alice", "right")) for path in ("/metrics", "/", "/-/healthy")]
+        write(file, good)
+
+        assert [answer.status for answer in refused] == [500] * 3
+        assert {answer.body for answer in refused} == {b"internal server error\n"}
+        assert get(server, "/metrics", login("alice", "right")).status == 200
+    messages = [record.getMessage() for record in caplog.records]
+    assert sum("until it is mended" in message for message in messages) == 1
+    assert hashed not in caplog.text
+
+
+def test_headers_of_the_file_take_the_place_of_ours(file):
+    write(file, "http_server_config: {headers: {X-Frame-Options: sameorigin, Strict-Transport-Security: max-age=60}}")
+    with running(config_file=file) as server:
+        headers = get(server, "/nothing").headers
+
+    assert headers["x-frame-options"] == "sameorigin"
+    assert headers["strict-transport-security"] == "max-age=60"
+
+
+def test_rate_limit_comes_before_the_password(file, hashed):
+    write(file, f"rate_limit: {{interval: 1h, burst: 2}}\nbasic_auth_users: {{alice: {hashed}}}")
+    with running(config_file=file) as server:
+        statuses = [get(server, "/metrics").status for _ in range(4)]
+
+    assert statuses == [401, 401, 429, 429]
+
+
+def test_flood_of_wrong_passwords_starves_neither_the_right_one_nor_health(file):
+    slow = bcrypt.hashpw(b"right", bcrypt.gensalt(11)).decode()
+    write(file, f"basic_auth_users: {{alice: {slow}}}")
+    with running(config_file=file) as server, contextlib.ExitStack() as stack:
+        assert get(server, "/metrics", login("alice", "right")).status == 200
+        flood = [stack.enter_context(connect(server)) for _ in range(80)]
+        for number, client in enumerate(flood):
+            client.sendall(request("/metrics", "GET", login("alice", f"wrong {number}")))
+        begin = time.monotonic()
+
+        assert get(server, "/metrics", login("alice", "right")).status == 200
+        assert get(server, "/-/healthy").status == 200
+        assert time.monotonic() - begin < 1
+        busy = read_answer(flood[1])[0]
+        assert (busy.status, busy.headers["retry-after"]) == (503, "1")
+        begin = time.monotonic()
+        server.stop(0.0)
+        assert time.monotonic() - begin < 2.5
+        assert not any(thread.name.startswith("web") for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("tls_server_config: {cert_file: a.crt, key_file: a.key}", "cert_file: cannot read .*: no such file"),
+        ("tls_server_config: {cert: nonsense, key: nonsense}", "they are not valid PEM"),
+    ],
+)
+def test_certificate_that_cannot_be_used_is_told_at_start(file, text, sentence):
+    write(file, text)
+
+    for check in (validate, ConfigFile):
+        with pytest.raises(ConfigurationError, match=sentence):
+            check(file)
+
+
+def test_validation_returns_the_warnings(file):
+    assert len(validate(write(file, "http_server_config: {http2: true}"))) == 1

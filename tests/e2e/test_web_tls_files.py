@@ -1,0 +1,73 @@
+import pytest
+import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from exporter.errors import ConfigurationError
+from exporter.web.watch import validate
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return trustme.CA().issue_cert("localhost")
+
+
+@pytest.fixture
+def folder(tmp_path, pair):
+    (tmp_path / "a.crt").write_bytes(pair.cert_chain_pems[0].bytes())
+    (tmp_path / "a.key").write_bytes(pair.private_key_pem.bytes())
+    return tmp_path
+
+
+def check(folder, *lines):
+    file = folder / "web.yml"
+    text = ["tls_server_config:", "cert_file: a.crt", "key_file: a.key", *lines]
+    file.write_text("\n  ".join(text), encoding="utf-8")
+    return validate(file)
+
+
+def test_good_pair_is_good(folder):
+    assert check(folder) == ()
+
+
+def test_key_of_another_certificate_is_told(folder):
+    other = trustme.CA().issue_cert("localhost")
+    (folder / "a.key").write_bytes(other.private_key_pem.bytes())
+
+    with pytest.raises(ConfigurationError, match="they do not belong together"):
+        check(folder)
+
+
+def test_encrypted_key_is_told_and_asks_nobody_for_its_password(folder, pair):
+    key = load_pem_private_key(pair.private_key_pem.bytes(), None)
+    (folder / "a.key").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"password"))
+    )
+
+    with pytest.raises(ConfigurationError, match="an encrypted key cannot be read"):
+        check(folder)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "é"]
+)
+def test_client_ca_without_a_certificate_is_told(folder, content):
+    (folder / "ca.crt").write_text(content, encoding="utf-8")
+
+    with pytest.raises(ConfigurationError, match="client_ca holds no certificate"):
+        check(folder, "client_ca_file: ca.crt", "client_auth_type: RequireAndVerifyClientCert")
+
+
+def test_without_a_client_ca_the_systems_are_taken(folder):
+    assert check(folder, "client_auth_type: VerifyClientCertIfGiven") == ()
+
+
+def test_folder_in_place_of_a_file_is_told(folder):
+    (folder / "ca").mkdir()
+
+    with pytest.raises(ConfigurationError, match="client_ca_file: cannot read .*: is a directory"):
+        check(folder, "client_ca_file: ca", "client_auth_type: RequireAndVerifyClientCert")

@@ -1,0 +1,239 @@
+import asyncio
+import base64
+
+import bcrypt
+import pytest
+
+from exporter.web.auth import BasicAuth, Verdict, matches, parse_basic
+from exporter.web.turns import BusyError, Turns
+
+HASH = b"$2y$04$" + b"." * 53
+USERS = {b"alice": HASH, "jürgen".encode(): HASH}
+
+
+class Inline:
+    """Does the work at once, in order; a gate can hold it."""
+
+    def __init__(self):
+        self.gate = None
+        self.jobs = 0
+
+    async def run(self, function):
+        self.jobs += 1
+        if self.gate is not None:
+            await self.gate.wait()
+        await asyncio.sleep(0)
+        return function()
+
+
+class Hasher:
+    """Takes the right password for every hash but a dummy; records what it was asked."""
+
+    def __init__(self, right=b"right"):
+        self.right = right
+        self.asked = []
+
+    def __call__(self, password, hashed):
+        self.asked.append((password, hashed))
+        return password == self.right
+
+
+async def settle():
+    """Let every task go as far as it can."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def basic(user, password):
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+@pytest.fixture
+def hasher():
+    return Hasher()
+
+
+@pytest.fixture
+def auth(hasher):
+    return BasicAuth(hasher, Turns(Inline()))
+
+
+def ask(auth, *headers, users=None):
+    async def all_of_them():
+        return [await auth.verdict(header, users or USERS, "client") for header in headers]
+
+    return asyncio.run(all_of_them())
+
+
+def test_right_password_is_let_in_and_checked_once(auth, hasher):
+    assert ask(auth, *[basic("alice", "right")] * 3) == [Verdict.ALLOWED] * 3
+    assert hasher.asked == [(b"right", HASH)]
+
+
+def test_wrong_password_is_refused_and_checked_once(auth, hasher):
+    assert ask(auth, *[basic("alice", "wrong")] * 3) == [Verdict.DENIED] * 3
+    assert len(hasher.asked) == 1
+
+
+def test_unknown_user_costs_a_check_of_the_same_cost_and_is_refused_whatever_matches(auth, hasher):
+    users = {b"alice": HASH, b"bob": b"$2b$12$" + b"." * 53}
+
+    assert ask(auth, basic("mallory", "right"), users=users) == [Verdict.DENIED]
+    assert hasher.asked[0][1].startswith(b"$2b$12$")
+
+
+def test_stand_in_for_an_unknown_users_hash_is_one(auth, hasher):
+    ask(auth, basic("mallory", "x"))
+
+    # The library raises for what is no hash, without doing the work.
+    assert bcrypt.checkpw(b"x", hasher.asked[0][1]) is False
+
+
+def test_name_and_password_are_utf_8(auth):
+    assert ask(auth, basic("jürgen", "right")) == [Verdict.ALLOWED]
+
+
+def test_changed_hash_asks_again(auth, hasher):
+    ask(auth, basic("alice", "right"))
+    hasher.right = b"new"
+
+    assert ask(auth, basic("alice", "right"), users={b"alice": HASH[:-1] + b"/"}) == [Verdict.DENIED]
+
+
+def test_flood_of_wrong_passwords_does_not_push_out_the_right_one(auth, hasher):
+    flood = [basic("alice", f"wrong {n}") for n in range(600)]
+
+    verdicts = ask(auth, basic("alice", "right"), *flood, basic("alice", "right"))
+
+    assert verdicts == [Verdict.ALLOWED, *[Verdict.DENIED] * 600, Verdict.ALLOWED]
+    assert len(hasher.asked) == 601
+
+
+def test_password_beyond_72_bytes_is_cut_as_bcrypt_does(hasher):
+    hasher.right = b"a" * 72
+
+    assert ask(BasicAuth(hasher, Turns(Inline())), basic("alice", "a" * 100)) == [Verdict.ALLOWED]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "Basic",
+        "Basic ",
+        "Bearer abc",
+        "Basic !!!!",
+        "Basic YQ",
+        basic("a", "b")[:-1] + "\xe9",
+        "Basic YWJj",
+        "Basic " + "QUJD" * 2000,
+    ],
+)
+def test_header_that_is_none_is_refused_without_a_check(auth, hasher, header):
+    assert ask(auth, header) == [Verdict.DENIED]
+    assert hasher.asked == []
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (basic("a", "b"), (b"a", b"b")),
+        (basic("", ""), (b"", b"")),
+        (basic("a", "b:c"), (b"a", b"b:c")),
+        ("bASIC YTpi", (b"a", b"b")),
+    ],
+)
+def test_credentials_are_read(header, expected):
+    assert parse_basic(header) == expected
+
+
+def test_same_password_at_once_is_checked_once(hasher):
+    async def run():
+        auth = BasicAuth(hasher, Turns(Inline()))
+        return await asyncio.gather(*[auth.verdict(basic("alice", "right"), USERS, f"{n}") for n in range(50)])
+
+    assert asyncio.run(run()) == [Verdict.ALLOWED] * 50
+    assert len(hasher.asked) == 1
+
+
+def test_result_is_remembered_for_a_client_that_went_away(hasher):
+    async def run():
+        worker = Inline()
+        worker.gate = asyncio.Event()
+        auth = BasicAuth(hasher, Turns(worker))
+        gone = asyncio.create_task(auth.verdict(basic("alice", "right"), USERS, "a"))
+        await asyncio.sleep(0)
+        gone.cancel()
+        worker.gate.set()
+        await asyncio.gather(gone, return_exceptions=True)
+        return await auth.verdict(basic("alice", "right"), USERS, "a"), worker.jobs
+
+    assert asyncio.run(run()) == (Verdict.ALLOWED, 1)
+
+
+def test_too_many_checks_at_once_are_told_so():
+    async def run():
+        worker = Inline()
+        worker.gate = asyncio.Event()
+        auth = BasicAuth(Hasher(), Turns(worker, waiting=3))
+        asked = [asyncio.create_task(auth.verdict(basic("alice", "first"), USERS, "a"))]
+        await settle()
+        asked += [asyncio.create_task(auth.verdict(basic("alice", f"{n}"), USERS, "a")) for n in range(5)]
+        await settle()
+        worker.gate.set()
+        return [await task for task in asked]
+
+    assert sorted(verdict.value for verdict in asyncio.run(run())) == ["busy"] * 2 + ["denied"] * 4
+
+
+def test_turns_go_round_the_clients_and_newest_first():
+    async def run():
+        worker = Inline()
+        worker.gate = asyncio.Event()
+        turns = Turns(worker)
+        done = []
+        outcomes = [turns.take("first", lambda: True)]
+        await asyncio.sleep(0)
+        outcomes += [
+            turns.take(name[0], lambda name=name: done.append(name) or True) for name in ("a1", "a2", "a3", "b1")
+        ]
+        worker.gate.set()
+        await asyncio.gather(*outcomes)
+        return done
+
+    assert asyncio.run(run()) == ["a3", "b1", "a2", "a1"]
+
+
+def test_full_row_gives_up_the_oldest_of_who_has_most():
+    async def run():
+        worker = Inline()
+        worker.gate = asyncio.Event()
+        turns = Turns(worker, waiting=3)
+        outcomes = [turns.take("first", lambda: True)]
+        await asyncio.sleep(0)
+        outcomes += [turns.take(name, lambda: True) for name in ("b", "a", "a", "a")]
+        worker.gate.set()
+        return await asyncio.gather(*outcomes, return_exceptions=True)
+
+    assert [type(outcome) for outcome in asyncio.run(run())] == [bool, bool, BusyError, bool, bool]
+
+
+def test_work_that_raises_raises_for_its_owner_alone():
+    def explode():
+        raise RuntimeError
+
+    async def run():
+        turns = Turns(Inline())
+        return await asyncio.gather(turns.take("a", explode), turns.take("a", lambda: True), return_exceptions=True)
+
+    assert [type(outcome) for outcome in asyncio.run(run())] == [RuntimeError, bool]
+
+
+@pytest.mark.parametrize("prefix", [b"$2a$", b"$2b$", b"$2y$"])
+def test_hash_of_any_spelling_matches_its_password(prefix):
+    hashed = bcrypt.hashpw("pässword".encode(), bcrypt.gensalt(4)).replace(b"$2b$", prefix)
+
+    assert matches("pässword".encode(), hashed)
+    assert not matches(b"password", hashed)
+    assert not matches(b"password", b"nonsense")
