@@ -70,8 +70,8 @@ class Workers:
         """Return a sentence that compares what the automations need with what the budget allows."""
         with self._lock:
             return (
-                f"polling {len(self._automations)} automations needs {self._schedule.demand() * 60:.1f} requests a minute "
-                f"if each has one page; the budget allows {self._capacity() * 60:.1f}"
+                f"polling {len(self._automations)} automations needs {self._schedule.demand() * 60:.1f} requests a "
+                f"minute if each has one page; the budget allows {self._capacity() * 60:.1f}"
             )
 
     def start(self) -> None:

@@ -3,7 +3,6 @@
 Run it after a change of the settings: python scripts/generate_settings_docs.py
 """
 
-# ruff: noqa: INP001 - a script, started by its path
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence

@@ -69,5 +69,5 @@ def test_without_a_client_ca_the_systems_are_taken(folder):
 def test_folder_in_place_of_a_file_is_told(folder):
     (folder / "ca").mkdir()
 
-    with pytest.raises(ConfigurationError, match="client_ca_file: cannot read .*: is a directory"):
+    with pytest.raises(ConfigurationError, match=r"client_ca_file: cannot read .*: is a directory"):
         check(folder, "client_ca_file: ca", "client_auth_type: RequireAndVerifyClientCert")
