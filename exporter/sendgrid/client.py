@@ -66,7 +66,7 @@ class SendGridClient:
         self._clock = clock
         self._stop = stop
         self._observer = observer
-        self._adapter = adapter or deadline_adapters()
+        self._adapter = adapter or deadline_adapters(options)
         self._idle: deque[Connection] = deque()
         self._lock = threading.Lock()
         self._closed = False

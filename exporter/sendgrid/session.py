@@ -69,7 +69,7 @@ class Connection:
 class _DeadlineAdapter(HTTPAdapter):
     """An adapter whose connections obey the deadline and trust one context, made once."""
 
-    def __init__(self, deadline: Deadline, trust: SSLContext) -> None:
+    def __init__(self, deadline: Deadline, trust: SSLContext | None) -> None:
         self._pool_classes = pool_classes(deadline)
         self._trust = trust
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
@@ -87,9 +87,10 @@ class _DeadlineAdapter(HTTPAdapter):
         """Leave trust to the context, which holds the authorities already."""
 
 
-def deadline_adapters() -> Callable[[Deadline], HTTPAdapter]:
-    """Return what makes each connection's adapter; the authorities are read once, here."""
-    trust = trusting_context()
+def deadline_adapters(options: ClientOptions) -> Callable[[Deadline], HTTPAdapter]:
+    """Return what makes each connection's adapter; the authorities, some megabytes, are read once and only for TLS."""
+    encrypted = any(address.startswith("https:") for address in (options.base_url, options.proxy or ""))
+    trust = trusting_context() if encrypted else None
     return lambda deadline: _DeadlineAdapter(deadline, trust)
 
 
