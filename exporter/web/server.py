@@ -11,8 +11,9 @@ from typing import Any, Final
 from exporter.clock import Clock
 from exporter.web.auth import BasicAuth, matches
 from exporter.web.connection import Connection, Service
-from exporter.web.door import Guests, Handshake
 from exporter.web.front import Front
+from exporter.web.guests import Guests
+from exporter.web.handshake import Handshake
 from exporter.web.listen import listen, shown
 from exporter.web.ports import Limits, Ports, WebOptions
 from exporter.web.rate import TokenBucket
