@@ -47,11 +47,18 @@ class Guests:
     def enter(self, guest: Guest) -> None:
         """Count the guest in, and put out the one least missed where there is no place."""
         if len(self._guests) >= self._places:
-            least = min(self._guests, key=lambda other: (other.standing, other.since))
+            least = self._least_missed()
             self.leave(least)
             least.abort()
         self._guests[guest] = None
         self.gone.clear()
+
+    def _least_missed(self) -> Guest:
+        # In a flood of silent connections the first looked at is the one: they stand in the order they came.
+        for guest in self._guests:
+            if guest.standing is Standing.UNPROVEN:
+                return guest
+        return min(self._guests, key=lambda guest: (guest.standing, guest.since))
 
     def leave(self, guest: Guest) -> None:
         """Count the guest out, once or more."""
