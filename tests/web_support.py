@@ -1,5 +1,6 @@
 """Fakes behind the web server's ports, a server on loopback, and clients of bare sockets."""
 
+import base64
 import contextlib
 import socket
 import ssl
@@ -130,6 +131,11 @@ def connect(server: WebServer, context: ssl.SSLContext | None = None, name: str 
 def request(path: str = "/metrics", method: str = "GET", *headers: str, version: str = "1.1") -> bytes:
     lines = [f"{method} {path} HTTP/{version}", "Host: test", *headers]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def login(user: str, password: str) -> str:
+    """Return the header of basic authentication."""
+    return "Authorization: Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def read_answer(client: socket.socket, method: str = "GET", buffer: bytes = b"") -> tuple[Answer, bytes]:

@@ -1,16 +1,16 @@
 """One HTTP connection: requests in their order, deadlines for all that a client may leave undone."""
 
 import asyncio
-import enum
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final
 
 from exporter.clock import Clock
+from exporter.web.guests import Guests, Standing
 from exporter.web.inbox import Inbox
 from exporter.web.message import Request, plain
 from exporter.web.message import Response as HttpResponse
@@ -22,42 +22,6 @@ _SLICE: Final = 2048
 """Bytes parsed at once: bounds the requests that one packet of pipelined ones can become."""
 
 
-class Standing(enum.IntEnum):
-    """How little a connection would be missed: the lowest goes first when room is needed."""
-
-    UNPROVEN = 0
-    """It has not yet sent one whole request."""
-    IDLE = 1
-    """It waits between two requests."""
-    STALLED = 2
-    """It does not read its response."""
-    WORKING = 3
-
-
-class Guest(Protocol):
-    """What holds a place among the connections."""
-
-    since: float
-    """When its present standing began, in the loop's time."""
-
-    @property
-    def standing(self) -> Standing: ...
-
-    def abort(self) -> None:
-        """End at once."""
-
-    def retire(self) -> None:
-        """End after the response in hand, or at once without one."""
-
-
-class House(Protocol):
-    """Where the connections are counted."""
-
-    def enter(self, guest: Guest) -> None: ...
-
-    def leave(self, guest: Guest) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Service:
     """What every connection shares."""
@@ -65,7 +29,7 @@ class Service:
     answer: Callable[[Request], Awaitable[HttpResponse]]
     limits: Limits
     clock: Clock
-    house: House
+    guests: Guests
 
 
 class Connection(asyncio.Protocol):
@@ -97,11 +61,11 @@ class Connection(asyncio.Protocol):
         self._encrypted = transport.get_extra_info("sslcontext") is not None
         self._inbox = Inbox(self._limits, _host(transport))
         self._outbox = Outbox(transport, self._limits.stall)
-        self._service.house.enter(self)
+        self._service.guests.enter(self)
         self._arm(self._limits.request)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self._service.house.leave(self)
+        self._service.guests.leave(self)
         self._disarm()
         self._outbox.close()
         self._inbox.end()

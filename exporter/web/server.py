@@ -11,9 +11,10 @@ from typing import Any, Final
 from exporter.clock import Clock
 from exporter.web.auth import BasicAuth, matches
 from exporter.web.connection import Connection, Service
-from exporter.web.door import Guests, Handshake
 from exporter.web.front import Front
-from exporter.web.listen import listen
+from exporter.web.guests import Guests
+from exporter.web.handshake import Handshake
+from exporter.web.listen import listen, shown
 from exporter.web.ports import Limits, Ports, WebOptions
 from exporter.web.rate import TokenBucket
 from exporter.web.reload import Reloads
@@ -63,6 +64,8 @@ class WebServer:
             self._close_sockets()
             raise
         self._addresses = [(str(name[0]), int(name[1])) for name in (sock.getsockname() for sock in self._sockets)]
+        for host, port in self._addresses:
+            _LOG.info("listening on %s with%s TLS", shown(host, port), "" if config.encrypted else "out")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, args=(self._loop, config), name="web", daemon=True)
         self._thread.start()

@@ -78,13 +78,13 @@ def _load_client_ca(context: ssl.SSLContext, settings: TLSSettings) -> None:
         return
     try:
         context.load_verify_locations(cadata=_pem(settings.client_ca, "client_ca").decode("ascii"))
-    except (ssl.SSLError, UnicodeDecodeError):
+    except (ssl.SSLError, ValueError):
         raise _problem("client_ca holds no certificate that can be used") from None
 
 
 def _pem(source: Path | str, name: str) -> bytes:
     if isinstance(source, str):
-        return source.encode()
+        return source.encode(errors="replace")
     try:
         with source.open("rb") as file:
             return file.read(_MAX_PEM)

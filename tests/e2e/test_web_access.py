@@ -1,4 +1,3 @@
-import base64
 import contextlib
 import threading
 import time
@@ -8,7 +7,7 @@ import pytest
 
 from exporter.errors import ConfigurationError
 from exporter.web.watch import ConfigFile, validate
-from tests.web_support import ask, connect, get, read_answer, request, running
+from tests.web_support import ask, connect, get, login, read_answer, request, running
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +25,6 @@ def write(file, text):
     new.write_text(text, encoding="utf-8")
     new.replace(file)
     return file
-
-
-def login(user, password):
-    return "Authorization: Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def test_password_opens_every_page_and_nothing_else_does(file, hashed):

@@ -1,7 +1,11 @@
 import socket
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
+import bcrypt
 import pytest
 
 from exporter.clock import SystemClock
@@ -130,6 +134,37 @@ def test_dead_server_thread_is_told():
             ask(server, request())
 
         assert eventually(lambda: isinstance(server.failed(), SystemExit))
+
+
+DYING = """
+import sys
+from pathlib import Path
+from tests.web_support import connect, login, request, running
+with running(config_file=Path(sys.argv[1]), open_health=False) as server:
+    client = connect(server)
+    for number in range(20):
+        client.sendall(request("/", "GET", login("alice", str(number))))
+    print("asked", flush=True)
+    server.stop(0.0)
+client.close()
+"""
+
+
+def test_process_ends_well_within_a_password_check(tmp_path):
+    file = tmp_path / "web.yml"
+    file.write_text(
+        f"basic_auth_users: {{alice: {bcrypt.hashpw(b'x', bcrypt.gensalt(12)).decode()}}}", encoding="utf-8"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", DYING, str(file)],
+        capture_output=True,
+        timeout=20,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"asked\n", b"")
 
 
 def test_telemetry_path_may_be_the_root():

@@ -42,6 +42,20 @@ def test_key_of_another_certificate_is_told(folder):
         check(folder)
 
 
+@pytest.mark.parametrize("name", ["a.crt", "a.key"])
+@pytest.mark.parametrize("content", ["", "nonsense", "\0"])
+def test_file_without_pem_is_told(folder, name, content):
+    (folder / name).write_text(content, encoding="utf-8")
+
+    with pytest.raises(ConfigurationError, match="they are not valid PEM"):
+        check(folder)
+
+
+def test_inline_text_that_cannot_be_encoded_is_told(folder):
+    with pytest.raises(ConfigurationError, match="client_ca holds no certificate"):
+        check(folder, 'client_ca: "\\ud800"', "client_auth_type: VerifyClientCertIfGiven")
+
+
 def test_encrypted_key_is_told_and_asks_nobody_for_its_password(folder, pair):
     key = load_pem_private_key(pair.private_key_pem.bytes(), None)
     (folder / "a.key").write_bytes(

@@ -219,6 +219,20 @@ def test_full_row_gives_up_the_oldest_of_who_has_most():
     assert [type(outcome) for outcome in asyncio.run(run())] == [bool, bool, BusyError, bool, bool]
 
 
+def test_client_without_work_left_is_out_of_the_row():
+    async def run():
+        worker = Inline()
+        worker.gate = asyncio.Event()
+        turns = Turns(worker, waiting=1)
+        outcomes = [turns.take("first", lambda: True)]
+        await asyncio.sleep(0)
+        outcomes += [turns.take(name, lambda: True) for name in ("a", "b")]
+        worker.gate.set()
+        return await asyncio.gather(*outcomes, return_exceptions=True)
+
+    assert [type(outcome) for outcome in asyncio.run(run())] == [bool, BusyError, bool]
+
+
 def test_work_that_raises_raises_for_its_owner_alone():
     def explode():
         raise RuntimeError

@@ -1,44 +1,16 @@
-"""The way in: counts connections, makes room for new ones, and lets TLS handshakes hold up nobody."""
+"""The way in where connections are encrypted: a TLS handshake holds up nobody."""
 
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 from exporter.errors import ExporterError
-from exporter.web.connection import Connection, Guest, Service, Standing
+from exporter.web.connection import Connection, Service
+from exporter.web.guests import Standing
 
 _LOG: Final = logging.getLogger(__name__)
-
-
-class Guests:
-    """The open connections; a full house does not refuse the next one, which would let idle ones deny service."""
-
-    def __init__(self, places: int) -> None:
-        self._places = places
-        self._guests: dict[Guest, None] = {}
-        self.gone = asyncio.Event()
-        """Set while there is none."""
-        self.gone.set()
-
-    def enter(self, guest: Guest) -> None:
-        """Count the guest in, and put out the one least missed where there is no place."""
-        if len(self._guests) >= self._places:
-            least = min(self._guests, key=lambda other: (other.standing, other.since))
-            self.leave(least)
-            least.abort()
-        self._guests[guest] = None
-        self.gone.clear()
-
-    def leave(self, guest: Guest) -> None:
-        """Count the guest out, once or more."""
-        self._guests.pop(guest, None)
-        if not self._guests:
-            self.gone.set()
-
-    def everyone(self) -> Iterable[Guest]:
-        return tuple(self._guests)
 
 
 class Handshake(asyncio.Protocol):
@@ -59,11 +31,11 @@ class Handshake(asyncio.Protocol):
         transport.pause_reading()
         transport.set_write_buffer_limits(high=1, low=0)
         self._transport = transport
-        self._service.house.enter(self)
+        self._service.guests.enter(self)
         self._task = asyncio.get_running_loop().create_task(self._shake())
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self._service.house.leave(self)
+        self._service.guests.leave(self)
 
     def data_received(self, data: bytes) -> None:
         # TLS may decrypt the first request before the handshake's waiter has run.
@@ -91,7 +63,7 @@ class Handshake(asyncio.Protocol):
             self._transport.abort()
             return
         finally:
-            self._service.house.leave(self)
+            self._service.guests.leave(self)
         if encrypted is None or encrypted.is_closing():
             return
         if not self._admits(encrypted.get_extra_info("peercert")):
