@@ -48,10 +48,12 @@ _BY_LIBRARY_ERROR: Final[tuple[tuple[type[Exception], type[SendGridError]], ...]
     (urllib3.exceptions.TimeoutError, ExchangeTimeoutError),
     (urllib3.exceptions.DecodeError, InvalidResponseError),
     (urllib3.exceptions.HTTPError, ConnectionFailedError),
+    (urllib3.exceptions.ProxySchemeUnsupported, ConnectionFailedError),
     (TimeoutError, ExchangeTimeoutError),
     (OSError, ConnectionFailedError),
 )
 """The libraries' errors and ours, the first that fits counts; complete for requests' and urllib3's classes."""
+_LIBRARY_ERRORS: Final[tuple[type[Exception], ...]] = tuple(theirs for theirs, _ in _BY_LIBRARY_ERROR)
 
 _MOST_TRIES: Final = 4
 _BACKOFF: Final = tenacity.wait_random_exponential(multiplier=1, max=30)
@@ -145,16 +147,18 @@ class SendGridClient:
     ) -> bytes:
         url, key = self._url(automation), self._key()
         seconds = min(self._options.timeout, deadline - self._clock.monotonic())
+        if seconds <= 0:
+            raise ExchangeTimeoutError(f"{url}: the poll's time was over before this request")
         connection.deadline.set(seconds)
         try:
             with connection.get(url, self._query(automation, page_token), key, seconds) as response:
                 answer.status = response.status_code
                 answer.rate_limit = read_rate_limit(response.headers, self._clock.time())
                 body = self._body(response, url)
-        except (exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
+        except _LIBRARY_ERRORS as exc:
             raise _translated(url, exc, key) from None
         if answer.status != requests.codes.ok:
-            raise _refusal(url, answer, _without(key, explain_error(body)))
+            raise _refusal(url, answer, explain_error(body, secret=key))
         return body
 
     def _body(self, response: requests.Response, what: str) -> bytes:
@@ -163,7 +167,7 @@ class SendGridClient:
             return read_body(response.raw, encoding, what)
         try:
             return read_body(response.raw, encoding, what)
-        except (SendGridError, urllib3.exceptions.HTTPError, OSError):
+        except (SendGridError, urllib3.exceptions.HTTPError, exceptions.RequestException, OSError):
             return b""  # the status already tells the failure; its explanation is only lost
 
     def _url(self, automation: Automation) -> str:

@@ -41,7 +41,7 @@ def test_endless_body_is_refused_without_being_held():
     class Endless:
         given = 0
 
-        def read(self, amt, *, decode_content):
+        def read(self, amt, **_):
             self.given += amt
             return b"x" * amt
 

@@ -1,3 +1,4 @@
+import itertools
 import math
 import threading
 
@@ -116,7 +117,7 @@ def test_what_remains_is_spread_over_the_time_to_the_reset(clock, stop):
         reset_in = max(1060.0 - clock.monotonic(), 0)
         budget.release(a_rate_limit(limit=10.0, remaining=float(next(remaining)), reset_in=reset_in))
 
-    gaps = [later - before for before, later in zip(moments, moments[1:], strict=False)]
+    gaps = [later - before for before, later in itertools.pairwise(moments)]
     assert min(gaps[1:]) > 4
     assert moments[-1] - moments[0] <= 61
 
