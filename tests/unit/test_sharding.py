@@ -10,7 +10,7 @@ from exporter.domain import AutomationId
 from exporter.sharding import own, shard_of
 from tests.factories import an_automation
 
-NUMBERS = Random(1)  # noqa: S311  # the same ids at every run
+NUMBERS = Random(1)  # the same ids at every run
 PLACEMENT = [1, 1, 4, 2, 0, 5, 5, 4, 5, 5]
 IDS = [AutomationId(str(uuid.UUID(int=NUMBERS.getrandbits(128)))) for _ in range(4000)]
 
