@@ -54,6 +54,7 @@ class App:
         self.stop = threading.Event()
         self.reload_asked = threading.Event()
         self._load = load
+        self._reloading = threading.Lock()
         self._settings = settings = load()
         self._clock = clock
         self._about = about()
@@ -108,7 +109,14 @@ class App:
         return text, [result for result in results if result[1] is not Outcome.SUCCESS]
 
     def reload(self) -> Sequence[str]:
-        """Read the settings again and take them over, or keep the old ones whole; return the problems."""
+        """Read the settings again and take them over, or keep the old ones whole; return the problems.
+
+        A signal and a request may ask at the same time, from two threads: one reload follows the other.
+        """
+        with self._reloading:
+            return self._reload()
+
+    def _reload(self) -> Sequence[str]:
         problems: Sequence[str] = ()
         try:
             settings = self._load()

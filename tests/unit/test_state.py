@@ -206,7 +206,7 @@ def test_corrupt_file_that_cannot_be_put_aside_is_told(path):
     path.write_bytes(b"no database " * 500)
     path.with_name("state.db.corrupt").mkdir()
 
-    with pytest.raises(StateError, match="is damaged .* and cannot be put aside"):
+    with pytest.raises(StateError, match=r"is damaged .* and cannot be put aside"):
         open_state(path)
 
 
@@ -216,7 +216,7 @@ def test_database_that_another_process_holds_is_told(path):
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
 
-        with pytest.raises(StateError, match="cannot be used .*locked"):
+        with pytest.raises(StateError, match=r"cannot be used .*locked"):
             open_state(path)
 
 
