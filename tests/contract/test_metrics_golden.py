@@ -15,8 +15,8 @@ from exporter.serving import Exposition
 from exporter.store import Store
 from exporter.telemetry import Telemetry
 from tests.conftest import ROOT
-from tests.factories import a_link, a_rate_limit, an_about, an_automation, an_id, some_stats
 from tests.factories import a_block as block_of
+from tests.factories import a_link, a_rate_limit, an_about, an_automation, an_id, some_stats
 from tests.fakes import WALL, FakeClock
 
 DOCS = ROOT / "docs" / "metrics.md"
