@@ -114,7 +114,10 @@ class App:
         return text, [result for result in results if result[1] is not Outcome.SUCCESS]
 
     def reload(self) -> Sequence[str]:
-        """Read the settings again and take them over, or keep the old ones whole; return the problems."""
+        """Read the settings again and take them over, or keep the old ones whole; return the problems.
+
+        A signal and a request may ask at the same time, from two threads: one reload follows the other.
+        """
         with self._reloading:
             return self._reload()
 

@@ -3,7 +3,7 @@
 import hashlib
 import heapq
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import translate
@@ -12,10 +12,6 @@ from urllib.parse import unquote_plus
 
 from exporter.domain import REST_URL, LinkClicks, add_up
 
-_DELIMITERS: Final[Mapping[str, re.Pattern[str]]] = {
-    mark: re.compile(r"\{\{.*?\}\}|" + re.escape(mark)) for mark in "?#&"
-}
-"""A mark counts only outside `{{custom_fields}}`, which may hold any text (`{{#if vip}}`)."""
 _HASH_DIGITS: Final = 16
 _MOST_BYTES: Final = 4
 """Of one character in UTF-8."""
@@ -133,16 +129,31 @@ def _bounded(text: str, longest: int) -> str:
 
 def _cut(text: str, mark: str) -> tuple[str, str]:
     """Split text before the first mark that stands outside custom fields; the mark goes with the second part."""
-    for match in _DELIMITERS[mark].finditer(text):
-        if match.group() == mark:
-            return text[: match.start()], text[match.start() :]
-    return text, ""
+    at = next(_marks(text, mark), len(text))
+    return text[:at], text[at:]
 
 
 def _split(text: str, mark: str) -> Iterator[str]:
-    while True:
-        part, rest = _cut(text, mark)
-        yield part
-        if not rest:
-            return
-        text = rest[1:]
+    start = 0
+    for at in _marks(text, mark):
+        yield text[start:at]
+        start = at + 1
+    yield text[start:]
+
+
+def _marks(text: str, mark: str) -> Iterator[int]:
+    """Give the places of a mark outside `{{custom_fields}}`, which may hold any text (`{{#if vip}}`).
+
+    Reads the text once: an address is data from outside, and a million open braces must not cost a million searches.
+    """
+    at, field = text.find(mark), text.find("{{")
+    while at >= 0:
+        if 0 <= field < at:
+            end = text.find("}}", field + 2)
+            if end >= 0:
+                at = at if at >= end + 2 else text.find(mark, end + 2)
+                field = text.find("{{", end + 2)
+                continue
+            field = -1
+        yield at
+        at = text.find(mark, at + 1)

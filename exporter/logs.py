@@ -33,7 +33,7 @@ class _Formatter(logging.Formatter):
         return {name: self._without_secrets(text) for name, text in fields.items()}
 
     def _without_secrets(self, text: str) -> str:
-        for secret in self._secrets():
+        for secret in filter(None, self._secrets()):
             text = text.replace(secret, "<hidden>")
         return text
 

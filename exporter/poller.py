@@ -61,7 +61,8 @@ class Poller:
 
     def forget_all_but(self, automations: Mapping[AutomationId, Automation]) -> None:
         """Forget the automations that are no longer configured."""
-        self._memories = {id_: memory for id_, memory in self._memories.items() if id_ in automations}
+        for gone in [id_ for id_ in list(self._memories) if id_ not in automations]:  # workers may add meanwhile
+            self._memories.pop(gone, None)
 
     def poll(self, automation: Automation, *, deadline: float, stale_after: float) -> PollResult:
         """Poll the automation once, publish what came, and return how it ended; never raise.

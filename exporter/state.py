@@ -7,7 +7,7 @@ import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from exporter.domain import AutomationId
 from exporter.errors import StateError
@@ -32,6 +32,8 @@ CREATE TABLE IF NOT EXISTS blocks (
     data BLOB NOT NULL
 ) WITHOUT ROWID
 """
+_TYPES: Final = (str, str, float, int, int, int, int, bytes)
+"""Of a sound row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class StateFile:
         try:
             with self._lock, self._connection:
                 self._connection.execute("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-        except sqlite3.Error as exc:
+        except (sqlite3.Error, OverflowError) as exc:
             if not self._failing:
                 _log.warning("state.path: %s cannot be written (%s); blocks are not kept until it can", self._path, exc)
             self._failing = True
@@ -162,8 +164,11 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         raise sqlite3.DatabaseError(str(check))
 
 
-def _saved(row: tuple[str, str, float, int, int, int, int, bytes]) -> Iterator[SavedBlock]:
+def _saved(row: tuple[Any, ...]) -> Iterator[SavedBlock]:
+    """Give the row's block; nothing where the row is damaged: SQLite keeps whatever type a column is given."""
     automation_id, _, last_success, total_clicks, series, length, check, data = row
+    if tuple(map(type, row)) != _TYPES or min(total_clicks, series, length) < 0:
+        return
     segment = Segment(data, check, length, crc.shift_by(length))
     if segment.is_sound():
         yield SavedBlock(AutomationId(automation_id), Block(segment, series, total_clicks), last_success)

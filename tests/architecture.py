@@ -39,7 +39,7 @@ LIBRARY_HOMES: Final[Mapping[str, tuple[str, ...]]] = {
     "pydantic_settings": ("exporter.settings",),
     "time": ("exporter.clock", "exporter.simulator.clock"),
     "sqlite3": ("exporter.state",),
-    "uvicorn": ("exporter.web",),
+    "httptools": ("exporter.web",),
 }
 """Library → the only modules, or packages with all in them, that may import it."""
 

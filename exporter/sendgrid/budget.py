@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from exporter.clock import Clock
-from exporter.errors import ExchangeTimeoutError, StoppedError
+from exporter.errors import ExchangeTimeoutError, RateLimitedError, StoppedError
 
 _MINUTE: Final = 60.0
 _EPOCH_FROM: Final = 1e9
@@ -91,8 +91,9 @@ class Budget:
     def acquire(self, deadline: float, stop: threading.Event) -> None:
         """Wait for the next free place and take it.
 
-        Raises ExchangeTimeoutError, without having waited, when the place comes after the deadline (monotonic), and
-        StoppedError when `stop` is set meanwhile. Every `acquire` is followed by one `release`.
+        Raises ExchangeTimeoutError when the place comes after the deadline (monotonic), RateLimitedError when it comes
+        too late because of a 429, and StoppedError when `stop` is set meanwhile. Every `acquire` that returns is
+        followed by one `release`.
         """
         while True:
             with self._lock:
@@ -101,6 +102,9 @@ class Budget:
                 if free_at <= now:
                     self._take(now)
                     return
+                limited = self._pause_until > deadline
+            if limited:
+                raise RateLimitedError("SendGrid's limit was hit, and its pause is longer than the poll may take")
             if free_at > deadline:
                 raise ExchangeTimeoutError("the request budget has no place left before the poll's deadline")
             if self._clock.wait(stop, min(free_at - now, _RECHECK)):
@@ -161,7 +165,7 @@ class Budget:
             self._remaining = min(said.remaining, self._remaining)
         else:
             self._remaining, self._reset_at = said.remaining, reset_at
-        if said.limit:
+        if said.limit is not None and said.limit >= 1:
             self._longest_reset = max(self._longest_reset, reset_in)
             self._server_rate = said.limit * self._share / max(self._longest_reset, 1.0)
 

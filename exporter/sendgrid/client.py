@@ -17,14 +17,10 @@ from requests.adapters import HTTPAdapter
 
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationStats
-from exporter.errors import (
-    ForbiddenError,
-    SendGridError,
-    StoppedError,
-)
+from exporter.errors import ExchangeTimeoutError, ForbiddenError, SendGridError, StoppedError
 from exporter.sendgrid.body import read_body
 from exporter.sendgrid.budget import Budget, RateLimit, read_rate_limit
-from exporter.sendgrid.failures import broken_exchange, refusal
+from exporter.sendgrid.failures import LIBRARY_ERRORS, broken_exchange, refusal
 from exporter.sendgrid.pages import read_stats
 from exporter.sendgrid.session import ClientOptions, Connection, deadline_adapters
 from exporter.sendgrid.sockets import Deadline
@@ -115,18 +111,20 @@ class SendGridClient:
         self, connection: Connection, automation: Automation, page_token: str | None, deadline: float, answer: "_Answer"
     ) -> bytes:
         url, key = self._url(automation), self._key()
-        seconds = max(min(self._options.timeout, deadline - self._clock.monotonic()), _SHORTEST)
+        seconds = min(self._options.timeout, deadline - self._clock.monotonic())
+        if seconds <= 0:
+            raise ExchangeTimeoutError(f"{url}: the poll's time was over before this request")
         connection.deadline.set(seconds)
         try:
             with connection.get(url, self._query(automation, page_token), key, seconds) as response:
                 answer.status = response.status_code
                 answer.rate_limit = read_rate_limit(response.headers, self._clock.time())
                 body = self._body(response, url)
-        except (exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
+        except LIBRARY_ERRORS as exc:
             raise broken_exchange(url, exc, key) from None
         if answer.status != requests.codes.ok:
-            waits = answer.rate_limit.retry_after
-            raise refusal(url, answer.status, explain_error(body), key=key, retry_after=waits)
+            said = explain_error(body, secret=key)
+            raise refusal(url, answer.status, said, retry_after=answer.rate_limit.retry_after)
         return body
 
     def _body(self, response: requests.Response, what: str) -> bytes:
@@ -135,7 +133,7 @@ class SendGridClient:
             return read_body(response.raw, encoding, what)
         try:
             return read_body(response.raw, encoding, what)
-        except (SendGridError, urllib3.exceptions.HTTPError, OSError):
+        except (SendGridError, urllib3.exceptions.HTTPError, exceptions.RequestException, OSError):
             return b""  # the status already tells the failure; its explanation is only lost
 
     def _url(self, automation: Automation) -> str:

@@ -29,10 +29,14 @@ _BY_LIBRARY_ERROR: Final[tuple[tuple[type[Exception], type[SendGridError]], ...]
     (urllib3.exceptions.TimeoutError, ExchangeTimeoutError),
     (urllib3.exceptions.DecodeError, InvalidResponseError),
     (urllib3.exceptions.HTTPError, ConnectionFailedError),
+    (urllib3.exceptions.ProxySchemeUnsupported, ConnectionFailedError),
     (TimeoutError, ExchangeTimeoutError),
     (OSError, ConnectionFailedError),
 )
 """The libraries' errors and ours, the first that fits counts; complete for requests' and urllib3's classes."""
+
+LIBRARY_ERRORS: Final[tuple[type[Exception], ...]] = tuple(theirs for theirs, _ in _BY_LIBRARY_ERROR)
+"""Everything that `broken_exchange` knows."""
 
 _BY_STATUS: Final[Mapping[int, tuple[type[SendGridError], str]]] = {
     401: (UnauthorizedError, "the key was refused: check that it is complete and not revoked"),
@@ -55,10 +59,10 @@ def broken_exchange(url: str, exc: Exception, key: str) -> SendGridError:
     return error(f"{url}: {_without(key, text)}")
 
 
-def refusal(url: str, status: int, said: str, *, key: str, retry_after: float | None) -> SendGridError:
-    """Return the error for an answer other than 200; `said` is SendGrid's explanation, the key in it is hidden."""
+def refusal(url: str, status: int, said: str, *, retry_after: float | None) -> SendGridError:
+    """Return the error for an answer other than 200; `said` is SendGrid's explanation."""
     error, advice = _kind(status)
-    hint = f" (SendGrid says: {_without(key, said)})" if said else ""
+    hint = f" (SendGrid says: {said})" if said else ""
     return error(f"{url}: HTTP {status}: {advice}{hint}", retry_after=retry_after)
 
 

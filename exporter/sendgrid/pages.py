@@ -9,6 +9,8 @@ from exporter.errors import BadRequestError, IncompleteError, InvalidResponseErr
 from exporter.sendgrid.wire import LinkRow, Page, parse_page
 
 _MOST_PAGES: Final = 2000
+_MOST_BYTES: Final = 64 * 1024 * 1024
+"""Of all pages together, since each may be as large as an answer may: 2000 real ones have a third of it."""
 _DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 
 Fetch = Callable[[str | None], bytes]
@@ -43,8 +45,13 @@ def _walk(fetch: Fetch, url: str) -> tuple[Page, ...]:
 def _pages(fetch: Fetch, url: str) -> Iterator[Page]:
     token: str | None = None
     seen: set[str] = set()
+    received = 0
     for _ in range(_MOST_PAGES):
-        page = parse_page(_fetched(fetch, token))
+        body = _fetched(fetch, token)
+        received += len(body)
+        if received > _MOST_BYTES:
+            raise InvalidResponseError(f"{url}: the list is larger than {_MOST_BYTES} bytes")
+        page = parse_page(body)
         yield page
         token = _next_token(page, url)
         if token is None:

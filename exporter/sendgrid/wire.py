@@ -99,8 +99,8 @@ def parse_page(body: bytes) -> Page:
         raise InvalidResponseError("the answer is not JSON") from None
 
 
-def explain_error(body: bytes) -> str:
-    """Return what an error answer says, in one line: `field`, `message`, `help` and `id` where given.
+def explain_error(body: bytes, *, secret: str) -> str:
+    """Return what an error answer says, in one line without the secret: `field`, `message`, `help` and `id`.
 
     SendGrid documents `{"errors": [{"field", "message", "help"}], "id"}`; its 5xx answers were seen as
     `{"message"}`, `{"error"}`, HTML or empty, which give an empty text unless they hold such a field.
@@ -112,6 +112,7 @@ def explain_error(body: bytes) -> str:
     if not isinstance(answer, dict):
         return ""
     text = "; ".join(_explanations(answer))
+    text = text.replace(secret, "<hidden>")  # before the cut, which could leave a part of it
     return _CONTROL.sub(" ", _LONE_SURROGATE.sub("\ufffd", text))[:_LONGEST_EXPLANATION]
 
 

@@ -1,0 +1,237 @@
+"""Every documented form of the API's answers is understood, and what is none of them is named without being shown."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.domain import AutomationStats
+from exporter.errors import IncompleteError, InvalidResponseError, SendGridError
+from exporter.sendgrid.pages import check_whole
+from exporter.sendgrid.wire import Page, explain_error, parse_page
+from tests.conftest import ROOT
+from tests.factories import a_page, a_row
+
+DATA = ROOT / "tests" / "data" / "sendgrid"
+SECRET = "no-such-secret"
+
+
+def stats_of(name: str) -> AutomationStats:
+    return check_whole([parse_page((DATA / name).read_bytes())], "url")
+
+
+def parsed(**changes: Any) -> Page:
+    return parse_page(json.dumps({**a_page(a_row()), **changes}).encode())
+
+
+def problem_of(document: Any) -> str:
+    with pytest.raises(InvalidResponseError) as refused:
+        parse_page(document if isinstance(document, bytes) else json.dumps(document).encode())
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("path", sorted(DATA.glob("links*.json")), ids=lambda path: path.stem)
+def test_every_documented_page_is_accepted(path):
+    assert isinstance(parse_page(path.read_bytes()), Page)
+
+
+@pytest.mark.parametrize("path", sorted(DATA.glob("error*.json")), ids=lambda path: path.stem)
+def test_every_documented_error_is_explained_and_is_no_page_with_statistics(path):
+    assert explain_error(path.read_bytes(), secret=SECRET)
+    with pytest.raises(SendGridError):
+        check_whole([parse_page(path.read_bytes())], "url")
+
+
+def test_typical_answer_becomes_its_links_and_total():
+    stats = stats_of("links.json")
+
+    assert [(link.url, link.url_location, link.clicks) for link in stats.links] == [
+        ("https://shop.example/spring", "0", 41),
+        ("https://shop.example/spring", "3", 7),
+        ("https://shop.example/{{customer_page}}", "", 12),
+    ]
+    assert (stats.total_clicks, stats.pages) == (60, 1)
+
+
+@pytest.mark.parametrize("name", ["links_of_nobody.json", "links_null.json"])
+def test_nobody_clicked_is_an_empty_list_not_a_failure(name):
+    assert stats_of(name) == AutomationStats((), 0)
+
+
+def test_numbers_may_be_spelt_with_a_fraction_of_zero():
+    stats = stats_of("links_count_as_number.json")
+
+    assert (stats.links[0].clicks, stats.links[0].url_location, repr(stats.total_clicks)) == (4, "2", "4")
+
+
+@pytest.mark.parametrize("name", ["links_with_fields_of_tomorrow.json", "links_without_metadata.json"])
+def test_unknown_and_missing_fields_do_no_harm(name):
+    assert stats_of(name).total_clicks == 1
+
+
+def test_null_results_with_clicks_are_incomplete_not_empty():
+    with pytest.raises(IncompleteError) as failed:
+        check_whole([parsed(results=None, total_clicks=3, _metadata={})], "url")
+
+    assert failed.value.difference is None
+    assert failed.value.stats is None
+
+
+def test_missing_total_is_told_unless_there_is_nothing_to_count():
+    with pytest.raises(InvalidResponseError, match="total_clicks is missing"):
+        check_whole([parsed(total_clicks=None)], "url")
+    assert check_whole([parsed(results=[], total_clicks=None, _metadata=None)], "url").total_clicks == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"results": [a_row(clicks="7 SECRET")]}, "results.0.clicks"),
+        ({"results": [a_row(), a_row(clicks=-1)]}, "results.1.clicks"),
+        ({"results": [a_row(clicks=1.5)]}, "results.0.clicks"),
+        ({"results": [a_row(clicks=True)]}, "results.0.clicks"),
+        ({"results": [a_row(clicks=None)]}, "results.0.clicks"),
+        ({"results": [a_row(clicks=2**53 + 1)]}, "results.0.clicks"),
+        ({"results": [a_row(clicks=1e300)]}, "results.0.clicks"),
+        ({"results": [a_row(url=7)]}, "results.0.url"),
+        ({"results": [a_row(url=None)]}, "results.0.url"),
+        ({"results": [a_row(step_id=["SECRET"])]}, "results.0.step_id"),
+        ({"results": [a_row(url_location="SECRET")]}, "results.0.url_location"),
+        ({"results": [a_row(url_location=0.5)]}, "results.0.url_location"),
+        ({"results": [{"url": "SECRET", "clicks": 1}]}, "results.0.step_id"),
+        ({"results": ["SECRET"]}, "results.0"),
+        ({"results": {"SECRET": 1}}, "results"),
+        ({"results": "SECRET"}, "results"),
+        ({"total_clicks": "SECRET"}, "total_clicks"),
+        ({"total_clicks": -1}, "total_clicks"),
+        ({"_metadata": ["SECRET"]}, "_metadata"),
+        ({"_metadata": {"next": {"SECRET": 1}}}, "_metadata.next"),
+        ({"_metadata": {"count": "SECRET"}}, "_metadata.count"),
+        ({"_metadata": {"count": -1.0}}, "_metadata.count"),
+    ],
+)
+def test_wrong_field_is_named_and_its_content_is_not_shown(changes, field):
+    problem = problem_of({**a_page(a_row()), **changes})
+
+    assert problem.startswith(f"{field}: ")
+    assert "SECRET" not in problem
+
+
+@pytest.mark.parametrize(
+    "body", [b"SECRET", b"", b"[1", b"\xff\xfeSECRET", b'{"a": "SECRET', b"[" * 100_000, b"9" * 10_000]
+)
+def test_what_is_no_json_is_told_without_its_content(body):
+    assert "SECRET" not in problem_of(body)
+
+
+@pytest.mark.parametrize("document", [[], "SECRET", 7, None, True])
+def test_json_that_is_no_object_is_told(document):
+    assert problem_of(document).startswith("the answer: ")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_that_are_none_are_refused(number):
+    assert problem_of(b'{"results": [], "total_clicks": ' + number.encode() + b"}").startswith("total_clicks: ")
+
+
+@pytest.mark.parametrize(
+    ("spelt", "url"),
+    [
+        (rb"\ud800", "\ufffd"),
+        (rb"\udc00x", "\ufffdx"),
+        (rb"\ud83d\ude00", "\U0001f600"),
+        (b"\xff", "\ufffd"),
+        (b"\xed\xa0\x80", "\ufffd\ufffd\ufffd"),
+        (rb"\u0000", "\x00"),
+    ],
+)
+def test_text_that_is_not_unicode_is_repaired_not_refused(spelt, url):
+    body = b'{"results": [{"url": "%s", "step_id": "s", "clicks": 1}], "total_clicks": 1}' % spelt
+
+    page = parse_page(body)
+
+    assert page.results is not None
+    assert page.results[0]["url"] == url
+
+
+def test_byte_order_mark_is_passed_over():
+    assert parse_page(b"\xef\xbb\xbf" + json.dumps(a_page(a_row())).encode()).total_clicks == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("error_400.json", "field page_size, message page_size must be between 1 and 50; id b7c1"),
+        (
+            "error_400_with_help.json",
+            'message wrong token, help {"see": "paging"}; field page_token, message unknown',
+        ),
+        ("error_401.json", "message authorization required"),
+        ("error_500_message.json", "message something went wrong"),
+        ("error_503_error.json", "error upstream unavailable"),
+    ],
+)
+def test_errors_are_explained_in_one_line(name, text):
+    assert explain_error((DATA / name).read_bytes(), secret=SECRET) == text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b"[]", b"7", b"{}", b'{"errors": {}}', b'{"errors": [1, {}]}', b"[" * 100_000, b"\xff"],
+    ids=lambda body: repr(body[:20]),
+)
+def test_error_body_of_any_other_form_is_explained_by_nothing(body):
+    assert explain_error(body, secret=SECRET) == ""
+
+
+def test_explanation_is_one_bounded_line_however_hostile():
+    text = explain_error(json.dumps({"message": "a\r\nb\x1b[2J\u2028c\ud800" + "x" * 9000}).encode(), secret=SECRET)
+
+    assert text.startswith("message a b [2J c\ufffdx")
+    assert len(text) == 500
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+rows = st.fixed_dictionaries(
+    {}, optional={"url": anything, "step_id": anything, "clicks": anything, "url_location": anything}
+)
+documents = anything | st.fixed_dictionaries(
+    {},
+    optional={
+        "results": st.lists(rows | anything, max_size=3) | anything,
+        "total_clicks": anything,
+        "_metadata": anything | st.fixed_dictionaries({}, optional={"next": anything, "count": anything}),
+        "errors": anything,
+    },
+)
+
+
+@given(documents | st.binary(max_size=200))
+@settings(max_examples=300, deadline=None)
+def test_any_document_is_a_page_or_one_error_and_always_explainable(document):
+    body = document if isinstance(document, bytes) else json.dumps(document).encode("utf-8", "surrogatepass")
+    explanation = explain_error(body, secret=SECRET)
+    assert explanation.isprintable() or "\n" not in explanation
+
+    try:
+        page = parse_page(body)
+    except InvalidResponseError:
+        return
+    try:
+        stats = check_whole([page], "url")
+    except SendGridError:
+        return
+    assert all(isinstance(link.clicks, int) and link.clicks >= 0 for link in stats.links)
+    for link in stats.links:
+        link.url.encode()
+
+
+def test_the_examples_are_complete():
+    assert len(list(Path(DATA).glob("*.json"))) >= 17

@@ -1,0 +1,326 @@
+import logging
+import threading
+
+import pytest
+import requests
+
+from exporter.errors import (
+    BadRequestError,
+    ConnectionFailedError,
+    ExchangeTimeoutError,
+    ForbiddenError,
+    InvalidResponseError,
+    RateLimitedError,
+    ServerError,
+    StoppedError,
+    UnauthorizedError,
+)
+from exporter.sendgrid.budget import Budget
+from exporter.sendgrid.client import SendGridClient
+from tests.factories import KEY, a_page, a_row, an_automation, an_id, client_options
+from tests.fakes import FakeClock, FakeObserver, Reply, ScriptedAdapter, json_reply
+
+PAGE = json_reply(a_page(a_row()))
+URL = f"https://api.sendgrid.com/v3/marketing/stats/automations/{an_id()}/links"
+
+
+class Bench:
+    """A client with everything around it scripted."""
+
+    def __init__(self, *script, key=lambda: KEY, **options):
+        self.clock = FakeClock()
+        self.adapter = ScriptedAdapter(*script)
+        self.stop = threading.Event()
+        self.observer = FakeObserver()
+        self.client = SendGridClient(
+            client_options(**options),
+            key=key,
+            budget=Budget(60_000, clock=self.clock),
+            clock=self.clock,
+            stop=self.stop,
+            observer=self.observer,
+            adapter=self.adapter,
+        )
+
+    def stats(self, seconds: float = 300.0, **changes):
+        return self.client.stats(an_automation(**changes), self.clock.monotonic() + seconds)
+
+    def failure(self, error, seconds: float = 300.0):
+        with pytest.raises(error) as failed:
+            self.stats(seconds)
+        assert type(failed.value) is error
+        return str(failed.value)
+
+
+def test_request_is_what_the_api_documents():
+    bench = Bench(PAGE, on_behalf_of="sub", page_size=7)
+
+    bench.stats(step_ids=("a", "b"))
+
+    (request,) = bench.adapter.requests
+    assert request.method == "GET"
+    assert request.url == f"{URL}?group_by=step_id&page_size=7&step_ids=a%2Cb"
+    assert dict(request.headers) == {
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": "tests",
+        "on-behalf-of": "sub",
+        "Authorization": f"Bearer {KEY}",
+    }
+    (options,) = bench.adapter.options
+    assert (options["timeout"], options["stream"], options["proxies"]) == (30.0, True, {})
+
+
+def test_pages_are_followed_by_their_token_at_the_configured_host_only():
+    bench = Bench(
+        json_reply(a_page(a_row(clicks=1), total=3, count=2, token="t%2B1")),
+        json_reply(a_page(a_row(clicks=2, url="b"), total=3, count=2)),
+    )
+
+    stats = bench.stats()
+
+    assert (stats.total_clicks, stats.pages, len(stats.links)) == (3, 2, 2)
+    assert bench.adapter.requests[1].url == f"{URL}?group_by=step_id&page_size=50&page_token=t%2B1"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://evil.example/v3?page_token=x",
+        "http://api.sendgrid.com/v3?page_token=x",
+        "https://api.sendgrid.com:444/v3?page_token=x",
+        "https://api.sendgrid.com@evil.example/?page_token=x",
+        "https://[/?page_token=x",
+        "https://api.sendgrid.com:99999/?page_token=x",
+        "https://api.sendgrid.com/v3?page_token=",
+        "https://api.sendgrid.com/v3?without=a+token",
+        "javascript:alert(1)",
+    ],
+)
+def test_foreign_or_unreadable_next_page_is_refused_before_the_key_goes_there(target):
+    page = a_page(a_row(), count=2)
+    page["_metadata"]["next"] = target
+    bench = Bench(json_reply(page))
+
+    assert target not in bench.failure(InvalidResponseError)
+    assert len(bench.adapter.requests) == 1
+
+
+@pytest.mark.parametrize("target", ["?page_token=x", "https://API.sendgrid.com:443/other?page_token=x"])
+def test_next_page_of_the_same_origin_in_another_spelling_is_followed(target):
+    page = a_page(a_row(), total=2, count=2)
+    page["_metadata"]["next"] = target
+    bench = Bench(json_reply(page), json_reply(a_page(a_row(), total=2, count=2)))
+
+    assert bench.stats().pages == 2
+
+
+def test_redirect_is_not_followed():
+    bench = Bench(Reply(302, b"", {"Location": "https://evil.example/"}))
+
+    assert "redirects are not followed" in bench.failure(InvalidResponseError)
+    assert len(bench.adapter.requests) == 1
+
+
+def test_passing_failures_are_tried_again_with_growing_pauses():
+    bench = Bench(Reply(500), requests.ConnectionError(), Reply(503), PAGE)
+
+    assert bench.stats().total_clicks == 1
+    assert bench.observer.codes == ["500", "none", "503", "200"]
+    assert all(0 <= wait <= 2**number for number, wait in enumerate(bench.clock.waits))
+
+
+def test_failure_that_stays_is_told_after_four_tries():
+    bench = Bench(Reply(500))
+
+    assert bench.failure(ServerError).startswith(f"{URL}: HTTP 500")
+    assert len(bench.adapter.requests) == 4
+
+
+def test_forbidden_is_tried_once_more_since_blocks_can_be_short():
+    assert Bench(Reply(403), PAGE).stats().total_clicks == 1
+    bench = Bench(Reply(403))
+    assert "read access to Marketing (and Automation)" in bench.failure(ForbiddenError)
+    assert len(bench.adapter.requests) == 2
+
+
+@pytest.mark.parametrize(("status", "error"), [(401, UnauthorizedError), (400, BadRequestError)])
+def test_refusal_that_will_not_pass_is_not_repeated(status, error):
+    bench = Bench(Reply(status))
+
+    bench.failure(error)
+
+    assert len(bench.adapter.requests) == 1
+
+
+def test_no_try_begins_when_its_pause_would_end_after_the_deadline():
+    bench = Bench(Reply(503, headers={"Retry-After": "20"}))
+
+    bench.failure(ServerError, seconds=15.0)
+
+    assert len(bench.adapter.requests) == 1
+    assert bench.clock.waits == []
+
+
+def test_retry_after_is_honoured():
+    bench = Bench(Reply(503, headers={"Retry-After": "20"}), PAGE)
+
+    bench.stats()
+
+    assert bench.clock.waits == [20.0]
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Retry-After": "200"}, {"X-RateLimit-Reset": "200"}, {"X-RateLimit-Reset": "30"}]
+)
+def test_limit_that_was_hit_is_told_as_such_however_long_its_pause(headers):
+    bench = Bench(Reply(429, headers=headers))
+
+    bench.failure(RateLimitedError, seconds=20.0)
+
+    assert set(bench.observer.codes) == {"429"}
+
+
+def test_exchange_has_no_more_time_than_the_poll_has_left():
+    bench = Bench(PAGE)
+
+    bench.stats(seconds=3.0)
+
+    assert bench.adapter.options[0]["timeout"] == pytest.approx(3.0)
+
+
+def test_poll_whose_time_is_over_between_two_pages_ends_as_a_timeout():
+    bench = Bench(json_reply(a_page(a_row(), total=2, count=2, token="x")), PAGE)
+    bench.adapter.before = lambda: bench.clock.advance(60.0)
+
+    bench.failure(ExchangeTimeoutError, seconds=60.0)
+
+
+def test_stop_during_a_pause_ends_the_poll_at_once():
+    bench = Bench(Reply(503))
+    bench.clock.on_wait = lambda _: bench.stop.set()
+
+    with pytest.raises(StoppedError):
+        bench.stats()
+    assert len(bench.adapter.requests) == 1
+
+
+def test_token_that_is_no_longer_taken_starts_once_again_from_the_first_page():
+    first = json_reply(a_page(a_row(), total=2, count=2, token="x"))
+    last = json_reply(a_page(a_row(url="b"), total=2, count=2))
+    bench = Bench(first, Reply(400), first, last)
+
+    assert bench.stats().total_clicks == 2
+
+
+def test_token_that_is_never_taken_is_a_bad_request():
+    first = json_reply(a_page(a_row(), total=2, count=2, token="x"))
+    bench = Bench(first, Reply(400), first, Reply(400))
+
+    with pytest.raises(BadRequestError):
+        bench.stats()
+
+
+def test_sendgrids_explanation_stands_in_the_message():
+    body = {"errors": [{"field": "page_size", "message": "too large", "help": {"max": 50}}], "id": "abc"}
+
+    message = Bench(json_reply(body, 400)).failure(BadRequestError)
+
+    assert message == (
+        f"{URL}: HTTP 400: the request was not accepted "
+        '(SendGrid says: field page_size, message too large, help {"max": 50}; id abc)'
+    )
+
+
+@pytest.mark.parametrize("padding", [0, 440, 470, 495])
+def test_key_that_the_server_sends_back_is_not_repeated_not_even_a_part_of_it(padding):
+    message = Bench(json_reply({"message": "x" * padding + KEY}, 400)).failure(BadRequestError)
+
+    assert KEY[:6] not in message
+
+
+def test_key_in_a_librarys_message_is_hidden():
+    message = Bench(requests.ConnectionError(OSError(f"bad header {KEY}"))).failure(ConnectionFailedError)
+
+    assert KEY not in message
+    assert "<hidden>" in message
+
+
+@pytest.mark.parametrize("breaks", [OSError("reset"), requests.ConnectionError()])
+def test_status_counts_although_its_explanation_cannot_be_read(breaks):
+    bench = Bench(Reply(401, breaks=breaks))
+
+    bench.failure(UnauthorizedError)
+
+    assert bench.observer.codes == ["401"]
+
+
+def test_body_that_breaks_is_a_failed_connection_and_still_counts_its_status():
+    bench = Bench(Reply(200, breaks=OSError("reset")), PAGE)
+
+    assert bench.stats().total_clicks == 1
+    assert bench.observer.codes == ["200", "200"]
+
+
+def test_observer_learns_durations_and_limits():
+    bench = Bench(json_reply(a_page(a_row()), X_RateLimit_Limit="600"))
+    bench.adapter.before = lambda: bench.clock.advance(2.0)
+
+    bench.stats()
+
+    ((code, seconds, said),) = bench.observer.requests
+    assert (code, seconds, said.limit) == ("200", 2.0, 600.0)
+
+
+def test_key_is_asked_for_anew_for_each_request():
+    keys = iter([KEY, "SG.second"])
+    bench = Bench(Reply(500), PAGE, key=lambda: next(keys))
+
+    bench.stats()
+
+    assert [request.headers["Authorization"] for request in bench.adapter.requests] == [
+        f"Bearer {KEY}",
+        "Bearer SG.second",
+    ]
+
+
+def test_closed_client_keeps_no_connection():
+    bench = Bench(PAGE)
+    bench.stats()
+    bench.client.close()
+    closed = bench.adapter.closed
+
+    bench.stats()
+
+    assert closed == 2  # a session has two mounts
+    assert bench.adapter.closed == 4
+
+
+def test_proxy_is_used_only_where_it_is_configured(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    bench = Bench(PAGE, proxy="http://127.0.0.1:2")
+
+    bench.stats()
+
+    assert bench.adapter.options[0]["proxies"]["https"] == "http://127.0.0.1:2"
+
+
+def test_no_log_line_of_any_library_shows_the_key(caplog):
+    caplog.set_level(logging.DEBUG)
+    bench = Bench(Reply(500, b"{}"), Reply(401, b"{}"))
+
+    bench.failure(UnauthorizedError)
+
+    assert KEY not in caplog.text
+
+
+def test_netrc_does_not_replace_the_key(tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine api.sendgrid.com login x password y\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    bench = Bench(PAGE)
+
+    bench.stats()
+
+    assert bench.adapter.requests[0].headers["Authorization"] == f"Bearer {KEY}"

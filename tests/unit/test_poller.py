@@ -1,0 +1,295 @@
+import logging
+
+import pytest
+
+from exporter import errors
+from exporter.domain import REST_URL, Outcome, PollResult
+from exporter.errors import IncompleteError, SendGridError, ServerError, UnauthorizedError
+from exporter.exposition.block import key_of
+from exporter.labels import LabelHygiene, UrlMode
+from exporter.poller import Poller
+from exporter.store import Store
+from exporter.telemetry import Telemetry
+from tests.factories import a_link, an_about, an_automation, an_id, label_rules, some_stats
+from tests.fakes import WALL, FakeClock, FakeKeeper, FakeSource
+
+FAILURES = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, SendGridError)]
+
+
+class Bench:
+    """A poller with a scripted source."""
+
+    def __init__(self, *answers, keeper=None, **rules):
+        self.clock = FakeClock()
+        self.store = Store()
+        self.store.configure([an_automation(1), an_automation(2)])
+        self.telemetry = Telemetry(an_about(), clock=self.clock, link_series=lambda: 0)
+        self.source = FakeSource(*answers)
+        hygiene = LabelHygiene(label_rules(**rules))
+        self.keeper = keeper
+        self.poller = Poller(self.source, hygiene, self.store, self.telemetry, keeper, self.clock)
+
+    def poll(self, *, number: int = 1, stale_after: float = 900.0) -> PollResult:
+        deadline = self.clock.monotonic() + 300.0
+        return self.poller.poll(an_automation(number), deadline=deadline, stale_after=stale_after)
+
+    def polls(self, times: int) -> list[Outcome]:
+        return [self.poll().outcome for _ in range(times)]
+
+    @property
+    def view(self):
+        return self.store.snapshot.views()[0]
+
+    def count(self, name: str, **labels: str) -> float | None:
+        return self.telemetry.registry.get_sample_value(f"sendgrid_exporter_{name}", labels)
+
+    def clicks(self) -> dict[str, int]:
+        return {key.decode().split('url="')[1].split('"')[0]: n for key, n in self.view.block.clicks_by_link().items()}
+
+
+def incomplete(rows: int = -1, clicks: int = 0, **changes) -> IncompleteError:
+    return IncompleteError("the pages", difference=(rows, clicks), stats=some_stats(**changes))
+
+
+def test_good_poll_publishes_saves_and_counts():
+    keeper = FakeKeeper()
+    bench = Bench(some_stats(pages=3), keeper=keeper)
+    bench.clock.advance(0.0004)
+
+    assert bench.poll() == PollResult(Outcome.SUCCESS, 3)
+
+    assert bench.view.up
+    assert bench.view.last_success == WALL
+    assert bench.clicks() == {"https://example.com/a": 7}
+    assert keeper.saved == [(an_id(), bench.view.block, WALL)]
+    assert bench.count("polls_total", outcome="success") == 1
+    assert bench.count("poll_duration_seconds_count") == 1
+    assert bench.source.asked == [(an_automation(), bench.clock.monotonic() + 300.0)]
+
+
+@pytest.mark.parametrize(
+    "error", [each for each in FAILURES if each is not SendGridError], ids=lambda each: each.__name__
+)
+def test_every_failure_is_its_own_outcome_and_keeps_the_last_good(error):
+    bench = Bench(some_stats(), error("why"))
+    bench.poll()
+    good = bench.view
+    bench.clock.advance(300.0)
+
+    assert bench.poll() == PollResult(error.outcome)
+
+    assert not bench.view.up
+    assert (bench.view.block, bench.view.last_success) == (good.block, good.last_success)
+    assert bench.count("polls_total", outcome=error.outcome) == 1
+    assert bench.poller.last_outcome(an_id()) is error.outcome
+
+
+def test_defect_is_an_outcome_too_with_its_traceback_in_the_log(caplog):
+    bench = Bench(KeyError("a defect"))
+
+    assert bench.poll() == PollResult(Outcome.INTERNAL_ERROR)
+
+    (record,) = caplog.records
+    assert record.exc_info
+    assert record.levelname == "WARNING"
+
+
+def test_automation_that_only_ever_failed_shows_no_data_and_is_down():
+    bench = Bench(ServerError("why"))
+
+    bench.poll()
+
+    assert (bench.view.up, bench.view.block, bench.view.last_success) == (False, None, None)
+    assert bench.poller.succeeded_at(an_id()) is None
+
+
+def test_failures_are_logged_at_their_first_and_the_recovery_once(caplog):
+    caplog.set_level(logging.INFO)
+    bench = Bench(ServerError("broken"), ServerError("broken"), UnauthorizedError("no"), some_stats(), some_stats())
+
+    bench.polls(5)
+
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", f"automation {an_id()} began to fail (server_error): broken"),
+        ("INFO", f"automation {an_id()} recovered"),
+    ]
+
+
+def test_last_good_lives_as_long_as_told_from_its_own_moment():
+    bench = Bench(some_stats(), ServerError("why"))
+    bench.poll(stale_after=900.0)
+    bench.clock.advance(899.0)
+    bench.poll(stale_after=900.0)
+
+    assert bench.store.expire(bench.clock.monotonic()) == 1900.0
+    bench.clock.advance(1.0)
+    bench.store.expire(bench.clock.monotonic())
+
+    assert bench.view.block is None
+
+
+def test_clock_step_changes_only_what_people_read():
+    bench = Bench(some_stats())
+    bench.clock.step(-86_400.0)
+
+    bench.poll(stale_after=900.0)
+
+    assert bench.view.last_success == WALL - 86_400.0
+    assert bench.store.expire(bench.clock.monotonic() + 899.0) == 1900.0
+
+
+def test_difference_that_lasts_is_published_at_the_third_poll_counted_each_time_and_logged_once(caplog):
+    bench = Bench(incomplete(total_clicks=9))
+
+    assert bench.polls(5) == [Outcome.INCOMPLETE] * 2 + [Outcome.SUCCESS] * 3
+
+    assert bench.view.block.total_clicks == 9
+    assert bench.count("count_mismatches_total") == 3
+    assert sum("published all the same" in record.getMessage() for record in caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    "between", [incomplete(-2), some_stats(), ServerError("why")], ids=["other", "whole", "failed"]
+)
+def test_difference_that_does_not_last_is_never_published(between):
+    bench = Bench(incomplete(), incomplete(), between, incomplete(), incomplete(), ServerError("end"))
+
+    outcomes = bench.polls(6)
+
+    assert [outcome for outcome in outcomes if outcome is Outcome.SUCCESS] == [Outcome.SUCCESS] * (
+        between == some_stats()
+    )
+    assert bench.count("count_mismatches_total") == 0
+
+
+def test_answer_that_leaves_the_difference_open_is_never_published():
+    bench = Bench(IncompleteError("no results"))
+
+    assert bench.polls(5) == [Outcome.INCOMPLETE] * 5
+
+
+def test_difference_of_one_automation_says_nothing_of_another():
+    bench = Bench(incomplete())
+    bench.polls(2)
+
+    assert bench.poll(number=2).outcome is Outcome.INCOMPLETE
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "decreased"),
+    [
+        (some_stats(a_link(clicks=5)), some_stats(a_link(clicks=4)), 1),
+        (some_stats(a_link(clicks=5)), some_stats(a_link(clicks=5)), 0),
+        (some_stats(a_link(clicks=5)), some_stats(a_link(clicks=6)), 0),
+        (some_stats(total_clicks=9), some_stats(total_clicks=8), 1),
+    ],
+)
+def test_number_that_falls_is_followed_and_counted(first, second, decreased):
+    bench = Bench(first, second)
+
+    bench.polls(2)
+
+    assert bench.view.decreased == decreased
+    assert bench.view.block.total_clicks == second.total_clicks
+
+
+def test_fall_after_failures_is_counted_once():
+    bench = Bench(
+        some_stats(a_link(clicks=5)), ServerError("x"), some_stats(a_link(clicks=4)), some_stats(a_link(clicks=4))
+    )
+
+    bench.polls(4)
+
+    assert bench.view.decreased == 1
+
+
+def test_first_poll_and_poll_after_the_data_grew_stale_are_no_fall():
+    bench = Bench(some_stats(a_link(clicks=5)), some_stats(a_link(clicks=4)))
+    bench.poll()
+    bench.store.expire(1e9)
+
+    bench.poll()
+
+    assert bench.view.decreased == 0
+
+
+def test_rows_in_the_rest_are_counted_once_when_they_enter_it():
+    def some(*clicks):
+        return some_stats(*(a_link(url=chr(97 + index), clicks=count) for index, count in enumerate(clicks)))
+
+    bench = Bench(some(9, 8, 1), some(9, 8, 2), some(9, 8, 3, 4), some(9, 8), some(9, 8, 5), max_links=2)
+    counted = []
+    for _ in range(5):
+        bench.poll()
+        counted.append(bench.count("links_folded_total"))
+
+    assert counted == [1, 1, 2, 2, 3]
+
+
+def test_link_that_left_the_rest_and_came_back_counts_again_and_sums_stay():
+    def some(*clicks):
+        return some_stats(*(a_link(url=chr(97 + index), clicks=count) for index, count in enumerate(clicks)))
+
+    bench = Bench(some(9, 1), some(9, 20), some(90, 20), max_links=1)
+    bench.poll()
+    assert bench.clicks() == {"a": 9, REST_URL: 1}
+    bench.poll()
+    assert bench.clicks() == {"b": 20, REST_URL: 9}
+    bench.poll()
+
+    assert bench.clicks() == {"a": 90, REST_URL: 20}
+    assert bench.count("links_folded_total") == 3
+    assert bench.view.decreased == 0
+
+
+def test_published_link_is_not_displaced_by_one_hardly_ahead():
+    bench = Bench(
+        some_stats(a_link(url="a", clicks=100), a_link(url="b", clicks=99)),
+        some_stats(a_link(url="a", clicks=100), a_link(url="b", clicks=101)),
+        max_links=1,
+    )
+
+    bench.polls(2)
+
+    assert set(bench.clicks()) == {"a", REST_URL}
+
+
+def test_label_rules_hold_before_anything_is_published_or_saved():
+    keeper = FakeKeeper()
+    bench = Bench(some_stats(a_link(url="https://e.com/?token=secret")), keeper=keeper, url=UrlMode.STRIP_QUERY)
+
+    bench.poll()
+
+    assert list(keeper.saved[0][1].clicks_by_link()) == [key_of(an_id(), a_link(url="https://e.com/"))]
+
+
+def test_block_whose_links_did_not_change_is_kept_as_it_is():
+    bench = Bench(some_stats(), some_stats(total_clicks=8))
+    bench.poll()
+    links = bench.view.block.links
+
+    bench.poll()
+
+    assert bench.view.block.links is links
+    assert bench.view.block.total_clicks == 8
+
+
+def test_automations_that_left_are_forgotten():
+    bench = Bench(some_stats())
+    bench.poll()
+    bench.poll(number=2)
+
+    bench.poller.forget_all_but({an_id(2): an_automation(2)})
+
+    assert bench.poller.last_outcome(an_id(1)) is None
+    assert bench.poller.last_outcome(an_id(2)) is Outcome.SUCCESS
+
+
+def test_success_of_an_earlier_run_is_remembered_without_an_outcome():
+    bench = Bench(some_stats())
+
+    bench.poller.remember(an_id(), 12.0)
+
+    assert bench.poller.succeeded_at(an_id()) == 12.0
+    assert bench.poller.last_outcome(an_id()) is None
+    assert bench.poller.succeeded_at(an_id(2)) is None
