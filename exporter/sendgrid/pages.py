@@ -9,6 +9,10 @@ from exporter.errors import BadRequestError, IncompleteError, InvalidResponseErr
 from exporter.sendgrid.wire import LinkRow, Page, parse_page
 
 _MOST_PAGES: Final = 2000
+_MOST_BYTES: Final = 32 * 1024 * 1024
+"""Of all pages together; a real row has about 200, so that 2000 real pages fit."""
+_SLACK: Final = 1000
+"""A list may have twice the rows that it counts, and this many more, before it is taken for one without an end."""
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 Fetch = Callable[[str | None], bytes]
@@ -36,8 +40,14 @@ def _walk(fetch: Fetch, url: str) -> tuple[Page, ...]:
 def _pages(fetch: Fetch, url: str) -> Iterator[Page]:
     token: str | None = None
     seen: set[str] = set()
+    size = rows = 0
     for _ in range(_MOST_PAGES):
-        page = parse_page(_fetched(fetch, token))
+        body = _fetched(fetch, token)
+        size += len(body)
+        if size > _MOST_BYTES:
+            raise InvalidResponseError(f"{url}: the pages are larger than {_MOST_BYTES} bytes together")
+        page = parse_page(body)
+        rows += len(page.results or ())
         yield page
         token = _next_token(page, url)
         if token is None:
@@ -45,6 +55,9 @@ def _pages(fetch: Fetch, url: str) -> Iterator[Page]:
         if token in seen:
             raise InvalidResponseError(f"{url}: the list of pages comes back to a page that was already read")
         seen.add(token)
+        count = page.metadata.count if page.metadata else None
+        if count is not None and rows > 2 * count + _SLACK:
+            raise InvalidResponseError(f"{url}: the list does not end: {rows} rows so far, and it says to have {count}")
     raise InvalidResponseError(f"{url}: the list does not end after {_MOST_PAGES} pages")
 
 
@@ -86,8 +99,9 @@ def check_whole(pages: Sequence[Page], url: str) -> AutomationStats:
     """Return the stats that the pages hold; raise IncompleteError where they contradict each other.
 
     The rows number what the last page's `count` says, where given, and their clicks lie between the smallest and the
-    largest total that the pages give, since clicks arrive between two pages. Totals that equal each page's own sum,
-    on two or more pages, are per page: SendGrid does not say which of the two they are.
+    largest total that the pages give, since clicks arrive between two pages. No place of a link stands on two pages:
+    where many links have equally many clicks, a row that moved would not show in the sums. Totals that equal each
+    page's own sum, on two or more pages, are per page: SendGrid does not say which of the two they are.
     """
     rows = [row for page in pages for row in _rows(page, url)]
     clicks = sum(row["clicks"] for row in rows)
@@ -102,7 +116,25 @@ def check_whole(pages: Sequence[Page], url: str) -> AutomationStats:
             difference=(surplus_rows, surplus_clicks),
             stats=stats,
         )
+    if repeated := _repeated(pages):
+        raise IncompleteError(
+            f"{url}: the pages do not make one whole list: {len(repeated)} rows stand on two of them",
+            difference=(len(repeated), sum(row["clicks"] for row in repeated)),
+            stats=stats,
+        )
     return stats
+
+
+def _repeated(pages: Sequence[Page]) -> Sequence[LinkRow]:
+    """Return the rows whose link and place stood on an earlier page; without a place, a link may stand on several."""
+    seen: set[tuple[str, str, int | None]] = set()
+    repeated: list[LinkRow] = []
+    for page in pages if len(pages) > 1 else ():
+        placed = [row for row in page.results or () if row.get("url_location") is not None]
+        keys = [(row["step_id"], row["url"], row["url_location"]) for row in placed]
+        repeated += [row for row, key in zip(placed, keys, strict=True) if key in seen]
+        seen.update(keys)
+    return repeated
 
 
 def _rows(page: Page, url: str) -> Sequence[LinkRow]:
