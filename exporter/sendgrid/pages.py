@@ -11,6 +11,8 @@ from exporter.sendgrid.wire import LinkRow, Page, parse_page
 _MOST_PAGES: Final = 2000
 _MOST_BYTES: Final = 64 * 1024 * 1024
 """Of all pages together, since each may be as large as an answer may: 2000 real ones have a third of it."""
+_SLACK: Final = 1000
+"""A list may have twice the rows that it counts, and this many more, before it is taken for one without an end."""
 _DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 
 Fetch = Callable[[str | None], bytes]
@@ -20,22 +22,33 @@ Fetch = Callable[[str | None], bytes]
 def read_stats(fetch: Fetch, url: str) -> AutomationStats:
     """Return the automation's stats as soon as one walk over all its pages agrees with itself.
 
-    Rows move between pages while clicks arrive, so a walk that does not add up, or whose page token SendGrid no
-    longer takes, is followed by one more. Raises IncompleteError with the difference when that one disagrees too, and
-    InvalidResponseError for what no API gives: a foreign or repeated next page, no end. `url` is the first page's
-    address: next pages must be on its scheme, host and port, since the key goes nowhere else.
+    Rows move between pages while clicks arrive, so a walk that does not add up, that has a row on two pages, or whose
+    page token SendGrid no longer takes, is followed by one more. Raises IncompleteError with the difference when that
+    one disagrees too, and InvalidResponseError for what no API gives: a foreign or repeated next page, no end. `url` is
+    the first page's address: next pages must be on its scheme, host and port, since the key goes nowhere else.
     """
+    repeated: Sequence[_Place] = ()
     try:
-        return check_whole(_walk(fetch, url), url)
+        pages = _walk(fetch, url)
+        stats, repeated = check_whole(pages, url), _repeated(pages)
+        if not repeated:
+            return stats
     except (IncompleteError, _TokenRefused):
-        return _second_walk(fetch, url)
+        pass
+    return _second_walk(fetch, url, repeated)
 
 
-def _second_walk(fetch: Fetch, url: str) -> AutomationStats:
+def _second_walk(fetch: Fetch, url: str, repeated: "Sequence[_Place]") -> AutomationStats:
+    """Read all pages once more; rows that stand on two pages again, the same ones, are the API's own and add up."""
     try:
-        return check_whole(_walk(fetch, url), url)
+        pages = _walk(fetch, url)
     except _TokenRefused as exc:
         raise exc.refusal from None
+    stats, again = check_whole(pages, url), _repeated(pages)
+    if again and again != repeated:
+        message = f"{url}: the pages do not make one whole list: {len(again)} rows moved between two of them"
+        raise IncompleteError(message, difference=(len(again), 0), stats=stats)
+    return stats
 
 
 def _walk(fetch: Fetch, url: str) -> tuple[Page, ...]:
@@ -45,13 +58,14 @@ def _walk(fetch: Fetch, url: str) -> tuple[Page, ...]:
 def _pages(fetch: Fetch, url: str) -> Iterator[Page]:
     token: str | None = None
     seen: set[str] = set()
-    received = 0
+    size = rows = 0
     for _ in range(_MOST_PAGES):
         body = _fetched(fetch, token)
-        received += len(body)
-        if received > _MOST_BYTES:
+        size += len(body)
+        if size > _MOST_BYTES:
             raise InvalidResponseError(f"{url}: the list is larger than {_MOST_BYTES} bytes")
         page = parse_page(body)
+        rows += len(page.results or ())
         yield page
         token = _next_token(page, url)
         if token is None:
@@ -59,6 +73,9 @@ def _pages(fetch: Fetch, url: str) -> Iterator[Page]:
         if token in seen:
             raise InvalidResponseError(f"{url}: the list of pages comes back to a page that was already read")
         seen.add(token)
+        count = page.metadata.count if page.metadata else None
+        if count is not None and rows > 2 * count + _SLACK:
+            raise InvalidResponseError(f"{url}: the list does not end: {rows} rows so far, and it says to have {count}")
     raise InvalidResponseError(f"{url}: the list does not end after {_MOST_PAGES} pages")
 
 
@@ -121,6 +138,26 @@ def check_whole(pages: Sequence[Page], url: str) -> AutomationStats:
             stats=stats,
         )
     return stats
+
+
+_Place = tuple[str, str, int | None]
+"""A step, a link and its place in the message."""
+
+
+def _repeated(pages: Sequence[Page]) -> Sequence[_Place]:
+    """Return the places of a link that stand on two pages; without a place, a link may stand on several.
+
+    A row that moves while the pages are read doubles one link and loses another. Where both have equally many clicks,
+    neither the count nor the total tells.
+    """
+    seen: set[_Place] = set()
+    repeated: list[_Place] = []
+    for page in pages if len(pages) > 1 else ():
+        placed = [row for row in page.results or () if row.get("url_location") is not None]
+        places = [(row["step_id"], row["url"], row.get("url_location")) for row in placed]
+        repeated += [place for place in places if place in seen]
+        seen.update(places)
+    return repeated
 
 
 def _rows(page: Page, url: str) -> Sequence[LinkRow]:
