@@ -78,10 +78,7 @@ def test_levels_are_those_of_the_setting(level, word):
 
 @pytest.mark.parametrize("formatter", [LogfmtFormatter, JsonFormatter])
 def test_secret_is_hidden_in_the_message_and_in_a_traceback(formatter):
-    try:
-        raise ValueError("token hush")
-    except ValueError as exc:
-        failed = record("sent hush", exc_info=(type(exc), exc, exc.__traceback__))
+    failed = record("sent hush", exc_info=(ValueError, ValueError("token hush"), None))
 
     line = formatter(lambda: ("hush",)).format(failed)
 
@@ -119,7 +116,8 @@ def test_setting_up_again_takes_the_place_of_the_former(restored_logging):
     assert len(restored_logging.handlers) == 1
 
 
-def test_warnings_of_libraries_are_log_lines(restored_logging):
+@pytest.mark.usefixtures("restored_logging")
+def test_warnings_of_libraries_are_log_lines():
     stream = io.StringIO()
     set_up_logs("info", "logfmt", no_secrets, stream)
 
