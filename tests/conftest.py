@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.network import loopback_only
@@ -13,6 +14,12 @@ ROOT = Path(__file__).parents[1]
 
 # Tests against documents beside the checkout that are not the project's to publish: collected only where those are.
 collect_ignore = [] if (ROOT.parent / "shared").is_dir() else ["shared"]
+
+# Examples take as long as a busy machine needs; what must be fast has a measurement of its own.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

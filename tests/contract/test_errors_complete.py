@@ -22,17 +22,19 @@ from tests.factories import KEY, a_page, a_row, an_automation, client_options
 from tests.fakes import FakeClock, FakeObserver, Reply, ScriptedAdapter, json_reply
 
 
-def classes_of(module: Any) -> list[type[Exception]]:
-    """Return every exception class of the module, warnings apart."""
-    found = {each for _, each in inspect.getmembers(module, inspect.isclass) if issubclass(each, Exception)}
-    return sorted((each for each in found if not issubclass(each, Warning)), key=lambda each: each.__qualname__)
+def name_of(kind: type[Exception]) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def theirs() -> Iterator[type[Exception]]:
-    for module in (requests.exceptions, urllib3.exceptions):
-        for each in classes_of(module):
-            if each.__module__.startswith(("requests", "urllib3")):
-                yield each
+def theirs() -> list[type[Exception]]:
+    """Return every exception class of the libraries, warnings apart, always in one order."""
+    found = {
+        each
+        for module in (requests.exceptions, urllib3.exceptions)
+        for _, each in inspect.getmembers(module, inspect.isclass)
+        if issubclass(each, Exception) and not issubclass(each, Warning)
+    }
+    return sorted((each for each in found if each.__module__.startswith(("requests", "urllib3"))), key=name_of)
 
 
 def made(kind: type[Exception]) -> Exception:
@@ -60,11 +62,7 @@ def failure_of(*script: Any) -> SendGridError:
     return failed.value
 
 
-def name_of(kind: type[Exception]) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-@pytest.mark.parametrize("kind", list(theirs()), ids=name_of)
+@pytest.mark.parametrize("kind", theirs(), ids=name_of)
 def test_every_error_of_the_libraries_becomes_one_of_ours(kind):
     outcomes = {Outcome.TIMEOUT, Outcome.CONNECTION_ERROR, Outcome.INVALID_RESPONSE}
 

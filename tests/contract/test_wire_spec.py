@@ -157,6 +157,12 @@ def test_text_that_is_not_unicode_is_repaired_not_refused(spelt, url):
     assert page.results[0]["url"] == url
 
 
+def test_repaired_text_does_not_excuse_a_wrong_field():
+    body = b'{"results": [{"url": "\xff", "step_id": "s", "clicks": "SECRET"}], "total_clicks": 1}'
+
+    assert problem_of(body).startswith("results.0.clicks: ")
+
+
 def test_byte_order_mark_is_passed_over():
     assert parse_page(b"\xef\xbb\xbf" + json.dumps(a_page(a_row())).encode()).total_clicks == 1
 

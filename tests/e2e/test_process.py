@@ -220,6 +220,7 @@ def test_demo_serves_data_without_a_key_or_a_configuration(process):
     process.start("--demo")
 
     until(process.totals, "the demo's data")
+    assert process.stop()[0] == 0
 
 
 def test_start_says_where_and_how_without_the_key(process):

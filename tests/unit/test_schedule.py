@@ -51,6 +51,22 @@ def test_nothing_is_due_before_its_time_and_next_due_tells_it():
     assert schedule.take(105.0) is not None
 
 
+def test_place_in_the_queue_that_was_given_up_is_passed_over():
+    schedule = a_schedule()
+    schedule.take(0.0)
+    schedule.done(an_id(1), PollResult(Outcome.SUCCESS, 1000), 0.0)
+    schedule.fit(1.0)
+    poll(schedule, schedule.next_due())
+    schedule.fit(100.0)
+    automation = poll(schedule, schedule.next_due())
+
+    assert automation.id == an_id(1)
+    assert schedule.take(schedule.next_due() - 1.0) is None
+    for _ in range(20):
+        poll(schedule, next(iter(schedule._entries.values())).due)
+    assert len(schedule._queue) <= 2
+
+
 def test_nothing_configured_is_never_due():
     assert Schedule().next_due() == math.inf
     assert Schedule().take(1e9) is None

@@ -1,0 +1,172 @@
+"""What a reload exchanges and what it refuses; tests/e2e/test_process.py has the process around it."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from exporter.app import App
+from exporter.domain import Outcome
+from exporter.errors import ConfigurationError
+from exporter.settings import Settings
+from exporter.settings.groups import LabelSettings, SendGridSettings, ShardSettings, StateSettings
+from tests.factories import KEY, an_automation
+from tests.fakes import FakeClock
+
+
+class Configuration:
+    """Settings that a test changes between two readings."""
+
+    def __init__(self) -> None:
+        self.settings = Settings(
+            automations=(an_automation(1), an_automation(2)),
+            sendgrid=SendGridSettings(api_key=SecretStr(KEY), base_url="https://api.invalid"),
+        )
+        self.problem: str | None = None
+
+    def change(self, **changes: Any) -> None:
+        self.settings = replace(self.settings, **changes)
+
+    def __call__(self) -> Settings:
+        if self.problem is not None:
+            raise ConfigurationError([self.problem])
+        return self.settings
+
+
+@pytest.fixture
+def configuration() -> Configuration:
+    return Configuration()
+
+
+@pytest.fixture(autouse=True)
+def restored_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def app(configuration, clock) -> App:
+    app = App(configuration, clock=clock)
+    app.stop.set()  # no thread of a worker lives on
+    return app
+
+
+def names_of(app: App) -> list[str]:
+    return [view.name for view in app._store.snapshot.views()]
+
+
+def gauge(app: App, name: str) -> float | None:
+    return app._telemetry.registry.get_sample_value(f"sendgrid_exporter_config_last_reload_{name}")
+
+
+def test_reload_takes_over_what_changed(app, configuration, clock):
+    clock.advance(60.0)
+    configuration.change(automations=(an_automation(2, name="Renamed"),))
+
+    assert not app.reload()
+
+    assert names_of(app) == ["Renamed"]
+    assert gauge(app, "successful") == 1
+    assert gauge(app, "success_timestamp_seconds") == clock.time()
+
+
+def test_reload_of_wrong_settings_keeps_the_old_ones_whole(app, configuration):
+    configuration.problem = "poll.interval: nonsense"
+
+    assert app.reload() == ("poll.interval: nonsense",)
+
+    assert len(names_of(app)) == 2
+    assert gauge(app, "successful") == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"state": StateSettings(path=Path("/tmp/other"))}, "state.path: a changed value needs a restart"),
+        ({"shard": ShardSettings(index=1, total=2)}, "shard.index: a changed value needs a restart"),
+    ],
+)
+def test_reload_of_what_needs_a_restart_names_it_and_changes_nothing(app, configuration, changes, problem):
+    configuration.change(automations=(), **changes)
+
+    assert problem in app.reload()
+    assert len(names_of(app)) == 2
+
+
+def test_budget_survives_a_reload_unless_its_ceiling_changed(app, configuration):
+    """A new one would forget that a pause was asked for."""
+    before = app._budget
+    app.reload()
+    assert app._budget is before
+
+    sendgrid = configuration.settings.sendgrid.model_copy(update={"requests_per_minute": 60.0})
+    configuration.change(sendgrid=sendgrid)
+    app.reload()
+
+    assert app._budget.requests_per_second == 1.0
+
+
+def test_rules_of_labels_are_part_of_what_a_saved_block_depends_on(configuration, clock, tmp_path):
+    configuration.change(state=StateSettings(path=tmp_path / "state.db"))
+    app = App(configuration, clock=clock)
+    app.stop.set()
+    before = app._state.rules
+
+    configuration.change(labels=LabelSettings(max_links=7))
+    app.reload()
+
+    assert app._state.rules != before
+    app._state.close()
+
+
+def test_two_reloads_at_once_follow_each_other(app, configuration):
+    inside = []
+    most = []
+
+    def load() -> Settings:
+        inside.append(1)
+        most.append(len(inside))
+        threading.Event().wait(0.05)
+        inside.pop()
+        return configuration.settings
+
+    app._load = load
+    threads = [threading.Thread(target=app.reload) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert most == [1, 1, 1]
+
+
+def test_state_that_cannot_be_used_is_passed_over_with_a_warning(configuration, clock, tmp_path, capsys):
+    configuration.change(state=StateSettings(path=tmp_path / "missing" / "state.db"))
+
+    app = App(configuration, clock=clock)
+
+    assert app._state is None
+    assert "the exporter goes on without it" in capsys.readouterr().err
+
+
+def test_polling_once_tells_which_automations_failed_and_shows_what_is_known(app):
+    text, failed = app.once()
+
+    assert [automation for automation, _ in failed] == [an_automation(1), an_automation(2)]
+    assert Outcome.SUCCESS not in {outcome for _, outcome in failed}
+    assert "automation_total_clicks{" not in text
+    assert text.count("automation_info{") == 2
