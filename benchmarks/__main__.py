@@ -21,7 +21,9 @@ _GROUPS: Final[Mapping[str, Callable[[Bench], Iterator[Row]]]] = {
     "processes": processes.measure,
     "ingest": ingest.measure,
     "polling": polling.measure,
-    "growth": growth.measure,
+    "automations": growth.automations,
+    "scrapers": growth.scrapers,
+    "shards": growth.shards,
     "validity": validity.measure,
 }
 _IDS: Final[Mapping[str, Sequence[str]]] = {
@@ -30,7 +32,9 @@ _IDS: Final[Mapping[str, Sequence[str]]] = {
     "processes": ("idle-memory", "cold-start"),
     "ingest": ("page", "change-*", "lock"),
     "polling": ("sweep", "p99", "p99-idle"),
-    "growth": ("growth-*",),
+    "automations": ("growth-automations-*",),
+    "scrapers": ("growth-scrapers-*",),
+    "shards": ("growth-shards-*",),
     "validity": ("prometheus",),
 }
 

@@ -6,6 +6,7 @@ from the first to that one.
 
 import json
 import sys
+from urllib.parse import urlsplit
 
 from exporter.simulator.model import FixedAutomation, Row
 from exporter.simulator.simulator import Simulator
@@ -19,7 +20,8 @@ def main() -> None:
     simulator = Simulator(automations(Workload(links, each)), rate_limit=0)
     simulator.behave(latency=latency)
     with simulator:
-        print(json.dumps({"base_url": simulator.base_url, "api_key": simulator.api_key}), flush=True)
+        told = {"port": urlsplit(simulator.base_url).port, "base_url": simulator.base_url, "api_key": simulator.api_key}
+        print(json.dumps(told), flush=True)
         for line in sys.stdin:
             print(json.dumps({"span": span(simulator, json.loads(line)["requests"])}), flush=True)
 

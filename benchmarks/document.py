@@ -4,7 +4,6 @@ Only what stands between the markers is written; no figure is in the page that a
 """
 
 import argparse
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -36,10 +35,11 @@ def render(page: str, report: Report | None) -> str:
     if report is not None:
         parts = {"table": report.to_markdown(), "machine": _machine(report), "growth": _growth(report)}
     for name, text in parts.items():
-        pattern = re.compile(rf"(<!-- {name}: begin -->\n).*?(<!-- {name}: end -->)", re.DOTALL)
-        if not pattern.search(page):
-            raise ValueError(f"the page has no markers for {name}: <!-- {name}: begin --> and <!-- {name}: end -->")
-        page = pattern.sub(lambda match, text=text: f"{match[1]}\n{text}\n\n{match[2]}", page)
+        begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
+        if begin not in page or end not in page:
+            raise ValueError(f"the page has no markers for {name}: {begin.strip()} and {end}")
+        before, _, rest = page.partition(begin)
+        page = f"{before}{begin}\n{text}\n\n{end}{rest.partition(end)[2]}"
     return page
 
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from benchmarks.bench import Bench
 from benchmarks.measure import wait_until
@@ -15,10 +14,10 @@ from benchmarks.workload import Workload
 class Api:
     """A simulated SendGrid with fixed rows."""
 
-    def __init__(self, program: Program, told: Mapping[str, Any]) -> None:
+    def __init__(self, program: Program) -> None:
         self.program = program
-        self.base_url: str = told["base_url"]
-        self.key: str = told["api_key"]
+        self.base_url: str = program.told["base_url"]
+        self.key: str = program.told["api_key"]
 
     def span(self, requests: int) -> float | None:
         """Return the seconds from the first request to the one of that number, None while it has not come."""
@@ -29,8 +28,7 @@ class Api:
 def start_api(bench: Bench, workload: Workload, *, latency: float) -> Api:
     """Start the API; use its program in a `with` block."""
     numbers = (str(workload.links), str(workload.each), str(latency))
-    program = python("api", "benchmarks.api", *numbers, log=bench.log("api"))
-    return Api(program, program.wait_for_line())
+    return Api(python("api", "benchmarks.api", *numbers, log=bench.log("api")).ready())
 
 
 def start_exporter(bench: Bench, api: Api, workload: Workload, *, interval: float, concurrency: int) -> Program:

@@ -1,5 +1,6 @@
 """Programs under measurement: started, asked, accounted for and ended."""
 
+import contextlib
 import json
 import os
 import select
@@ -8,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
@@ -34,6 +35,8 @@ class Program:
     ) -> None:
         self.name = name
         self.port = 0
+        self.told: Mapping[str, Any] = {}
+        """What the program said when it was ready."""
         self._log = log
         with log.open("wb") as stderr:
             self._process = subprocess.Popen(
@@ -60,24 +63,22 @@ class Program:
         return answer
 
     def ready(self, seconds: float = 600.0) -> Self:
-        """Wait until the program has told its port; return the program."""
-        self.port = int(self.wait_for_line(seconds)["port"])
+        """Wait until the program has told its port; return the program, or end it and raise ProgramError."""
+        with self._ended_on_failure():
+            self.told = self.wait_for_line(seconds)
+            self.port = int(self.told["port"])
         return self
 
     def ready_on(self, port: int, seconds: float = 30.0) -> Self:
-        """Wait until the program accepts connections on the port; return the program."""
+        """Wait until the program accepts connections on the port; return the program, or end it and raise."""
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                break
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
-            except OSError:
-                time.sleep(0.02)
-            else:
-                self.port = port
-                return self
-        raise ProgramError(f"{self.name} does not listen on port {port}: {self._complaint()}")
+        with self._ended_on_failure():
+            while not _listens(port):
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise ProgramError(f"{self.name} does not listen on port {port}: {self._complaint()}")
+                time.sleep(0.01)
+        self.port = port
+        return self
 
     def ask(self, **command: object) -> dict[str, Any]:
         """Send the program a line of JSON and return the line that it answers with."""
@@ -120,6 +121,10 @@ class Program:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """End the program and all its children; ending twice is harmless."""
         self._signal(signal.SIGTERM)
         try:
             self._process.wait(10.0)
@@ -127,8 +132,16 @@ class Program:
             self._signal(signal.SIGKILL)
             self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+            with contextlib.suppress(BrokenPipeError):  # what was written last was never read
+                _pipe(pipe).close()
+
+    @contextlib.contextmanager
+    def _ended_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.end()
+            raise
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process.poll() is None:
@@ -150,6 +163,14 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:

@@ -19,15 +19,9 @@ _SHARDS: Final = (1, 2, 4)
 _GZIP: Final = Request()
 
 
-def measure(bench: Bench) -> Iterator[Row]:
-    """Yield the cost of a scrape at one number of links, spread, scraped and divided in several ways."""
-    size, links = ("10k", 10_000) if bench.quick else ("100k", 100_000)
-    yield from _automations(bench, size, links)
-    yield from _scrapers(bench, size, links)
-    yield from _shards(bench, size, links)
-
-
-def _automations(bench: Bench, size: str, links: int) -> Iterator[Row]:
+def automations(bench: Bench) -> Iterator[Row]:
+    """Yield the cost of a scrape of the same links on few large automations and on many small ones."""
+    size, links = _links(bench)
     with contextlib.ExitStack() as stack:
         lanes = [
             Lane(str(links // each), stack.enter_context(bench.ours(Workload(links, each))).ready(), _GZIP)
@@ -41,7 +35,9 @@ def _automations(bench: Bench, size: str, links: int) -> Iterator[Row]:
             yield Row(f"growth-automations-{lane.name}", figure, value=value, unit="ms", n=n, raw=raw)
 
 
-def _scrapers(bench: Bench, size: str, links: int) -> Iterator[Row]:
+def scrapers(bench: Bench) -> Iterator[Row]:
+    """Yield the cost of one scrape while so many scrape at a time."""
+    size, links = _links(bench)
     with bench.ours(Workload(links)).ready() as ours:
         for scrapers in _SCRAPERS:
             each = max(bench.effort.scrapes // 10 // scrapers, 5)
@@ -49,6 +45,10 @@ def _scrapers(bench: Bench, size: str, links: int) -> Iterator[Row]:
             figure = f"gzip scrape, {size}, {scrapers} scrapers at a time: CPU of one scrape"
             value, n = statistics.median(rounds), scrapers * each * len(rounds)
             yield Row(f"growth-scrapers-{scrapers}", figure, value=value, unit="ms", n=n, raw={"rounds_ms": rounds})
+
+
+def _links(bench: Bench) -> tuple[str, int]:
+    return ("10k", 10_000) if bench.quick else ("100k", 100_000)
 
 
 def _together(ours: Program, scrapers: int, each: int) -> float:
@@ -64,7 +64,9 @@ def _scrape_often(port: int, times: int) -> None:
         scraper.scrape()
 
 
-def _shards(bench: Bench, size: str, links: int) -> Iterator[Row]:
+def shards(bench: Bench) -> Iterator[Row]:
+    """Yield the cost of scraping all of so many processes that share the links."""
+    size, links = _links(bench)
     for shards in _SHARDS:
         each = links // shards // LINKS_EACH
         with contextlib.ExitStack() as stack:
