@@ -29,6 +29,8 @@ class Lane:
     name: str
     program: Program
     request: Request
+    order: Mapping[str, object] | None = None
+    """What the program is asked to do before each round."""
 
 
 @dataclass
@@ -69,6 +71,8 @@ def in_turn(lanes: Sequence[Lane], effort: Effort, say: Callable[[str], None]) -
 def scrape_cost(lane: Lane, effort: Effort) -> tuple[float, int]:
     """Return (CPU nanoseconds of one scrape, scrapes) over enough scrapes."""
     scraper = Scraper(lane.program.port, lane.request)
+    if lane.order is not None:
+        lane.program.ask(**lane.order)
     begun = lane.program.settled_cpu()
     scrapes = 0
     while scrapes < effort.scrapes:

@@ -19,7 +19,7 @@ from exporter.sendgrid.pages import read_stats
 from exporter.serving import Exposition
 from exporter.store import Store
 from exporter.telemetry import Telemetry
-from exporter.web.ports import Limits, Page, Ports, Status, WebOptions
+from exporter.web.ports import Limits, Page, Ports, Scrape, Status, WebOptions
 from exporter.web.server import WebServer
 
 from benchmarks.holds import LockWatch
@@ -29,6 +29,7 @@ from exporter.clock import SystemClock
 from exporter.domain import Automation, AutomationId, AutomationStats, Outcome
 
 _INTERVAL: Final = 300.0
+_REQUEST_SECONDS: Final = 0.05
 
 
 class PreparedSource:
@@ -89,21 +90,45 @@ class Exporter:
         return {"all_ns": done - source.first_ns, "last_ns": done - source.last_ns}
 
 
+class Metrics:
+    """The exporter's exposition, on demand with a request counted before each scrape.
+
+    The text of the exporter's own metrics is kept until one of them changes: scrapes without a poll in between, as
+    here, would never pay for it.
+    """
+
+    def __init__(self, exporter: Exporter) -> None:
+        self._telemetry = exporter.telemetry
+        self._exposition = Exposition(exporter.store, exporter.telemetry)
+        self.stirred = False
+
+    def scrape(self, *, openmetrics: bool, compressed: bool, names: frozenset[str] | None) -> Scrape:
+        if self.stirred:
+            self._telemetry.requested("200", _REQUEST_SECONDS, None)
+        return self._exposition.scrape(openmetrics=openmetrics, compressed=compressed, names=names)
+
+
 class Orders:
     """What can be asked for on stdin."""
 
-    def __init__(self, exporter: Exporter) -> None:
+    def __init__(self, exporter: Exporter, metrics: Metrics) -> None:
         self._exporter = exporter
+        self._metrics = metrics
         self._watch = LockWatch()
 
     def obey(self, order: dict[str, Any]) -> dict[str, int]:
         """Carry out one order and return the answer."""
         kinds: dict[str, Callable[[dict[str, Any]], dict[str, int]]] = {
             "change": lambda order: self._exporter.poll(order["number"], clicked=order["clicked"]),
+            "stir": self._stir,
             "watch": self._start_watch,
             "watched": self._end_watch,
         }
         return kinds[order["do"]](order)
+
+    def _stir(self, order: dict[str, Any]) -> dict[str, int]:
+        self._metrics.stirred = order["on"]
+        return {}
 
     def _start_watch(self, _: dict[str, Any]) -> dict[str, int]:
         self._watch = LockWatch()
@@ -131,13 +156,11 @@ class Unused:
         return Status()
 
 
-def serve(exporter: Exporter) -> WebServer:
-    """Serve the exporter's scrapes with its own web layer, on any free port of the loopback address."""
+def serve(metrics: Metrics) -> WebServer:
+    """Serve scrapes with the exporter's own web layer, on any free port of the loopback address."""
     unused = Unused()
     page = Page("benchmark", "0", "The benchmarks' exporter.")
-    ports = Ports(
-        metrics=Exposition(exporter.store, exporter.telemetry), health=unused, reloader=unused, status=unused, page=page
-    )
+    ports = Ports(metrics=metrics, health=unused, reloader=unused, status=unused, page=page)
     options = WebOptions(listen=(("127.0.0.1", 0),))
     server = WebServer(options, ports, clock=SystemClock(), limits=Limits())
     server.start()
@@ -149,9 +172,10 @@ def main() -> None:
     numbers = [int(argument) for argument in sys.argv[1:]]
     exporter = Exporter(Workload(*numbers))
     exporter.fill()
-    server = serve(exporter)
+    metrics = Metrics(exporter)
+    server = serve(metrics)
     print(json.dumps({"port": server.addresses[0][1]}), flush=True)
-    orders = Orders(exporter)
+    orders = Orders(exporter, metrics)
     for line in sys.stdin:
         print(json.dumps(orders.obey(json.loads(line))), flush=True)
     server.stop()

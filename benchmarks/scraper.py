@@ -9,6 +9,7 @@ from typing import Final
 
 OWN_FAMILIES_LEFT_OUT: Final = "?name[]=automation_info&name[]=automation_link_clicks&name[]=automation_total_clicks"
 TEXT: Final = "text/plain;version=0.0.4"
+OPENMETRICS: Final = "application/openmetrics-text;version=1.0.0"
 _TIMEOUT: Final = 120.0
 _PIECE: Final = 1 << 20
 
@@ -21,13 +22,14 @@ class Request:
     query: str = ""
     path: str = "/metrics"
     keep_alive: bool = False
+    accept: str = TEXT
 
     def encoded(self, port: int) -> bytes:
         """Return the request's bytes."""
         lines = [
             f"GET {self.path}{self.query} HTTP/1.1",
             f"Host: 127.0.0.1:{port}",
-            f"Accept: {TEXT}",
+            f"Accept: {self.accept}",
             f"Accept-Encoding: {'gzip' if self.compressed else 'identity'}",
             f"Connection: {'keep-alive' if self.keep_alive else 'close'}",
         ]
@@ -84,7 +86,7 @@ def fetch(port: int, request: Request) -> bytes:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)
     try:
         headers = {
-            "Accept": TEXT,
+            "Accept": request.accept,
             "Accept-Encoding": "gzip" if request.compressed else "identity",
             "Connection": "close",
         }

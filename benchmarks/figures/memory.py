@@ -8,14 +8,14 @@ from typing import Final
 from benchmarks.bench import Bench
 from benchmarks.programs import Program
 from benchmarks.report import Row
-from benchmarks.scraper import OWN_FAMILIES_LEFT_OUT, Request, Scraper, answer_length
+from benchmarks.scraper import OPENMETRICS, OWN_FAMILIES_LEFT_OUT, TEXT, Request, Scraper, answer_length
 from benchmarks.workload import Workload
 
-KINDS: Final = (
-    Request(),
-    Request(compressed=False),
-    Request(query=OWN_FAMILIES_LEFT_OUT),
-    Request(compressed=False, query=OWN_FAMILIES_LEFT_OUT),
+KINDS: Final = tuple(
+    Request(compressed=compressed, accept=accept, query=query)
+    for compressed in (True, False)
+    for accept in (TEXT, OPENMETRICS)
+    for query in ("", OWN_FAMILIES_LEFT_OUT)
 )
 SCRAPES_OF_EACH: Final = 10
 READERS: Final = 50
@@ -30,7 +30,8 @@ def measure(bench: Bench) -> Iterator[Row]:
     with bench.ours(Workload(0)).ready() as empty:
         _scrape_all(empty)
         idle = empty.resident()
-    with bench.ours(Workload(links)).ready() as ours:
+    workload = Workload(links)
+    with bench.ours(workload).ready() as ours:
         filled = ours.resident()
         _scrape_all(ours)
         rest, peak = ours.resident(), ours.peak()
@@ -38,10 +39,15 @@ def measure(bench: Bench) -> Iterator[Row]:
         figure = f"memory a series above the idle process, {size}, after {SCRAPES_OF_EACH} scrapes of each kind"
         n = SCRAPES_OF_EACH * len(KINDS)
         yield Row.at_most(f"memory-{size}", figure, (rest - idle) / links, 60, unit="B", n=n, raw=raw)
-        yield Row(
-            f"memory-peak-{size}", f"the same at its peak, {size}", value=(peak - idle) / links, unit="B", n=n, raw=raw
-        )
+        figure = f"the same at its peak, {size}"
+        yield Row(f"memory-peak-{size}", figure, value=(peak - idle) / links, unit="B", n=n, raw=raw)
         yield _slow_readers(bench, ours, size)
+        for number in range(workload.automations):
+            ours.ask(do="change", number=number, clicked=1)
+        Scraper(ours.port, Request()).scrape()
+        figure = f"memory a series once every automation has changed, {size}"
+        held = (ours.resident() - idle) / links
+        yield Row.at_most(f"memory-changed-{size}", figure, held, 60, unit="B", n=workload.automations)
 
 
 def _scrape_all(program: Program) -> None:

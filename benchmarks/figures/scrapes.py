@@ -70,8 +70,9 @@ def _of_size(bench: Bench, size: str, workload: Workload) -> Iterator[Row]:
 
 def _lanes(ours: Program, peers: Mapping[str, Program]) -> list[Lane]:
     return [
-        Lane("ours", ours, GZIP),
-        Lane("ours filtered", ours, FILTERED),
+        Lane("ours", ours, GZIP, {"do": "stir", "on": False}),
+        Lane("ours changed", ours, GZIP, {"do": "stir", "on": True}),
+        Lane("ours filtered", ours, FILTERED, {"do": "stir", "on": False}),
         Lane("ours plain", ours, PLAIN),
         *(Lane(name, program, GZIP) for name, program in peers.items()),
         Lane("gauge plain", peers["gauge"], PLAIN),
@@ -85,7 +86,7 @@ def _rows(size: str, costs: Costs) -> Iterator[Row]:
             yield _times_less(row, costs, (name, "ours"), _GZIP_BARS[name].get(size))
     if "nginx" in costs.nanoseconds:
         yield _against_nginx(size, costs)
-    yield _own_metrics(size, costs)
+    yield from _own_metrics(size, costs)
     row = Row(f"plain-gauge-{size}", f"plain scrape, {size}: CPU less than {PEERS['gauge']}")
     yield _times_less(row, costs, ("gauge plain", "ours plain"), _PLAIN_BARS.get(size))
 
@@ -107,10 +108,17 @@ def _against_nginx(size: str, costs: Costs) -> Row:
     return Row.at_most(id_, figure, value, bar, n=n, raw=raw)
 
 
-def _own_metrics(size: str, costs: Costs) -> Row:
-    added = costs.milliseconds("ours") - costs.milliseconds("ours filtered")
-    figure, raw = f"gzip scrape, {size}: CPU that our own metrics add", _raw(costs, "ours", "ours filtered")
-    return Row.at_most(f"own-metrics-{size}", figure, added, _OWN_BAR_MS, unit="ms", n=costs.scrapes["ours"], raw=raw)
+def _own_metrics(size: str, costs: Costs) -> Iterator[Row]:
+    for lane, id_, when in (
+        ("ours", "own-metrics", "nothing was polled since the last scrape"),
+        ("ours changed", "own-metrics-changed", "polls changed them since the last scrape"),
+    ):
+        added = costs.milliseconds(lane) - costs.milliseconds("ours filtered")
+        figure, raw = (
+            f"gzip scrape, {size}: CPU that our own metrics add when {when}",
+            _raw(costs, lane, "ours filtered"),
+        )
+        yield Row.at_most(f"{id_}-{size}", figure, added, _OWN_BAR_MS, unit="ms", n=costs.scrapes[lane], raw=raw)
 
 
 def _raw(costs: Costs, *lanes: str) -> dict[str, object]:

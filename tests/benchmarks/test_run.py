@@ -54,6 +54,14 @@ def test_a_change_is_published_and_tells_its_cost(bench):
         assert cost["all_ns"] > cost["last_ns"] > 0
 
 
+def test_stirred_scrapes_find_a_request_counted_each_time(bench):
+    query = Request(query="?name[]=sendgrid_exporter_api_requests_total")
+    with bench.ours(Workload(0)).ready(60) as ours:
+        assert fetch(ours.port, query) == fetch(ours.port, query)
+        ours.ask(do="stir", on=True)
+        assert fetch(ours.port, query) != fetch(ours.port, query)
+
+
 def test_slow_readers_and_kept_connections_are_served(bench):
     with bench.ours(Workload(100, 100)).ready(60) as ours:
         assert memory.read_slowly(ours.port, Request(), 3, 5.0) == 3
