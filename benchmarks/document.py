@@ -14,10 +14,12 @@ from benchmarks.workload import SIZES
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 RESULTS: Final = ROOT / "benchmarks" / "results" / "full.json"
+PROFILE: Final = ROOT / "benchmarks" / "results" / "profile.md"
 PAGE: Final = ROOT / "docs" / "performance.md"
 CHARTS: Final = ROOT / "docs" / "images"
 
 _NOT_YET: Final = "*Not measured yet: `make bench` fills this part.*"
+_NO_PROFILE: Final = "*Not sampled yet: `python -m benchmarks.profiling` fills this part.*"
 _LANES: Final = {
     "prometheus_client Gauge": ("gzip-gauge-{}", "gauge"),
     "custom collector": ("gzip-collector-{}", "collector"),
@@ -29,11 +31,11 @@ _LANES: Final = {
 _SPREADS: Final = ("automations", "scrapers", "shards")
 
 
-def render(page: str, report: Report | None) -> str:
-    """Return the page with what stands between its markers made from the report."""
-    parts = {"table": _NOT_YET, "machine": _NOT_YET, "growth": _NOT_YET}
+def render(page: str, report: Report | None, profile: str | None = None) -> str:
+    """Return the page with what stands between its markers made from the report and the profile."""
+    parts = {"table": _NOT_YET, "machine": _NOT_YET, "growth": _NOT_YET, "profile": (profile or _NO_PROFILE).strip()}
     if report is not None:
-        parts = {"table": report.to_markdown(), "machine": _machine(report), "growth": _growth(report)}
+        parts |= {"table": report.to_markdown(), "machine": _machine(report), "growth": _growth(report)}
     for name, text in parts.items():
         begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
         if begin not in page or end not in page:
@@ -70,7 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, tell whether anything would change")
     options = parser.parse_args(arguments)
     report = committed()
-    wanted = {PAGE: render(PAGE.read_text(), report)}
+    profile = PROFILE.read_text() if PROFILE.is_file() else None
+    wanted = {PAGE: render(PAGE.read_text(), report, profile)}
     wanted |= {CHARTS / name: text for name, text in (charts(report) if report else {}).items()}
     stale = [path for path, text in wanted.items() if not path.is_file() or path.read_text() != text]
     if not options.check:

@@ -82,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = "\n\n".join([_sweep(bench), _storm(bench)]) + "\n"
     sys.stdout.write(text)
     if options.markdown is not None:
+        options.markdown.parent.mkdir(parents=True, exist_ok=True)
         options.markdown.write_text(text)
     return 0
 

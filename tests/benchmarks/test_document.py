@@ -21,12 +21,14 @@ REPORT = Report(
 
 
 def test_page_takes_table_machine_and_growth_from_the_run():
-    page = render(PAGE.read_text(), REPORT)
+    page = render(PAGE.read_text(), REPORT, "| `poll` | 40% |")
 
+    assert "| `poll` | 40% |" in page
     assert "| gzip, 1k | >= 10 x | 20 x | yes |  |" in page
     assert "- processor: a fast one" in page
     assert "![scrape by links](images/scrape-by-links.svg)" in page
     assert "Not measured yet" not in page
+    assert "Not sampled yet" not in page
 
 
 def test_rendering_twice_changes_nothing_more():
