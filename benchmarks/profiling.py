@@ -67,8 +67,8 @@ def summed(stacks: Iterable[str]) -> Profile:
         if function not in _WAITING:
             functions[function] += int(count)
     packages: Counter[str] = Counter()
-    for function, count in functions.items():
-        packages[_package(function)] += count
+    for function, samples in functions.items():
+        packages[_package(function)] += samples
     return Profile(packages.total(), packages.most_common(_PARTS), functions.most_common(_PARTS))
 
 
@@ -103,11 +103,11 @@ def _storm(bench: Bench) -> str:
     with bench.ours(_STORM).ready() as ours:
         ours.ask(do="stir", on=True)
         scraper = Scraper(ours.port, Request())
-        profile = _sampled(bench, ours, _STORM_SECONDS, lambda: scraper.scrape() and None)
+        profile = _sampled(bench, ours, _STORM_SECONDS, scraper.scrape)
     return profile.to_markdown("A storm of gzip scrapes, 100k series, our own metrics changed before each")
 
 
-def _sampled(bench: Bench, program: Program, seconds: int, work: Callable[[], None]) -> Profile:
+def _sampled(bench: Bench, program: Program, seconds: int, work: Callable[[], object]) -> Profile:
     """Sample the program while the work is done over and over."""
     output = bench.folder / f"{program.name}.stacks"
     argv = [_py_spy(), "record", "--format", "raw", "--rate", str(_RATE), "--duration", str(seconds)]
