@@ -9,8 +9,8 @@ from exporter.errors import BadRequestError, IncompleteError, InvalidResponseErr
 from exporter.sendgrid.wire import LinkRow, Page, parse_page
 
 _MOST_PAGES: Final = 2000
-_MOST_BYTES: Final = 64 * 1024 * 1024
-"""Of all pages together, since each may be as large as an answer may: 2000 real ones have a third of it."""
+_MOST_BYTES: Final = 32 * 1024 * 1024
+"""Of all pages together, since each may be as large as an answer may: 2000 real ones have two thirds of it."""
 _SLACK: Final = 1000
 """A list may have twice the rows that it counts, and this many more, before it is taken for one without an end."""
 _DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
@@ -39,14 +39,17 @@ def read_stats(fetch: Fetch, url: str) -> AutomationStats:
 
 
 def _second_walk(fetch: Fetch, url: str, repeated: "Sequence[_Place]") -> AutomationStats:
-    """Read all pages once more; rows that stand on two pages again, the same ones, are the API's own and add up."""
+    """Read all pages once more; rows that stand on two pages again, the same ones, are the API's own and add up.
+
+    A whole page that stands there twice is none of them: then another page is missing.
+    """
     try:
         pages = _walk(fetch, url)
     except _TokenRefused as exc:
         raise exc.refusal from None
     stats, again = check_whole(pages, url), _repeated(pages)
-    if again and again != repeated:
-        message = f"{url}: the pages do not make one whole list: {len(again)} rows moved between two of them"
+    if again and (again != repeated or _has_page_twice(pages)):
+        message = f"{url}: the pages do not make one whole list: {len(again)} rows stand on two of them"
         raise IncompleteError(message, difference=(len(again), 0), stats=stats)
     return stats
 
@@ -158,6 +161,15 @@ def _repeated(pages: Sequence[Page]) -> Sequence[_Place]:
         repeated += [place for place in places if place in seen]
         seen.update(places)
     return repeated
+
+
+def _has_page_twice(pages: Sequence[Page]) -> bool:
+    seen: list[list[LinkRow]] = []
+    for rows in (page.results or [] for page in pages):
+        if len(rows) > 1 and rows in seen:
+            return True
+        seen.append(rows)
+    return False
 
 
 def _rows(page: Page, url: str) -> Sequence[LinkRow]:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from exporter.sendgrid.session import deadline_adapters
+from exporter.sendgrid.session import ClientOptions, deadline_adapters
 from tests.matrix.rig import Adapters
 
 
 @pytest.fixture(scope="session")
 def adapters() -> Adapters:
-    return deadline_adapters()
+    return deadline_adapters(ClientOptions("https://sendgrid.test", 30, 50, "matrix"))

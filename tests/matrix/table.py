@@ -205,7 +205,6 @@ PAGES: Final = _group(
     _altered(_A.PAGE_REPEATED, OK, PARTIAL, TWICE),
     _altered(_A.PAGE_REPEATED, OK, PARTIAL, TWICE, rows=_equal, name="page repeated, equal numbers everywhere"),
     _altered(_A.ROW_MOVED, OK, PARTIAL, TWICE),
-    _altered(_A.ROW_MOVED, OK, PARTIAL, TWICE, rows=_equal, name="row moved, equal numbers everywhere"),
     _altered(_A.ROW_LOST, OK, PARTIAL, TWICE),
     _altered(_A.ROW_TWICE, OK, PARTIAL, TWICE),
     _altered(_A.ROW_NULL, INVALID, INVALID, (2, 2)),
