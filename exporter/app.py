@@ -14,7 +14,7 @@ from prometheus_client import disable_created_metrics
 
 from exporter.about import DISTRIBUTION, about
 from exporter.clock import Clock
-from exporter.domain import Automation, Outcome
+from exporter.domain import Automation, AutomationId, Outcome
 from exporter.errors import ConfigurationError, StateError
 from exporter.labels import LabelHygiene, LabelRules, UrlMode
 from exporter.logs import set_up_logs
@@ -170,7 +170,7 @@ class App:
 
     def _configure_workers(self) -> None:
         if self._state is not None:
-            self._state.rules = repr(_label_rules(self._settings))
+            self._state.rules = _state_rules(self._settings)
         poll = self._settings.poll
         self._workers.configure(
             _automations(self._settings),
@@ -243,6 +243,13 @@ def _key_source(settings: Settings) -> Key:
 def _label_rules(settings: Settings) -> LabelRules:
     labels = settings.labels
     return LabelRules(UrlMode(labels.url.value), labels.drop_params, labels.max_links, labels.max_url_length)
+
+
+def _state_rules(settings: Settings) -> Callable[[AutomationId], str]:
+    """Return what an automation's saved block depends on beside SendGrid's answer."""
+    labels = _label_rules(settings)
+    steps = {automation.id: automation.step_ids for automation in settings.automations}
+    return lambda automation_id: repr((labels, steps.get(automation_id, ())))
 
 
 def _open_state(settings: Settings) -> StateFile | None:
