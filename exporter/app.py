@@ -20,6 +20,7 @@ from exporter.assembly import (
     needing_restart,
     open_state_file,
     own_automations,
+    question_of,
     web_options,
 )
 from exporter.clock import Clock
@@ -175,7 +176,7 @@ class App:
 
     def _configure_workers(self) -> None:
         if self._state is not None:
-            self._state.rules = repr(label_rules(self._settings))
+            self._state.rules = question_of(self._settings)
         poll = self._settings.poll
         self._workers.configure(
             own_automations(self._settings),

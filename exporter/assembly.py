@@ -1,11 +1,11 @@
 """From settings to what the parts are built with."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from exporter.about import DISTRIBUTION, About
-from exporter.domain import Automation
+from exporter.domain import Automation, AutomationId
 from exporter.errors import StateError
 from exporter.labels import LabelRules, UrlMode
 from exporter.sendgrid.key import Key, KeyFile
@@ -62,6 +62,16 @@ def label_rules(settings: Settings) -> LabelRules:
     """Return the rules of label hygiene."""
     labels = settings.labels
     return LabelRules(UrlMode(labels.url.value), labels.drop_params, labels.max_links, labels.max_url_length)
+
+
+def question_of(settings: Settings) -> Callable[[AutomationId], str]:
+    """Return what an automation's block answers: who was asked, for which steps, and under which label rules.
+
+    A block of an earlier run that answers another question is not shown.
+    """
+    asked = (settings.sendgrid.base_url, settings.sendgrid.on_behalf_of, label_rules(settings))
+    steps = {automation.id: automation.step_ids for automation in settings.automations}
+    return lambda automation_id: repr((*asked, steps.get(automation_id, ())))
 
 
 def open_state_file(settings: Settings) -> StateFile | None:

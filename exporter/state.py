@@ -4,7 +4,7 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -58,14 +58,14 @@ class StateFile:
         self._path = path
         self._lock = threading.Lock()
         self._failing = False
-        self.rules = ""
+        self.rules: Callable[[AutomationId], str] = lambda _: ""
 
     def save(self, automation_id: AutomationId, block: Block, last_success: float) -> None:
         """Keep the block; a failure is logged once, and the next block is tried again."""
         links = block.links
         row = (
             automation_id,
-            self.rules,
+            self.rules(automation_id),
             last_success,
             block.total_clicks,
             block.series,
@@ -92,10 +92,10 @@ class StateFile:
                 held = self._connection.execute("SELECT automation_id FROM blocks").fetchall()
                 gone = [row for row in held if row[0] not in automation_ids]
                 self._connection.executemany("DELETE FROM blocks WHERE automation_id = ?", gone)
-                rows = self._connection.execute("SELECT * FROM blocks WHERE rules = ?", (self.rules,)).fetchall()
+                rows = self._connection.execute("SELECT * FROM blocks").fetchall()
         except sqlite3.Error as exc:
             raise StateError(f"state.path: {self._path} cannot be read ({exc})") from exc
-        return [saved for row in rows for saved in _saved(row)]
+        return [saved for row in rows if row[1] == self.rules(row[0]) for saved in _saved(row)]
 
     def close(self) -> None:
         """Close the file."""

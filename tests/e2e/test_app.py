@@ -15,7 +15,7 @@ from exporter.domain import Outcome
 from exporter.errors import ConfigurationError
 from exporter.settings import Settings
 from exporter.settings.groups import LabelSettings, SendGridSettings, ShardSettings, StateSettings
-from tests.factories import KEY, an_automation
+from tests.factories import KEY, a_block, an_automation, an_id
 from tests.fakes import FakeClock
 
 
@@ -120,17 +120,25 @@ def test_budget_survives_a_reload_unless_its_ceiling_changed(app, configuration)
     assert app._budget.requests_per_second == 1.0
 
 
-def test_rules_of_labels_are_part_of_what_a_saved_block_depends_on(configuration, clock, tmp_path):
+@pytest.mark.parametrize(
+    "changes",
+    [{"labels": LabelSettings(max_links=7)}, {"automations": (an_automation(1, step_ids=("other",)),)}],
+    ids=["labels", "steps"],
+)
+def test_saved_block_of_other_labels_or_steps_does_not_come_up_again(configuration, clock, tmp_path, changes):
     configuration.change(state=StateSettings(path=tmp_path / "state.db"))
-    app = App(configuration, clock=clock)
-    app.stop.set()
-    before = app._state.rules
+    before = App(configuration, clock=clock)
+    before._state.save(an_id(1), a_block(), clock.time())
+    before._state.close()
+    same = App(configuration, clock=clock)
+    assert same._store.snapshot.link_series == 1
+    same._state.close()
 
-    configuration.change(labels=LabelSettings(max_links=7))
-    app.reload()
+    configuration.change(**changes)
+    after = App(configuration, clock=clock)
 
-    assert app._state.rules != before
-    app._state.close()
+    assert after._store.snapshot.link_series == 0
+    after._state.close()
 
 
 def test_two_reloads_at_once_follow_each_other(app, configuration):

@@ -131,8 +131,11 @@ def process(tmp_path, simulator) -> Iterator[Process]:
     process = Process(tmp_path, simulator)
     yield process
     if process.running is not None and process.running.poll() is None:
-        process.running.kill()
-        process.running.wait()
+        process.running.terminate()
+        try:
+            process.running.wait(DEADLINE)
+        finally:
+            process.running.kill()
 
 
 def test_help_lists_the_settings(process):

@@ -24,7 +24,7 @@ def path(tmp_path):
 @contextmanager
 def opened(path, rules=""):
     state = open_state(path)
-    state.rules = rules
+    state.rules = lambda _: rules
     try:
         yield state
     finally:
