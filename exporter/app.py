@@ -6,14 +6,17 @@ settings ─▶ app. SendGrid ─▶ sendgrid.client ─▶ poller ─▶ store 
 import logging
 import math
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final
 
 from prometheus_client import disable_created_metrics
 
 from exporter.about import DISTRIBUTION, about
 from exporter.assembly import (
+    Changes,
+    changed_questions,
     client_options,
     key_source,
     label_rules,
@@ -34,16 +37,19 @@ from exporter.sendgrid.client import SendGridClient
 from exporter.sendgrid.key import Key
 from exporter.serving import AutomationStatus, Exposition, ProcessHealth
 from exporter.settings import Settings, redacted_line
+from exporter.signals import Signals
+from exporter.state import StateFile
 from exporter.store import Store
 from exporter.telemetry import Telemetry
 from exporter.web.ports import Limits, Page, Ports
 from exporter.web.server import WebServer
-from exporter.workers import Workers
+from exporter.workers import Workers, start_thread
 
 _log = logging.getLogger(__name__)
 
 _ONCE_SECONDS: Final = 300.0
-_STOP_SERVING_SECONDS: Final = 2.0
+_ONCE_BEAT_SECONDS: Final = 0.02
+_STOP_SERVING_SECONDS: Final = 1.5
 _STOP_POLLING_SECONDS: Final = 1.0
 _BEAT_SECONDS: Final = 1.0
 
@@ -54,10 +60,9 @@ Load = Callable[[], Settings]
 class App:
     """The parts of one process, built from settings, and what a reload exchanges."""
 
-    def __init__(self, load: Load, *, clock: Clock) -> None:
+    def __init__(self, load: Load, *, clock: Clock, signals: Signals) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves it without types
-        self.stop = threading.Event()
-        self.reload_asked = threading.Event()
+        self._signals = signals
         self._reloading = threading.Lock()
         self._load = load
         self._settings = settings = load()
@@ -67,22 +72,23 @@ class App:
         self._telemetry = Telemetry(self._about, clock=clock, link_series=lambda: self._store.snapshot.link_series)
         self._key = key_source(settings)
         self._set_up_logs()
-        self._budget = self._new_budget(settings)
-        self._client = self._new_client(settings)
-        self._state = open_state_file(settings)
+        sendgrid, share = settings.sendgrid, 1 / settings.shard.total
+        self._budget = Budget(sendgrid.requests_per_minute, clock=clock, share=share)
+        self._client = self._new_client(settings, self._key)
+        self._state: StateFile | None = None
         self._poller = Poller(
             source=self._client,
             hygiene=LabelHygiene(label_rules(settings)),
             store=self._store,
             telemetry=self._telemetry,
-            keeper=self._state,
+            keeper=None,
             clock=clock,
+            question=question_of(settings),
         )
-        self._workers = Workers(self._poller, clock=clock, stop=self.stop)
+        self._workers = Workers(self._poller, clock=clock, stop=signals.stop)
         self._exposition = Exposition(self._store, self._telemetry)
         self._telemetry.sharded(settings.shard.index, settings.shard.total)
         self._configure_workers()
-        self._restore()
 
     def serve(self) -> str | None:
         """Poll and serve until stopped; return None then, or the reason why it cannot go on.
@@ -91,6 +97,7 @@ class App:
         """
         server = self._new_server()
         server.start()
+        self._restore()
         addresses = ", ".join(f"{host}:{port}" for host, port in server.addresses)
         version = f"{DISTRIBUTION} {self._about.version} (revision {self._about.revision})"
         _log.info("started %s, listening on %s: %s", version, addresses, redacted_line(self._settings))
@@ -103,16 +110,25 @@ class App:
 
     def once(self) -> tuple[str, Sequence[tuple[Automation, Outcome]]]:
         """Poll every automation once; return the exposition as text, and the automations that failed."""
+        waiting = deque(own_automations(self._settings))
+        results: list[tuple[Automation, Outcome]] = []
 
-        def poll(automation: Automation) -> tuple[Automation, Outcome]:
-            deadline = self._clock.monotonic() + _ONCE_SECONDS
-            return automation, self._poller.poll(automation, deadline=deadline, stale_after=math.inf).outcome
+        def work() -> None:
+            while waiting and not self._signals.stop.is_set():
+                with suppress(IndexError):
+                    automation = waiting.popleft()
+                    deadline = self._clock.monotonic() + _ONCE_SECONDS
+                    result = self._poller.poll(automation, deadline=deadline, stale_after=math.inf)
+                    results.append((automation, result.outcome))
 
-        with ThreadPoolExecutor(self._settings.poll.concurrency) as pool:
-            results = list(pool.map(poll, own_automations(self._settings)))
+        threads = [start_thread(work, f"once-{number}") for number in range(self._settings.poll.concurrency)]
+        while any(thread.is_alive() for thread in threads):
+            if self._clock.wait(self._signals.stop, _ONCE_BEAT_SECONDS):
+                break
         document = self._exposition.document(openmetrics=False)
         text = b"".join(document.chunks(compressed=False)).decode()
-        return text, [result for result in results if result[1] is not Outcome.SUCCESS]
+        stopped = self._signals.stop.is_set()
+        return text, [result for result in results if result[1] is not Outcome.SUCCESS and not stopped]
 
     def reload(self) -> Sequence[str]:
         """Read the settings again and take them over, or keep the old ones whole; return the problems.
@@ -132,6 +148,9 @@ class App:
                 self._take_over(settings, key)
         except ConfigurationError as exc:
             problems = exc.problems
+        except Exception as exc:  # a reload must never end the process: what runs goes on, and this is told
+            _log.exception("the reload failed")
+            problems = (f"the reload failed ({type(exc).__name__}), which is a defect of the exporter",)
         if problems:
             _log.error("the configuration was not reloaded: %s", "; ".join(problems))
         else:
@@ -140,22 +159,22 @@ class App:
         return problems
 
     def _take_over(self, settings: Settings, key: Key) -> None:
-        budget_kept = settings.sendgrid.requests_per_minute == self._settings.sendgrid.requests_per_minute
-        self._settings, self._key = settings, key
+        """Exchange what depends on the settings; all that can fail comes first."""
+        client, hygiene = self._new_client(settings, key), LabelHygiene(label_rules(settings))
+        before, self._settings = self._settings, settings
+        former, self._client, self._key = self._client, client, key
         self._set_up_logs()
-        if not budget_kept:
-            self._budget = self._new_budget(settings)
-        former, self._client = self._client, self._new_client(settings)
-        self._poller.source, self._poller.hygiene = self._client, LabelHygiene(label_rules(settings))
+        self._budget.allow(settings.sendgrid.requests_per_minute)
+        self._poller.take_over(client, hygiene, question_of(settings))
         former.close()
-        self._configure_workers()
+        self._configure_workers(before)
         self._workers.start()
 
     def _beat(self, server: WebServer) -> str | None:
         """Tend the workers about once a second, until the stop or a death."""
-        while not self._clock.wait(self.stop, _BEAT_SECONDS):
-            if self.reload_asked.is_set():
-                self.reload_asked.clear()
+        while not self._clock.wait(self._signals.stop, _BEAT_SECONDS):
+            if self._signals.reload_asked.is_set():
+                self._signals.reload_asked.clear()
                 self.reload()
             self._workers.tend()
             failure = server.failed()
@@ -166,7 +185,7 @@ class App:
         return None
 
     def _shut_down(self, server: WebServer) -> None:
-        self.stop.set()
+        self._signals.stop.set()
         server.stop(_STOP_SERVING_SECONDS)
         self._workers.join(_STOP_POLLING_SECONDS)
         self._client.close()
@@ -174,39 +193,39 @@ class App:
             self._state.close()
         _log.info("stopped")
 
-    def _configure_workers(self) -> None:
-        if self._state is not None:
-            self._state.rules = question_of(self._settings)
-        poll = self._settings.poll
+    def _configure_workers(self, before: Settings | None = None) -> None:
+        settings, automations = self._settings, own_automations(self._settings)
+        renewed = changed_questions(before, settings) if before else Changes()
         self._workers.configure(
-            own_automations(self._settings),
-            concurrency=poll.concurrency,
-            stale_after=poll.stale_after,
+            automations,
+            concurrency=settings.poll.concurrency,
+            stale_after=settings.poll.stale_after,
             capacity=lambda: self._budget.requests_per_second,
+            again=renewed.again,
+            withdrawn=renewed.withdrawn,
         )
 
     def _restore(self) -> None:
-        """Show the blocks of an earlier run that have not grown stale, with their true age."""
+        """Open the state file, and show the blocks of an earlier run that have not grown stale, with their true age."""
+        self._state = open_state_file(self._settings)
         if self._state is None:
             return
         try:
-            saved = self._state.load({automation.id for automation in own_automations(self._settings)})
+            saved = self._state.load(question_of(self._settings), [each.id for each in own_automations(self._settings)])
         except StateError as exc:
             _log.warning("%s; the exporter goes on without the blocks of earlier runs", exc)
             return
+        self._poller.keeper = self._state
         restored = sum(self._workers.restore(block) for block in saved)
         _log.info("state.path: %d of %d automations' values were restored", restored, len(saved))
 
-    def _new_budget(self, settings: Settings) -> Budget:
-        return Budget(settings.sendgrid.requests_per_minute, clock=self._clock, share=1 / settings.shard.total)
-
-    def _new_client(self, settings: Settings) -> SendGridClient:
+    def _new_client(self, settings: Settings, key: Key) -> SendGridClient:
         return SendGridClient(
             client_options(settings, self._about),
-            key=self._key,
+            key=key,
             budget=self._budget,
             clock=self._clock,
-            stop=self.stop,
+            stop=self._signals.stop,
             observer=self._telemetry,
         )
 
@@ -221,4 +240,4 @@ class App:
         return WebServer(web_options(self._settings), ports, clock=self._clock, limits=Limits())
 
     def _set_up_logs(self) -> None:
-        set_up_logs(self._settings.log.level, self._settings.log.format, lambda: (self._key(),))
+        set_up_logs(self._settings.log.level, self._settings.log.format, self._key.known)

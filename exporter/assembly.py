@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from exporter.about import DISTRIBUTION, About
 from exporter.domain import Automation, AutomationId
 from exporter.errors import StateError
 from exporter.labels import LabelRules, UrlMode
-from exporter.sendgrid.key import Key, KeyFile
+from exporter.sendgrid.key import FixedKey, Key, KeyFile
 from exporter.sendgrid.session import ClientOptions
 from exporter.settings import Settings, read_key_file
 from exporter.sharding import own
@@ -54,8 +55,7 @@ def key_source(settings: Settings) -> Key:
     """Return where the key comes from; raise ConfigurationError when its file holds none."""
     if settings.sendgrid.api_key_file is not None:
         return KeyFile(settings.sendgrid.api_key_file, lambda path: read_key_file(path).get_secret_value())
-    key = settings.sendgrid.api_key.get_secret_value() if settings.sendgrid.api_key else ""
-    return lambda: key
+    return FixedKey(settings.sendgrid.api_key.get_secret_value() if settings.sendgrid.api_key else "")
 
 
 def label_rules(settings: Settings) -> LabelRules:
@@ -69,9 +69,34 @@ def question_of(settings: Settings) -> Callable[[AutomationId], str]:
 
     A block of an earlier run that answers another question is not shown.
     """
-    asked = (settings.sendgrid.base_url, settings.sendgrid.on_behalf_of, label_rules(settings))
+    asked, labels = _asked_of(settings), label_rules(settings)
+    return lambda automation_id: repr((asked(automation_id), labels))
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a reload means for the blocks that are shown."""
+
+    again: frozenset[AutomationId] = frozenset()
+    """Answers to a former question: to be polled at once."""
+    withdrawn: frozenset[AutomationId] = frozenset()
+    """Those among them that came from elsewhere, or of other steps: to be shown no longer."""
+
+
+def changed_questions(before: Settings, after: Settings) -> Changes:
+    """Compare what is asked. Blocks that only need other labels stay until the next poll, so that nothing is lost."""
+    asked, asks, question, questions = _asked_of(before), _asked_of(after), question_of(before), question_of(after)
+    ids = [automation.id for automation in after.automations]
+    return Changes(
+        again=frozenset(id_ for id_ in ids if question(id_) != questions(id_)),
+        withdrawn=frozenset(id_ for id_ in ids if asked(id_) != asks(id_)),
+    )
+
+
+def _asked_of(settings: Settings) -> Callable[[AutomationId], str]:
+    whom = (settings.sendgrid.base_url, settings.sendgrid.on_behalf_of)
     steps = {automation.id: automation.step_ids for automation in settings.automations}
-    return lambda automation_id: repr((*asked, steps.get(automation_id, ())))
+    return lambda automation_id: repr((whom, steps.get(automation_id, ())))
 
 
 def open_state_file(settings: Settings) -> StateFile | None:

@@ -1,11 +1,9 @@
 """The command line: arguments and signals in, output and exit codes out."""
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from exporter.about import DISTRIBUTION, about
@@ -14,6 +12,7 @@ from exporter.clock import SystemClock
 from exporter.domain import Automation, AutomationId
 from exporter.errors import ConfigurationError, StartError
 from exporter.settings import Invocation, Mode, Settings, help_text, load, redacted
+from exporter.signals import Signals
 from exporter.web.watch import validate
 
 _DONE: Final = 0
@@ -21,17 +20,12 @@ _FAILED: Final = 1
 _MISUSED: Final = 2
 
 
-def main() -> None:
-    """Run the command and exit with its code."""
-    sys.exit(run(sys.argv[1:]))
-
-
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], signals: Signals) -> int:
     """Do what the arguments and the environment ask for; return the exit code."""
     try:
         invocation = load(arguments, os.environ)
         with _settings_source(arguments, invocation) as settings:
-            return _run(invocation, settings)
+            return _run(invocation, settings, signals)
     except ConfigurationError as exc:
         for problem in exc.problems:
             _complain(problem)
@@ -42,51 +36,59 @@ def run(arguments: Sequence[str]) -> int:
         return _FAILED
 
 
-def _run(invocation: Invocation, settings: Callable[[], Settings]) -> int:
+def _run(invocation: Invocation, settings: Callable[[], Settings], signals: Signals) -> int:
     match invocation.mode:
         case Mode.HELP:
-            sys.stdout.write(help_text())
+            return _DONE if _print(help_text()) else _FAILED
         case Mode.VERSION:
             known = about()
-            sys.stdout.write(
-                f"{DISTRIBUTION} {known.version} (revision {known.revision}, Python {known.python_version})\n"
-            )
+            text = f"{DISTRIBUTION} {known.version} (revision {known.revision}, Python {known.python_version})\n"
+            return _DONE if _print(text) else _FAILED
         case Mode.CHECK:
             _warn(invocation)
             return _check(settings())
         case Mode.ONCE:
             _warn(invocation)
-            return _once(App(settings, clock=SystemClock()))
+            return _once(App(settings, clock=SystemClock(), signals=signals))
         case Mode.SERVE:
             _warn(invocation)
-            return _serve(App(settings, clock=SystemClock()))
-    return _DONE
+            return _serve(App(settings, clock=SystemClock(), signals=signals))
 
 
 def _check(settings: Settings) -> int:
     for warning in validate(settings.web.config_file) if settings.web.config_file else ():
         _complain(f"warning: {warning}")
-    sys.stdout.write(redacted(settings))
-    return _DONE
+    return _DONE if _print(redacted(settings)) else _FAILED
 
 
 def _once(app: App) -> int:
-    with _signals({signal.SIGTERM: app.stop.set, signal.SIGINT: app.stop.set}):
-        text, failed = app.once()
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    text, failed = app.once()
+    printed = _print(text)
     for automation, outcome in failed:
         _complain(f"automation {automation.id} failed: {outcome}")
-    return _FAILED if failed and not app.stop.is_set() else _DONE
+    return _FAILED if failed or not printed else _DONE
 
 
 def _serve(app: App) -> int:
-    handlers = {signal.SIGTERM: app.stop.set, signal.SIGINT: app.stop.set, signal.SIGHUP: app.reload_asked.set}
-    with _signals(handlers):
-        reason = app.serve()
+    reason = app.serve()
     if reason is not None:
         _complain(reason)
     return _DONE if reason is None else _FAILED
+
+
+def _print(text: str) -> bool:
+    """Write to stdout in UTF-8, whatever the locale; return whether it was taken. Who stopped reading has enough."""
+    try:
+        sys.stdout.buffer.write(text.encode())
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError, AttributeError) as exc:
+        _complain(f"the output cannot be written ({exc})")
+        with suppress(OSError, ValueError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 @contextmanager
@@ -114,21 +116,6 @@ def _loaded(arguments: Sequence[str]) -> Settings:
     if settings is None:
         raise ConfigurationError(["the arguments ask for help, not for a run"])
     return settings
-
-
-@contextmanager
-def _signals(handlers: dict[signal.Signals, Callable[[], None]]) -> Iterator[None]:
-    """Let the signals do this meanwhile; Python as process 1 would otherwise ignore SIGTERM."""
-
-    def handler(number: int, _: FrameType | None) -> None:
-        handlers[signal.Signals(number)]()
-
-    former = {number: signal.signal(number, handler) for number in handlers}
-    try:
-        yield
-    finally:
-        for number, action in former.items():
-            signal.signal(number, action)
 
 
 def _warn(invocation: Invocation) -> None:

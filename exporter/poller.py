@@ -1,7 +1,7 @@
 """What one poll does: read, clean, render, publish — or keep the last good and say why."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -29,8 +29,8 @@ class Source(Protocol):
 class Keeper(Protocol):
     """Where good blocks outlive the process."""
 
-    def save(self, automation_id: AutomationId, block: Block, last_success: float) -> None:
-        """Keep the block; never raise."""
+    def save(self, automation_id: AutomationId, question: str, block: Block, last_success: float) -> None:
+        """Keep the block, and what it answers; never raise."""
 
 
 @dataclass(slots=True)
@@ -41,6 +41,8 @@ class _Memory:
     last: Outcome | None = None
     succeeded_at: float | None = None
     """Monotonic."""
+    question: str = ""
+    """What the block that is shown answers."""
     difference: tuple[int, int] | None = None
     repeated: int = 0
     folded: frozenset[int] = frozenset()
@@ -57,10 +59,16 @@ class Poller:
     telemetry: Telemetry
     keeper: Keeper | None
     clock: Clock
+    question: Callable[[AutomationId], str] = str
+    """Tells what an automation's block answers: an answer to a former question is not published."""
     _memories: dict[AutomationId, _Memory] = field(default_factory=dict)
 
-    def forget_all_but(self, automations: Mapping[AutomationId, Automation]) -> None:
-        """Forget the automations that are no longer configured."""
+    def take_over(self, source: Source, hygiene: LabelHygiene, question: Callable[[AutomationId], str]) -> None:
+        """Read from another source, or clean by other rules, from the next poll on."""
+        self.source, self.hygiene, self.question = source, hygiene, question
+
+    def forget_all_but(self, automations: Collection[AutomationId]) -> None:
+        """Forget the automations that are neither configured nor being polled."""
         for gone in [id_ for id_ in list(self._memories) if id_ not in automations]:  # workers may add meanwhile
             self._memories.pop(gone, None)
 
@@ -71,9 +79,12 @@ class Poller:
         """
         memory = self._memories.setdefault(automation.id, _Memory())
         started = self.clock.monotonic()
+        question = self.question(automation.id)
         try:
             stats = self._read(automation, memory, deadline)
-            self._publish(automation, memory, stats, stale_after)
+            if question != self.question(automation.id):
+                return PollResult(Outcome.SUCCESS, stats.pages)  # a reload came between: it is polled again at once
+            self._publish(automation, memory, stats, stale_after, question)
             self._note_success(automation, memory)
             result = PollResult(Outcome.SUCCESS, stats.pages)
         except SendGridError as exc:
@@ -100,7 +111,8 @@ class Poller:
 
     def remember(self, automation_id: AutomationId, succeeded_at: float) -> None:
         """Take note of a success of an earlier run (monotonic)."""
-        self._memories.setdefault(automation_id, _Memory()).succeeded_at = succeeded_at
+        memory = self._memories.setdefault(automation_id, _Memory())
+        memory.succeeded_at, memory.question = succeeded_at, self.question(automation_id)
 
     def _read(self, automation: Automation, memory: _Memory, deadline: float) -> AutomationStats:
         """Read the stats; a difference that lasts is SendGrid's own, and must not blind the exporter."""
@@ -121,7 +133,9 @@ class Poller:
         memory.difference, memory.repeated = None, 0
         return stats
 
-    def _publish(self, automation: Automation, memory: _Memory, stats: AutomationStats, stale_after: float) -> None:
+    def _publish(
+        self, automation: Automation, memory: _Memory, stats: AutomationStats, stale_after: float, question: str
+    ) -> None:
         before = self.store.block(automation.id)
         links = self._capped(automation.id, memory, self.hygiene.clean(stats.links), before)
         block = render(automation.id, links, stats.total_clicks)
@@ -134,10 +148,11 @@ class Poller:
             block,
             last_success=wall,
             expires=memory.succeeded_at + stale_after,
-            decreased=before is not None and block.fell_below(before),
+            decreased=before is not None and question == memory.question and block.fell_below(before),
         )
         if self.keeper is not None:
-            self.keeper.save(automation.id, block, wall)
+            self.keeper.save(automation.id, question, block, wall)
+        memory.question = question
 
     def _capped(
         self, automation_id: AutomationId, memory: _Memory, links: tuple[LinkClicks, ...], before: Block | None

@@ -2,7 +2,7 @@
 
 import heapq
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -29,6 +29,8 @@ class _Entry:
     running: bool = False
     started: float = -math.inf
     first: bool = True
+    again: bool = False
+    """To be polled at once after the poll under way, which answers a former question."""
 
 
 @dataclass(slots=True)
@@ -50,8 +52,8 @@ class Schedule:
     _key_refused: int = 0
     """The most refusals in a row of the key, over all automations."""
 
-    def configure(self, automations: Sequence[Automation], now: float) -> None:
-        """Poll exactly these automations: new ones at once, known ones in their rhythm, refusals forgotten."""
+    def configure(self, automations: Sequence[Automation], now: float, again: Collection[AutomationId] = ()) -> None:
+        """Poll exactly these automations: new ones and those of `again` at once, the others in their rhythm."""
         known = self._leaving | self._entries
         self._entries = {}
         self._queue = []
@@ -61,7 +63,10 @@ class Schedule:
             entry = known.get(automation.id) or _Entry(automation, now)
             entry.automation, entry.refused, entry.key_refused = automation, 0, 0
             self._entries[automation.id] = entry
-            if not entry.first and not entry.running:
+            entry.again = entry.again or automation.id in again
+            if entry.again and not entry.running:
+                entry.again, entry.due = False, now
+            elif not entry.first and not entry.running:
                 entry.due = min(entry.due, entry.started + self._interval(entry))
             if not entry.running:
                 self._push(entry)
@@ -77,6 +82,10 @@ class Schedule:
             entry.running, entry.started = True, now
             return entry.automation
         return None
+
+    def leaving(self) -> Collection[AutomationId]:
+        """Return the automations that are no longer configured but still being polled."""
+        return self._leaving.keys()
 
     def next_due(self) -> float:
         """Return when the next automation is due; infinity when none waits."""
@@ -99,6 +108,8 @@ class Schedule:
         entry.due = (entry.due if on_time else entry.started) + interval
         if entry.due <= now:
             entry.due += math.ceil((now - entry.due) / interval) * interval
+        if entry.again:
+            entry.again, entry.due = False, now
         self._push(entry)
         if recovered:
             self._hurry()
@@ -139,8 +150,10 @@ class Schedule:
 
     def _note_refusal(self, entry: _Entry, outcome: Outcome) -> None:
         before = entry.refused, self._key_refused
-        entry.refused = entry.refused + 1 if outcome is Outcome.FORBIDDEN else 0
-        entry.key_refused = entry.key_refused + 1 if outcome is Outcome.UNAUTHORIZED else 0
+        if outcome is Outcome.SUCCESS:
+            entry.refused = entry.key_refused = 0
+        entry.refused += outcome is Outcome.FORBIDDEN
+        entry.key_refused += outcome is Outcome.UNAUTHORIZED
         self._key_refused = max(self._key_refused, entry.key_refused)
         self.version += before != (entry.refused, self._key_refused)
 

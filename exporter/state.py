@@ -3,8 +3,10 @@
 import logging
 import os
 import sqlite3
+import stat
 import threading
-from collections.abc import Callable, Collection, Iterator
+import zlib
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,16 +25,21 @@ _VERSION: Final = 1
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS blocks (
     automation_id TEXT PRIMARY KEY,
-    rules TEXT NOT NULL,
+    question TEXT NOT NULL,
     last_success REAL NOT NULL,
     total_clicks INTEGER NOT NULL,
     series INTEGER NOT NULL,
     length INTEGER NOT NULL,
     crc INTEGER NOT NULL,
-    data BLOB NOT NULL
+    data BLOB NOT NULL,
+    seal INTEGER NOT NULL
 ) WITHOUT ROWID
 """
-_TYPES: Final = (str, str, float, int, int, int, int, bytes)
+_INSERT: Final = "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_KEPT_SECONDS: Final = 400 * 86400.0
+"""Longer than any block is shown: the longest staleness that can be configured is 360 days."""
+_CLOSE_SECONDS: Final = 0.5
+_TYPES: Final = (str, str, float, int, int, int, int, bytes, int)
 """Of a sound row."""
 
 
@@ -49,8 +56,8 @@ class SavedBlock:
 class StateFile:
     """A SQLite file with one row per automation; safe to use from several threads.
 
-    `rules` names what the blocks depend on beside SendGrid's answer (label rules, steps asked for): blocks that were
-    rendered under other rules are not given back, so that what an operator has just hidden does not come up again.
+    With each block stands the question that it answers (who was asked, for which steps, under which label rules): an
+    answer to another question is not given back, so that what an operator has just hidden does not come up again.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
@@ -58,14 +65,13 @@ class StateFile:
         self._path = path
         self._lock = threading.Lock()
         self._failing = False
-        self.rules: Callable[[AutomationId], str] = lambda _: ""
 
-    def save(self, automation_id: AutomationId, block: Block, last_success: float) -> None:
+    def save(self, automation_id: AutomationId, question: str, block: Block, last_success: float) -> None:
         """Keep the block; a failure is logged once, and the next block is tried again."""
         links = block.links
         row = (
             automation_id,
-            self.rules(automation_id),
+            question,
             last_success,
             block.total_clicks,
             block.series,
@@ -75,7 +81,7 @@ class StateFile:
         )
         try:
             with self._lock, self._connection:
-                self._connection.execute("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+                self._connection.execute(_INSERT, (*row, _seal(row)))
         except (sqlite3.Error, OverflowError) as exc:
             if not self._failing:
                 _log.warning("state.path: %s cannot be written (%s); blocks are not kept until it can", self._path, exc)
@@ -85,22 +91,29 @@ class StateFile:
             _log.info("state.path: %s can be written again", self._path)
         self._failing = False
 
-    def load(self, automation_ids: Collection[AutomationId]) -> list[SavedBlock]:
-        """Return the blocks of these automations, and forget all others; damaged rows are passed over."""
+    def load(
+        self, question: Callable[[AutomationId], str], automation_ids: Collection[AutomationId]
+    ) -> list[SavedBlock]:
+        """Return these automations' blocks that answer today's question; damaged rows are passed over.
+
+        Blocks of others stay, since a second process or a later configuration may want them, until they are of an age
+        at which nobody shows them.
+        """
         try:
             with self._lock, self._connection:
-                held = self._connection.execute("SELECT automation_id FROM blocks").fetchall()
-                gone = [row for row in held if row[0] not in automation_ids]
-                self._connection.executemany("DELETE FROM blocks WHERE automation_id = ?", gone)
+                newest = self._connection.execute("SELECT max(last_success) FROM blocks").fetchone()[0] or 0.0
+                self._connection.execute("DELETE FROM blocks WHERE last_success < ?", (float(newest) - _KEPT_SECONDS,))
                 rows = self._connection.execute("SELECT * FROM blocks").fetchall()
-        except sqlite3.Error as exc:
+        except (sqlite3.Error, ValueError, TypeError) as exc:
             raise StateError(f"state.path: {self._path} cannot be read ({exc})") from exc
-        return [saved for row in rows if row[1] == self.rules(row[0]) for saved in _saved(row)]
+        wanted = [row for row in rows if row[0] in automation_ids and row[1] == question(row[0])]
+        return [saved for row in wanted for saved in _saved(row)]
 
     def close(self) -> None:
-        """Close the file."""
-        with self._lock:
+        """Close the file, unless another program holds up a write: what was stored stays stored either way."""
+        if self._lock.acquire(timeout=_CLOSE_SECONDS):
             self._connection.close()
+            self._lock.release()
 
 
 def open_state(path: Path) -> StateFile:
@@ -137,12 +150,22 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _seal(row: Sequence[object]) -> int:
+    """Return a checksum of the columns beside the data, which has its own."""
+    return zlib.crc32(repr(row[:-1]).encode())
+
+
 def _create_private(path: Path) -> None:
     """Make the file readable by its owner only: addresses of links can hold what is nobody else's business."""
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDONLY, 0o600))
+        opened = os.open(path, os.O_CREAT | os.O_RDONLY | os.O_NONBLOCK, 0o600)
     except OSError as exc:
         raise StateError(f"state.path: {path} cannot be opened ({exc.strerror})") from exc
+    try:
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            raise StateError(f"state.path: {path} is no regular file; name another one")
+    finally:
+        os.close(opened)
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
@@ -166,8 +189,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 
 def _saved(row: tuple[Any, ...]) -> Iterator[SavedBlock]:
     """Give the row's block; nothing where the row is damaged: SQLite keeps whatever type a column is given."""
-    automation_id, _, last_success, total_clicks, series, length, check, data = row
-    if tuple(map(type, row)) != _TYPES or min(total_clicks, series, length) < 0:
+    automation_id, _, last_success, total_clicks, series, length, check, data, seal = row
+    if tuple(map(type, row)) != _TYPES or seal != _seal(row[:-1]) or min(total_clicks, series, length) < 0:
         return
     segment = Segment(data, check, length, crc.shift_by(length))
     if segment.is_sound():

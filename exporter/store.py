@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -100,6 +100,14 @@ class Store:
         with self._lock:
             known = {id_: seconds for id_, seconds in intervals.items() if id_ in self._place}
             self._change({id_: partial(_with_interval, seconds=seconds) for id_, seconds in known.items()})
+
+    def withdraw(self, automation_ids: Collection[AutomationId]) -> None:
+        """Show the blocks of these automations no longer."""
+        with self._lock:
+            known = [id_ for id_ in automation_ids if id_ in self._place]
+            for id_ in known:
+                self._expiry.pop(id_, None)
+            self._change({id_: lambda view: replace(view, block=None, last_success=None, up=None) for id_ in known})
 
     def expire(self, now: float) -> float:
         """Drop the blocks that have grown stale, so that Prometheus marks their series; return when the next will."""

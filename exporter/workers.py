@@ -3,7 +3,7 @@
 import logging
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -42,7 +42,7 @@ class Workers:
         self._capacity: Capacity = lambda: math.inf
         self._clock = clock
         self._stop = stop
-        self._spawn = spawn or _spawn
+        self._spawn = spawn or start_thread
         self._lock = threading.Lock()
         self._concurrency = 0
         self._threads: dict[int, threading.Thread] = {}
@@ -53,15 +53,26 @@ class Workers:
         self._shown = -1
 
     def configure(
-        self, automations: Sequence[Automation], *, concurrency: int, stale_after: float | None, capacity: Capacity
+        self,
+        automations: Sequence[Automation],
+        *,
+        concurrency: int,
+        stale_after: float | None,
+        capacity: Capacity,
+        again: Collection[AutomationId] = (),
+        withdrawn: Collection[AutomationId] = (),
     ) -> None:
-        """Poll these automations from now on; those that were polled already keep their rhythm and their blocks."""
+        """Poll these automations from now on; those that were polled already keep their rhythm and their blocks.
+
+        Those of `again` are polled at once, and the blocks of those `withdrawn` are no longer shown.
+        """
         with self._lock:
             self._automations = {automation.id: automation for automation in automations}
             self._concurrency, self._stale_after, self._capacity = concurrency, stale_after, capacity
             self._poller.store.configure(automations)
-            self._poller.forget_all_but(self._automations)
-            self._schedule.configure(automations, self._clock.monotonic())
+            self._poller.store.withdraw(withdrawn)
+            self._schedule.configure(automations, self._clock.monotonic(), again)
+            self._poller.forget_all_but({*self._automations, *self._schedule.leaving()})
             if self._schedule.fit(self._capacity()):
                 self._log_stretch()
             self._show_rhythm()
@@ -76,9 +87,10 @@ class Workers:
 
     def start(self) -> None:
         """Start the threads that are missing; those beyond the configured number end by themselves."""
-        for number in range(self._concurrency):
-            if number not in self._threads or not self._threads[number].is_alive():
-                self._threads[number] = self._spawn(partial(self._work, number), f"poller-{number}")
+        with self._lock:
+            for number in range(self._concurrency):
+                if number not in self._threads:
+                    self._threads[number] = self._spawn(partial(self._work, number), f"poller-{number}")
 
     def tend(self) -> None:
         """Drop stale blocks and stretch the rhythm to the budget; called about once a second."""
@@ -97,18 +109,16 @@ class Workers:
             return "the poller's caretaker does not beat"
         if (dead := self.dead()) is not None:
             return dead
-        for number in range(self._concurrency):
-            if now > self._busy_until.get(number, now) + _GRACE:
+        for number, until in list(self._busy_until.items()):
+            if now > until + _GRACE:
                 return f"the poller's thread {number} overstays its poll's deadline"
         return None
 
     def dead(self) -> str | None:
         """Return which thread ended although it should poll; None while all live."""
-        for number in range(self._concurrency):
-            thread = self._threads.get(number)
-            if thread is not None and not thread.is_alive() and not self._stop.is_set():
-                return f"the poller's thread {number} has ended"
-        return None
+        with self._lock:
+            ended = [number for number, thread in self._threads.items() if not thread.is_alive()]
+        return f"the poller's thread {ended[0]} has ended" if ended and not self._stop.is_set() else None
 
     def restore(self, saved: SavedBlock) -> bool:
         """Show a block of an earlier run, unless it is stale or its time makes no sense; return whether it is shown."""
@@ -133,17 +143,26 @@ class Workers:
     def join(self, seconds: float) -> None:
         """Wait for the threads to end, all together no longer than the seconds."""
         deadline = self._clock.monotonic() + seconds
-        for thread in self._threads.values():
+        for thread in list(self._threads.values()):
             thread.join(max(deadline - self._clock.monotonic(), 0.0))
 
     def _work(self, number: int) -> None:
-        while not self._stop.is_set() and number < self._concurrency:
+        while self._stays(number):
             automation, wait = self._take()
             if automation is None:
                 self._busy_until.pop(number, None)
                 self._clock.wait(self._stop, wait)
             else:
                 self._poll(number, automation)
+
+    def _stays(self, number: int) -> bool:
+        """Tell whether the thread goes on; one that does not takes itself off the list in the same step."""
+        with self._lock:
+            stays = not self._stop.is_set() and number < self._concurrency
+            if not stays:
+                self._threads.pop(number, None)
+                self._busy_until.pop(number, None)
+            return stays
 
     def _take(self) -> tuple[Automation | None, float]:
         with self._lock:
@@ -196,7 +215,7 @@ class Workers:
             _log.info("the automations' pages fit the request budget again: intervals are as configured")
 
 
-def _spawn(work: Callable[[], None], name: str) -> threading.Thread:
+def start_thread(work: Callable[[], None], name: str) -> threading.Thread:
     """Start a thread that does not hold up the end of the process: a poll may be within a read that cannot be cut."""
     thread = threading.Thread(target=work, name=name, daemon=True)
     thread.start()

@@ -11,6 +11,7 @@ LAYERS: Final[Mapping[str, int]] = {
     "errors": 1,
     "about": 1,
     "logs": 1,
+    "signals": 1,
     "settings": 2,
     "labels": 2,
     "sendgrid": 2,

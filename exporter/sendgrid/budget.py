@@ -88,6 +88,11 @@ class Budget:
         with self._lock:
             return min(self._ceiling / _MINUTE, self._server_rate)
 
+    def allow(self, requests_per_minute: float) -> None:
+        """Change the ceiling; what was sent and what SendGrid said stay known."""
+        with self._lock:
+            self._ceiling = requests_per_minute * self._share
+
     def acquire(self, deadline: float, stop: threading.Event) -> None:
         """Wait for the next free place and take it.
 
@@ -104,9 +109,11 @@ class Budget:
                     return
                 limited = self._pause_until > deadline
             if limited:
-                raise RateLimitedError("SendGrid's limit was hit, and its pause is longer than the poll may take")
+                message = "SendGrid's limit was hit, and its pause is longer than the poll may take"
+                raise RateLimitedError(message, retry_after=free_at - now)
             if free_at > deadline:
-                raise ExchangeTimeoutError("the request budget has no place left before the poll's deadline")
+                message = "the request budget has no place left before the poll's deadline"
+                raise ExchangeTimeoutError(message, retry_after=free_at - now)
             if self._clock.wait(stop, min(free_at - now, _RECHECK)):
                 raise StoppedError("the exporter is stopping")
 
@@ -117,6 +124,8 @@ class Budget:
             now = self._clock.monotonic()
             if rate_limit is not None:
                 self._learn(rate_limit, now)
+            elif self._remaining is not None:
+                self._remaining = max(self._remaining - 1, 0.0)  # no answer does not mean that it was not counted
             if limited:
                 self._limited_in_a_row += 1
                 self._pause(rate_limit, now)

@@ -5,14 +5,38 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final, Protocol
 
 from exporter.errors import ConfigurationError
 
 _log = logging.getLogger(__name__)
 
-Key = Callable[[], str]
-"""Returns the key to use for the next request."""
 
+class Key(Protocol):
+    """Where the key comes from."""
+
+    def __call__(self) -> str:
+        """Return the key to use for the next request."""
+
+    def known(self) -> tuple[str, ...]:
+        """Return the keys that were in use so far, which no log may show; never waits for anything."""
+
+
+class FixedKey:
+    """A key that stays as it is."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __call__(self) -> str:
+        return self._key
+
+    def known(self) -> tuple[str, ...]:
+        return (self._key,)
+
+
+_REMEMBERED: Final = 3
+"""Former keys that are still hidden in the log: an answer to an old request may quote one."""
 _Stamp = tuple[int, int, int]
 
 
@@ -26,6 +50,7 @@ class KeyFile:
         self._lock = threading.Lock()
         self._stamp = self._current_stamp()
         self._key = read(path)
+        self._known: tuple[str, ...] = (self._key,)
         self._failing = False
 
     def __call__(self) -> str:
@@ -35,8 +60,11 @@ class KeyFile:
             news = self._renew(stamp) if stamp != self._stamp or self._failing else None
             key = self._key
         if news is not None:
-            _log.log(*news)  # outside the lock: the log asks for the key in turn, to hide it
+            _log.log(*news)
         return key
+
+    def known(self) -> tuple[str, ...]:
+        return self._known
 
     def _renew(self, stamp: _Stamp | None) -> tuple[int, str] | None:
         """Read the file again; return the level and the text of what is worth telling."""
@@ -47,6 +75,7 @@ class KeyFile:
             return None if known else (logging.WARNING, f"{exc}; the key that was read before stays in use")
         changed = key != self._key or self._failing
         self._key, self._stamp, self._failing = key, stamp, False
+        self._known = tuple({key, *self._known[-_REMEMBERED:]})
         return (logging.INFO, "sendgrid.api_key_file: the key was read again") if changed else None
 
     def _current_stamp(self) -> _Stamp | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 from ssl import SSLContext
 from typing import Any
 
@@ -38,6 +39,13 @@ class BearerAuth(AuthBase):
         return request
 
 
+class _Session(requests.Session):
+    """A session for which a redirect is an answer: requests would read its whole body, even if it is not followed."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002  # requests names it
+        return
+
+
 class Connection:
     """A session of requests that one worker at a time uses, and the deadline that its sockets obey."""
 
@@ -48,7 +56,8 @@ class Connection:
         adapter: Callable[[Deadline], HTTPAdapter],
     ) -> None:
         self.deadline = Deadline(clock)
-        self.session = requests.Session()
+        self.session = _Session()
+        self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         self.session.trust_env = False
         self.session.headers.clear()
         self.session.headers.update(_headers(options))

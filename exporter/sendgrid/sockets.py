@@ -103,19 +103,18 @@ def _connect(connection: HTTPConnection, deadline: Deadline) -> socket.socket:
         reason = exc if isinstance(exc, socket.gaierror) else socket.gaierror(str(exc))
         raise NameResolutionError(host, connection, reason) from exc
     failure: OSError = OSError("the name has no address")
-    for family, kind, protocol, _, address in addresses:
+    for left, (family, kind, protocol, _, address) in zip(range(len(addresses), 0, -1), addresses, strict=True):
         connected = _DeadlineSocket(family, kind, protocol)
         connected.deadline = deadline
         try:
-            connected.settimeout(deadline.remaining())
+            connected.settimeout(deadline.remaining() / left)
             connected.connect(address)
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except TimeoutError as exc:
-            connected.close()
-            raise ConnectTimeoutError(connection, "no connection within the exchange's time") from exc
         except OSError as exc:
             connected.close()
             failure = exc
         else:
             return connected
+    if isinstance(failure, TimeoutError):
+        raise ConnectTimeoutError(connection, "no connection within the exchange's time") from failure
     raise NewConnectionError(connection, f"cannot connect: {failure}") from failure

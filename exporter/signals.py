@@ -1,0 +1,46 @@
+"""Signals, taken by a thread that does nothing else.
+
+A handler would run in the midst of whatever the main thread does, be it within the very lock that it needs. So every
+signal is held back from the first moment on, which `hold_back` does before anything else is imported, and one thread
+takes them in turn: process 1 of a container, too, ends when it is asked to.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import Final
+
+_ENDING: Final = frozenset({signal.SIGTERM, signal.SIGINT})
+_HEEDED: Final = _ENDING | {signal.SIGHUP}
+_PATIENCE: Final = 4.0
+"""Seconds for an orderly end; what hangs then (a mount, a full pipe, another's lock) is left as it is."""
+
+
+class Signals:
+    """What the process was asked to do."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.reload_asked = threading.Event()
+
+    def heed(self, end: Callable[[int], None] = os._exit) -> None:
+        """Take signals from now on: SIGHUP asks for a reload, SIGTERM and SIGINT for the end, a second one at once."""
+        threading.Thread(target=self._take, args=(end,), name="signals", daemon=True).start()
+
+    def _take(self, end: Callable[[int], None]) -> None:
+        while True:
+            if signal.sigwait(_HEEDED) not in _ENDING:
+                self.reload_asked.set()
+            elif self.stop.is_set():
+                end(0)
+            else:
+                self.stop.set()
+                last_resort = threading.Timer(_PATIENCE, end, (0,))
+                last_resort.daemon = True
+                last_resort.start()
+
+
+def hold_back() -> None:
+    """Let no signal interrupt this thread and those that it starts; `Signals.heed` takes them."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HEEDED)
