@@ -11,7 +11,8 @@ RUN python3 -m venv --without-pip /opt/exporter \
        --require-hashes --only-binary :all: --no-deps -r requirements.lock \
     && python3 -m venv --without-pip /opt/build \
     && python3 -m pip --python /opt/build/bin/python install \
-       --require-hashes --only-binary :all: --no-deps -r requirements-build.lock
+       --require-hashes --only-binary :all: --no-deps -r requirements-build.lock \
+    && mkdir /opt/state
 COPY pyproject.toml README.md LICENSE ./
 COPY exporter exporter
 ARG REVISION=unknown
@@ -42,6 +43,8 @@ ENV PATH=/opt/exporter/bin:${PATH} \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 COPY --from=build /opt/exporter /opt/exporter
+# A new volume mounted here takes over the owner, so that the state file can be written.
+COPY --from=build --chown=65532:65532 /opt/state /var/lib/sendgrid-automation-exporter
 WORKDIR /
 # Numeric, so that a kubelet can tell that it is not root.
 USER 65532:65532

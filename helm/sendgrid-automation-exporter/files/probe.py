@@ -1,7 +1,7 @@
 """Ask the exporter for a page: exit 0 when it answers as it should, else 1 with a sentence.
 
-A server that requires client certificates tells nothing to whoever has none: --handshake only checks that its side of the
-TLS handshake comes, so that the process lives and takes connections.
+A server that requires client certificates tells nothing to whoever has none: --handshake only checks that its side of
+the TLS handshake comes, so that the process lives and takes connections.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import urllib.parse
 TIMEOUT = 4
 
 
-def main(arguments):
+def main(arguments: list[str]) -> int:
     """Return the exit code for these arguments."""
     parser = argparse.ArgumentParser(description="Ask the exporter for a page.")
     parser.add_argument("url")
@@ -32,7 +32,7 @@ def main(arguments):
         return finish(1, f"does not answer: {error!r}")
 
 
-def ask(options):
+def ask(options: argparse.Namespace) -> int:
     """Return the exit code that the server's answer deserves."""
     url = urllib.parse.urlsplit(options.url)
     connection = connect(url, options.certificates)
@@ -51,20 +51,21 @@ def ask(options):
     return finish(0, "answers as it should")
 
 
-def connect(url, certificates):
+def connect(url: urllib.parse.SplitResult, certificates: pathlib.Path | None) -> http.client.HTTPConnection:
     """Return a connection that is not opened yet."""
     if url.scheme != "https":
-        return http.client.HTTPConnection(url.hostname, url.port, timeout=TIMEOUT)
+        return http.client.HTTPConnection(url.hostname or "", url.port, timeout=TIMEOUT)
     # The name in the certificate is the one that Prometheus scrapes, not localhost; nothing secret is sent.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     if certificates is not None:
         context.load_cert_chain(certificates / "tls.crt", certificates / "tls.key")
-    return http.client.HTTPSConnection(url.hostname, url.port, timeout=TIMEOUT, context=context)
+    return http.client.HTTPSConnection(url.hostname or "", url.port, timeout=TIMEOUT, context=context)
 
 
-def finish(code, sentence):
+def finish(code: int, sentence: str) -> int:
+    """Say how it went and return the exit code."""
     sys.stdout.write(f"the exporter {sentence}\n")
     return code
 
