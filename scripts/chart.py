@@ -140,9 +140,9 @@ def derived(chart: Path = CHART) -> dict[Path, str]:
     }
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], chart: Path = CHART) -> int:
     """Write the derived files, or with --check say which differ."""
-    different = {path: text for path, text in derived().items() if not path.exists() or path.read_text() != text}
+    different = {path: text for path, text in derived(chart).items() if not path.exists() or path.read_text() != text}
     for path, text in different.items():
         if arguments == ["--check"]:
             sys.stderr.write(f"{path.name} does not match values.yaml: run python -m scripts.chart\n")
