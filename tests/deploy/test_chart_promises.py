@@ -36,6 +36,10 @@ REFUSED = {
     ),
     "two keys": (least(sendgrid__apiKey="SG.x"), "two SendGrid keys"),
     "no automations": (["--set", "sendgrid.apiKey=SG.x"], "no automations: list them under config.automations"),
+    "an id twice": (
+        [*least(), "--set", f"config.automations[1].id={AUTOMATION.upper()}"],
+        f"the id {AUTOMATION.upper()} is listed twice",
+    ),
     "two replicas": (least(replicaCount="2"), "set sharding.total"),
     "two web configurations": (
         least(webConfig__existingSecret__name="web", webConfig__content__basic_auth_users__me="x"),
@@ -414,6 +418,14 @@ def test_the_notes_tell_what_is_on_and_how_to_see_it() -> None:
     assert "serviceMonitor.enabled=true" in demo.stdout
     assert "shared out among 4 pods" in sharded.stdout
     assert "serviceMonitor.enabled=true" not in sharded.stdout
+
+
+def test_a_dot_in_the_releases_name_is_none_in_a_services() -> None:
+    done = helm("helm-4", "template", "my.clicks", CHART, *least())
+
+    assert one([found for found in yaml.safe_load_all(done.stdout) if found], "Service")["metadata"]["name"] == (
+        "my-clicks-sendgrid-automation-exporter"
+    )
 
 
 def test_a_long_release_name_stays_within_kubernetes_limits() -> None:

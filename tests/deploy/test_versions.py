@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from scripts import release
-from tests.deploy.chart import CHART, ROOT
+from tests.deploy.chart import CHART, ROOT, kinds, render
+from tests.programs import needs
 
 PARTS = (
     "pyproject.toml",
@@ -80,4 +81,22 @@ def test_every_address_of_the_chart_begins_with_the_projects() -> None:
     }
 
     assert yaml.safe_load(chart)["home"] == home
+    assert (ROOT / yaml.safe_load(chart)["icon"].removeprefix(f"{home}/raw/main/")).is_file()
     assert not foreign
+
+
+def test_the_charts_readme_installs_from_where_the_release_puts_it() -> None:
+    places = set(re.findall(r"oci://\S+", (CHART / "README.md").read_text()))
+
+    assert places == {f"{release.facts()['charts']}/{CHART.name}"}
+
+
+@needs("helm-4")
+def test_what_the_readme_tells_to_write_is_taken(tmp_path: Path) -> None:
+    block = re.search(r"```yaml\n(# values\.yaml\n.*?)```", (CHART / "README.md").read_text(), re.DOTALL)
+    assert block
+    (tmp_path / "values.yaml").write_text(block[1])
+
+    rendered = kinds(render("helm-4", "--values", tmp_path / "values.yaml"))
+
+    assert {"Deployment", "ServiceMonitor", "PrometheusRule"} <= set(rendered)

@@ -8,7 +8,7 @@
 {{- define "sendgrid-automation-exporter.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride }}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) }}
-{{- default $full .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
+{{- default $full .Values.fullnameOverride | replace "." "-" | trunc 52 | trimSuffix "-" }}
 {{- end }}
 
 {{- define "sendgrid-automation-exporter.namespace" -}}
@@ -169,6 +169,13 @@ imagePullSecrets:
 {{- end }}
 {{- if not (or $values.demo $values.config.automations $fromEnvironment) }}
 {{- fail "no automations: list them under config.automations, such as config.automations[0].id=<uuid>, or set demo=true to try without" }}
+{{- end }}
+{{- $ids := list }}
+{{- range $values.config.automations }}
+{{- if has (lower .id) $ids }}
+{{- fail (printf "config.automations: the id %s is listed twice" .id) }}
+{{- end }}
+{{- $ids = append $ids (lower .id) }}
 {{- end }}
 {{- if gt (int $values.replicaCount) 1 }}
 {{- fail "replicaCount may be 0 or 1, as every replica would poll SendGrid for everything: set sharding.total to spread the automations over several pods" }}
