@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import trustme
 import yaml
 from exporter.settings.model import Settings
 
@@ -24,15 +25,36 @@ BY_THE_CHART = {
 }
 
 
+MOUNTED = "/etc/sendgrid-automation-exporter/"
+# What stands in a Secret that is not the chart's.
+THEIRS = f"""
+tls_server_config:
+  cert_file: {MOUNTED}tls/tls.crt
+  key_file: {MOUNTED}tls/tls.key
+  client_ca_file: {MOUNTED}tls/tls.crt
+  client_auth_type: RequireAndVerifyClientCert
+"""
+
+
+def web_configuration(objects: list[Object]) -> str:
+    """Return the web configuration that the chart wrote, or that it was pointed at."""
+    for found in objects:
+        if found["kind"] == "Secret" and "web-config.yml" in found["data"]:
+            return base64.b64decode(found["data"]["web-config.yml"]).decode()
+    return THEIRS
+
+
 def check(objects: list[Object], folder: Path) -> subprocess.CompletedProcess[str]:
     """Run the exporter's own --check on a rendered configuration, with its Secrets' files below the folder."""
-    text = configuration(objects).replace("/etc/sendgrid-automation-exporter/", f"{folder}/")
+    text = configuration(objects).replace(MOUNTED, f"{folder}/")
     (folder / "key").mkdir()
     (folder / "key" / "api-key").write_text("SG.of-a-test\n")
     (folder / "web").mkdir()
-    for found in objects:
-        if found["kind"] == "Secret" and "web-config.yml" in found["data"]:
-            (folder / "web" / "web-config.yml").write_bytes(base64.b64decode(found["data"]["web-config.yml"]))
+    (folder / "web" / "web-config.yml").write_text(web_configuration(objects).replace(MOUNTED, f"{folder}/"))
+    (folder / "tls").mkdir()
+    issued = trustme.CA().issue_cert("exporter.example.org")
+    issued.cert_chain_pems[0].write_to_path(folder / "tls" / "tls.crt")
+    issued.private_key_pem.write_to_path(folder / "tls" / "tls.key")
     (folder / "exporter.yaml").write_text(text)
     words = [word for word in exporter(objects)["args"] if not word.startswith("--config.file=")]
     environment = {found["name"]: found.get("value", "pod-3") for found in exporter(objects).get("env", ())}
@@ -40,7 +62,7 @@ def check(objects: list[Object], folder: Path) -> subprocess.CompletedProcess[st
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if not name.startswith(("tls", "mtls"))])
+@pytest.mark.parametrize("name", CASES)
 def test_the_exporter_accepts_every_rendered_configuration(name: str, tmp_path: Path) -> None:
     done = check(case("helm-4", name), tmp_path)
 

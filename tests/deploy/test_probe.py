@@ -1,10 +1,12 @@
 """The script that probes and the helm test run in the container."""
 
+import signal
 import socket
 import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.deploy.chart import CHART
+from tests.deploy.chart import CHART, ROOT
 
 PROBE = CHART / "files" / "probe.py"
 Answer = Callable[[str], tuple[int, str]]
@@ -153,3 +155,49 @@ def test_a_closed_port_is_dead_and_gets_one_sentence() -> None:
 def test_plain_http_is_not_taken_for_tls() -> None:
     with serving(health) as port:
         assert probe(f"https://localhost:{port}/-/healthy", "--handshake").returncode == 1
+
+
+@pytest.fixture
+def exporter(authority: trustme.CA, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """The real exporter, which asks for client certificates; yield it and its address."""
+    issued = authority.issue_cert("exporter.example.org")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "server.crt")
+    issued.private_key_pem.write_to_path(tmp_path / "server.key")
+    authority.cert_pem.write_to_path(tmp_path / "ca.crt")
+    (tmp_path / "web.yml").write_text(
+        "tls_server_config: {cert_file: server.crt, key_file: server.key, client_ca_file: ca.crt,"
+        " client_auth_type: RequireAndVerifyClientCert}\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    flags = [
+        "--demo",
+        f"--web.listen-address={address}",
+        f"--web.config-file={tmp_path / 'web.yml'}",
+        "--log.level=error",
+    ]
+    with subprocess.Popen([sys.executable, "-m", "exporter", *flags], cwd=ROOT) as process:
+        try:
+            yield process, f"https://{address}"
+        finally:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+
+
+def test_the_real_exporter_behind_client_certificates_is_seen_alive_and_frozen(
+    exporter: tuple[subprocess.Popen[bytes], str], authority: trustme.CA, tmp_path: Path
+) -> None:
+    process, address = exporter
+    folder = certificates(authority, tmp_path)
+    deadline = time.monotonic() + 30
+    while probe(f"{address}/-/ready", f"--certificates={folder}").returncode != 0:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+
+    scraped = probe(f"{address}/metrics", f"--certificates={folder}", "--metric=sendgrid_exporter_build_info")
+    shaken = probe(f"{address}/-/healthy", "--handshake")
+    process.send_signal(signal.SIGSTOP)
+    frozen = probe(f"{address}/-/healthy", "--handshake")
+
+    assert (scraped.returncode, scraped.stdout) == (0, "the exporter answers as it should\n")
+    assert (shaken.returncode, frozen.returncode) == (0, 1)
