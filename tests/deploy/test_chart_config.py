@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import trustme
 import yaml
-from exporter.settings.model import Settings
 
+from exporter.settings.model import Settings
 from tests.deploy.chart import CASES, CHART, HELMS, ROOT, Object, case, configuration, exporter, least, render
 from tests.programs import needs
 
