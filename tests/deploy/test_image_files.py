@@ -65,14 +65,25 @@ def test_compiled_dependencies_have_hashes_for_several_architectures(name: str) 
     assert len(locked("requirements.lock")[name][1]) > 10
 
 
-def test_the_lock_is_closed() -> None:
-    pinned = locked("requirements.lock")
-    requires = re.findall(
-        r"^    #   ([\w.-]+)|# via ([\w.-]+)$", (ROOT / "requirements.lock").read_text(), re.MULTILINE
-    )
-    parents = {canonicalize_name(first or second) for first, second in requires}
+def required_by() -> dict[str, set[str]]:
+    """Return who requires each pin, as the lock's comments say."""
+    found: dict[str, set[str]] = {}
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        if match := re.match(r"([\w.-]+)==", line):
+            found[canonicalize_name(match[1])] = pinned = set()
+        elif match := re.match(r"    #   (?:via )?([\w.-]+)|    # via ([\w.-]+)", line):
+            pinned.add(canonicalize_name(match[1] or match[2]))
+    return found
 
-    assert parents - {canonicalize_name(PROJECT["project"]["name"])} <= pinned.keys()
+
+def test_the_lock_holds_nothing_that_nobody_requires() -> None:
+    project = canonicalize_name(PROJECT["project"]["name"])
+    wanted = {canonicalize_name(Requirement(text).name) for text in PROJECT["project"]["dependencies"]}
+    parents = required_by()
+
+    assert {name for name, needed in parents.items() if project in needed} == wanted, "run scripts/lock"
+    assert all(parents.values())
+    assert {name for needed in parents.values() for name in needed} - {project} <= parents.keys()
 
 
 def test_the_base_is_a_slim_image_of_one_patch_release_for_both_stages() -> None:
