@@ -70,7 +70,7 @@ def break_all(simulator: Simulator) -> None:
 
 
 def has_failed(exporter: ExporterProcess, name: str, times: int) -> bool:
-    outcome = name.split(":")[0]
+    outcome = name.split(":", maxsplit=1)[0]
     return exporter.log.count(f"automation {IDS[name]} began to fail ({outcome})") == times
 
 
