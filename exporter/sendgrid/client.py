@@ -54,9 +54,6 @@ _BY_LIBRARY_ERROR: Final[tuple[tuple[type[Exception], type[SendGridError]], ...]
 )
 """The libraries' errors and ours, the first that fits counts; complete for requests' and urllib3's classes."""
 
-_LEAST_SECRET: Final = 16
-"""A key from this length on is hidden in what is published, should a server echo it; a real one has 69 characters, and
-a shorter text could stand in an address by chance."""
 _MOST_TRIES: Final = 4
 _BACKOFF: Final = tenacity.wait_random_exponential(multiplier=1, max=30)
 """Full jitter: up to 1, 2, 4 … 30 seconds, so that workers that failed together do not come back together."""
@@ -159,7 +156,7 @@ class SendGridClient:
             raise _translated(url, exc, key) from None
         if answer.status != requests.codes.ok:
             raise _refusal(url, answer, _without(key, explain_error(body)))
-        return body.replace(key.encode(), b"<hidden>") if len(key) >= _LEAST_SECRET else body
+        return body
 
     def _body(self, response: requests.Response, what: str) -> bytes:
         encoding = response.headers.get("Content-Encoding", "")
