@@ -8,10 +8,9 @@ import json
 import sys
 from urllib.parse import urlsplit
 
+from benchmarks.workload import Workload
 from exporter.simulator.model import FixedAutomation, Row
 from exporter.simulator.simulator import Simulator
-
-from benchmarks.workload import Workload
 
 
 def main() -> None:

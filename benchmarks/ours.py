@@ -12,7 +12,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from benchmarks.holds import LockWatch
+from benchmarks.pages import ADDRESS, pages
+from benchmarks.workload import Workload
 from exporter.about import about
+from exporter.clock import SystemClock
+from exporter.domain import Automation, AutomationId, AutomationStats, Outcome
 from exporter.labels import LabelHygiene, LabelRules
 from exporter.poller import Poller
 from exporter.sendgrid.pages import read_stats
@@ -21,12 +26,6 @@ from exporter.store import Store
 from exporter.telemetry import Telemetry
 from exporter.web.ports import Limits, Page, Ports, Scrape, Status, WebOptions
 from exporter.web.server import WebServer
-
-from benchmarks.holds import LockWatch
-from benchmarks.pages import ADDRESS, pages
-from benchmarks.workload import Workload
-from exporter.clock import SystemClock
-from exporter.domain import Automation, AutomationId, AutomationStats, Outcome
 
 _INTERVAL: Final = 300.0
 _REQUEST_SECONDS: Final = 0.05
