@@ -89,8 +89,12 @@ def clicks(reading: Reading, span: str = "$__range", *, end: str = "", whole: bo
 
 
 def _later(end: str, span: str) -> str:
-    """Return the sum of two durations: `1w` and `$__range` make `1w${__range_s}s`."""
-    return f"{end}{'${__range_s}s' if span == '$__range' else span}" if end else span
+    """Return the sum of two durations, larger unit first: `1w` and `$__range` make `1w${__range_s}s`."""
+    if not end:
+        return span
+    if span == "$__range":
+        return f"{end}${{__range_s}}s"
+    return "".join(sorted((end, span), key=lambda duration: "wdhms".index(duration[-1])))
 
 
 def last_week(reading: Reading, span: str = "$__range", *, pin: str = "") -> str:
