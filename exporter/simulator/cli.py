@@ -1,0 +1,64 @@
+"""`python -m exporter.simulator`: a simulated SendGrid API in a process of its own."""
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from exporter.simulator.catalogue import generated_automations
+from exporter.simulator.clock import RealClock
+from exporter.simulator.simulator import Simulator
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGINT or SIGTERM; what a client needs to know stands on stdout."""
+    options = _parser().parse_args(arguments)
+    automations = generated_automations(
+        options.seed, options.automations, options.links, clicks_per_day=options.clicks_per_day
+    )
+    simulator = Simulator(
+        automations,
+        seed=options.seed,
+        clock=RealClock(options.speed),
+        rate_limit=options.rate_limit,
+        port=options.port,
+        control=options.control,
+    )
+    simulator.behave(latency=options.latency)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with simulator:
+        sys.stdout.write(_told(simulator))
+        sys.stdout.flush()
+        stop.wait()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m exporter.simulator", description="Serve a simulated SendGrid API on loopback."
+    )
+    parser.add_argument("--port", type=int, default=0, help="port to listen on (default: any free one)")
+    parser.add_argument("--seed", type=int, default=1, help="what everything follows from (default: %(default)s)")
+    parser.add_argument("--automations", type=int, default=3, help="number of automations (default: %(default)s)")
+    parser.add_argument("--links", type=int, default=60, help="links of each (default: %(default)s)")
+    parser.add_argument(
+        "--clicks-per-day", type=float, default=2000.0, help="of each automation (default: %(default)s)"
+    )
+    parser.add_argument("--speed", type=float, default=1.0, help="how fast clicks arrive (default: %(default)s)")
+    parser.add_argument(
+        "--rate-limit", type=int, default=600, help="requests a minute; 0 is no limit (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--latency", type=float, default=0.0, help="seconds that an answer takes (default: %(default)s)"
+    )
+    parser.add_argument("--control", action="store_true", help="take orders (faults and more) under /_simulator/")
+    return parser
+
+
+def _told(simulator: Simulator) -> str:
+    lines = [f"base_url={simulator.base_url}", f"api_key={simulator.api_key}"]
+    lines += [f"automation={automation.id} {automation.name}" for automation in simulator.automations]
+    return "\n".join(lines) + "\n"

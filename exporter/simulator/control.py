@@ -1,0 +1,110 @@
+"""Orders over HTTP, for a test that runs the simulator in a process of its own."""
+
+import json
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final, Protocol
+
+from exporter.simulator.exchange import Exchange
+from exporter.simulator.faults import Fault
+from exporter.simulator.messages import Request, Response, error_response, json_response
+from exporter.simulator.model import Row
+from exporter.simulator.paging import row_document
+
+CONTROL_PATH: Final = "/_simulator/"
+
+
+class Plan(Protocol):
+    """Where faults are planned."""
+
+    def add(self, *faults: Fault) -> None:
+        """Plan faults."""
+
+    def clear(self) -> None:
+        """Forget all faults."""
+
+
+class Controlled(Protocol):
+    """What can be ordered of a simulator."""
+
+    @property
+    def faults(self) -> Plan:
+        """Return the plan of faults."""
+
+    @property
+    def requests(self) -> tuple[Exchange, ...]:
+        """Return the last exchanges."""
+
+    def stats(self, automation_id: str, *, group_by: bool = True) -> tuple[tuple[Row, ...], int]:
+        """Return the rows and the total of a list now."""
+
+    def hold(self) -> None:
+        """Hold time still."""
+
+    def release(self) -> None:
+        """Let time go on."""
+
+
+class Control:
+    """Takes orders: POST `faults` (one or a list), `hold`, `release`; DELETE `faults`; GET `requests`, `stats/<id>`."""
+
+    def __init__(self, simulator: Controlled) -> None:
+        self._simulator = simulator
+        self._orders: Mapping[tuple[str, str], Callable[[Request], Response]] = {
+            ("POST", "faults"): self._plan,
+            ("DELETE", "faults"): self._forget,
+            ("GET", "requests"): self._requests,
+            ("POST", "hold"): self._hold,
+            ("POST", "release"): self._release,
+        }
+
+    def response(self, request: Request) -> Response | None:
+        """Return the answer to an order, None to any other request."""
+        if not request.path.startswith(CONTROL_PATH):
+            return None
+        name = request.path.removeprefix(CONTROL_PATH)
+        try:
+            if request.method == "GET" and name.startswith("stats/"):
+                return self._stats(name.removeprefix("stats/"))
+            if (order := self._orders.get((request.method, name))) is not None:
+                return order(request)
+        except (ValueError, TypeError) as error:
+            return error_response(HTTPStatus.BAD_REQUEST, str(error))
+        except LookupError as error:
+            return error_response(HTTPStatus.NOT_FOUND, str(error))
+        return error_response(HTTPStatus.NOT_FOUND, f"no order {request.method} {name}")
+
+    def _plan(self, request: Request) -> Response:
+        document: Any = json.loads(request.body)
+        faults = [Fault.from_document(each) for each in (document if isinstance(document, list) else [document])]
+        self._simulator.faults.add(*faults)
+        return json_response({"planned": len(faults)})
+
+    def _forget(self, _: Request) -> Response:
+        self._simulator.faults.clear()
+        return json_response({})
+
+    def _requests(self, _: Request) -> Response:
+        return json_response([_told(exchange) for exchange in self._simulator.requests])
+
+    def _stats(self, automation_id: str) -> Response:
+        rows, total = self._simulator.stats(automation_id)
+        return json_response({"results": [row_document(row) for row in rows], "total_clicks": total})
+
+    def _hold(self, _: Request) -> Response:
+        self._simulator.hold()
+        return json_response({})
+
+    def _release(self, _: Request) -> Response:
+        self._simulator.release()
+        return json_response({})
+
+
+def _told(exchange: Exchange) -> dict[str, object]:
+    """Return an exchange as JSON; of its fault only that it was there."""
+    return {
+        **exchange._asdict(),
+        "query": dict(exchange.query),
+        "headers": dict(exchange.headers),
+        "fault": exchange.fault is not None,
+    }

@@ -1,0 +1,222 @@
+"""How an answer's bytes are put on the wire: honestly, or as a fault wants them."""
+
+import gzip
+import math
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Final
+
+from exporter.simulator.connection import Connection
+from exporter.simulator.faults import Delivery, Fault
+from exporter.simulator.messages import Response
+
+_BLOCK: Final = 1 << 16
+_CHUNKED: Final = ("Transfer-Encoding", "chunked")
+_GZIP: Final = ("Content-Encoding", "gzip")
+_LINE_END: Final = b"\r\n"
+
+
+def wire_head(response: Response, *headers: tuple[str, str]) -> bytes:
+    """Return status line and headers; a lone surrogate stands for the raw byte that it escapes."""
+    try:
+        phrase = HTTPStatus(response.status).phrase
+    except ValueError:
+        phrase = "Unknown"
+    lines = [f"HTTP/1.1 {response.status} {phrase}"]
+    lines += [f"{name}: {value}" for name, value in (*response.headers, *headers)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
+
+
+def wire_bytes(response: Response) -> bytes:
+    """Return the whole honest answer, to be sent at once."""
+    if any(name.lower() == "content-length" for name, _ in response.headers):
+        return wire_head(response) + response.body
+    return wire_head(response, ("Content-Length", str(len(response.body)))) + response.body
+
+
+def deliver(connection: Connection, response: Response, fault: Fault) -> bool:
+    """Send the answer as the fault wants it; return whether the connection can take another request."""
+    return _WAYS[fault.deliver](connection, response, fault)
+
+
+def _whole(connection: Connection, response: Response, _: Fault) -> bool:
+    connection.send(wire_bytes(response))
+    return True
+
+
+def _close_after(connection: Connection, response: Response, _: Fault) -> bool:
+    connection.send(wire_bytes(response.with_headers(("Connection", "close"))))
+    return False
+
+
+def _chunks(body: bytes) -> bytes:
+    half = len(body) // 2
+    return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:half], body[half:]) if part)
+
+
+def _chunked(connection: Connection, response: Response, _: Fault) -> bool:
+    connection.send(wire_head(response, _CHUNKED) + _chunks(response.body) + b"0\r\n\r\n")
+    return True
+
+
+def _gzip(connection: Connection, response: Response, _: Fault) -> bool:
+    packed = Response(response.status, gzip.compress(response.body, 6), (*response.headers, _GZIP))
+    connection.send(wire_bytes(packed))
+    return True
+
+
+def _wrong_gzip(connection: Connection, response: Response, _: Fault) -> bool:
+    connection.send(wire_bytes(Response(response.status, response.body, (*response.headers, _GZIP))))
+    return True
+
+
+def _cut_gzip(connection: Connection, response: Response, _: Fault) -> bool:
+    packed = gzip.compress(response.body)
+    cut = Response(response.status, packed[: len(packed) // 2], (*response.headers, _GZIP))
+    connection.send(wire_bytes(cut))
+    return True
+
+
+def _continue(connection: Connection, response: Response, _: Fault) -> bool:
+    connection.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + wire_bytes(response))
+    return True
+
+
+def _trickle(part: Delivery) -> Callable[[Connection, Response, Fault], bool]:
+    def way(connection: Connection, response: Response, fault: Fault) -> bool:
+        data = wire_bytes(response)
+        line, head = data.index(_LINE_END), data.index(_LINE_END * 2) + 4
+        begin, end = {
+            Delivery.TRICKLE_STATUS: (0, line),
+            Delivery.TRICKLE_HEADERS: (line, head),
+            Delivery.TRICKLE_BODY: (head, len(data)),
+        }[part]
+        connection.send(data[:begin])
+        for byte in data[begin:end]:
+            connection.send(bytes((byte,)))
+            connection.wait(fault.pace)
+        connection.send(data[end:])
+        return True
+
+    return way
+
+
+def _part(response: Response, where: str) -> bytes:
+    """Return the beginning of the answer, up to the middle of its headers or of its body."""
+    data = wire_bytes(response)
+    head = data.index(_LINE_END * 2) + 4
+    return {"before": b"", "headers": data[: head // 2], "body": data[: head + max(len(response.body) // 2, 0)]}[where]
+
+
+def _stall(where: str) -> Callable[[Connection, Response, Fault], bool]:
+    def way(connection: Connection, response: Response, _: Fault) -> bool:
+        connection.send(_part(response, where))
+        connection.wait(math.inf)
+        return False
+
+    return way
+
+
+def _reset(where: str) -> Callable[[Connection, Response, Fault], bool]:
+    def way(connection: Connection, response: Response, fault: Fault) -> bool:
+        connection.send(_part(response, where))
+        if where != "before":
+            connection.wait(fault.pace)
+        connection.reset()
+        return False
+
+    return way
+
+
+def _cut(where: str) -> Callable[[Connection, Response, Fault], bool]:
+    def way(connection: Connection, response: Response, _: Fault) -> bool:
+        connection.send(_part(response, where))
+        return False
+
+    return way
+
+
+def _cut_chunk(connection: Connection, response: Response, _: Fault) -> bool:
+    size = len(response.body)
+    connection.send(wire_head(response, _CHUNKED) + b"%x\r\n" % size + response.body[: size // 2])
+    return False
+
+
+def _filler(size: int) -> Iterator[bytes]:
+    """Yield that many bytes of a JSON object that never gets to its end."""
+    begin = b'{"results":[],"total_clicks":0,"padding":"'
+    yield begin
+    for sent in range(len(begin), size, _BLOCK):
+        yield b"x" * min(_BLOCK, size - sent)
+
+
+def _huge_body(connection: Connection, response: Response, fault: Fault) -> bool:
+    connection.send(wire_head(response, ("Content-Length", str(fault.size))))
+    for block in _filler(fault.size):
+        connection.send(block)
+    return True
+
+
+def _huge_chunks(connection: Connection, response: Response, fault: Fault) -> bool:
+    connection.send(wire_head(response, _CHUNKED))
+    for block in _filler(fault.size):
+        connection.send(b"%x\r\n%b\r\n" % (len(block), block))
+    connection.send(b"0\r\n\r\n")
+    return True
+
+
+def _huge_headers(connection: Connection, response: Response, fault: Fault) -> bool:
+    connection.send(wire_head(response).removesuffix(_LINE_END))
+    for number in range(fault.size // _BLOCK + 1):
+        connection.send(b"X-Padding-%d: %b\r\n" % (number, b"x" * _BLOCK))
+    connection.send(_LINE_END)
+    return False
+
+
+def _gzip_bomb(connection: Connection, response: Response, fault: Fault) -> bool:
+    """Send blocks that inflate a thousandfold; the trailer is wrong, for whoever reads that far has lost already."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    block = packer.compress(b" " * (1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    connection.send(wire_head(response, _GZIP, _CHUNKED) + b"a\r\n\x1f\x8b\x08" + bytes(7) + _LINE_END)
+    for _ in range(max(fault.size >> 20, 1)):
+        connection.send(b"%x\r\n%b\r\n" % (len(block), block))
+    connection.send(b"a\r\n\x03\x00" + bytes(8) + b"\r\n0\r\n\r\n")
+    return True
+
+
+def _not_http(connection: Connection, _: Response, __: Fault) -> bool:
+    connection.send(b"220 mail.example.com ESMTP ready\r\n")
+    return False
+
+
+_WAYS: Final[Mapping[Delivery, Callable[[Connection, Response, Fault], bool]]] = MappingProxyType(
+    {
+        Delivery.WHOLE: _whole,
+        Delivery.CLOSE_AFTER: _close_after,
+        Delivery.CHUNKED: _chunked,
+        Delivery.GZIP: _gzip,
+        Delivery.WRONG_GZIP: _wrong_gzip,
+        Delivery.CUT_GZIP: _cut_gzip,
+        Delivery.CONTINUE: _continue,
+        Delivery.TRICKLE_STATUS: _trickle(Delivery.TRICKLE_STATUS),
+        Delivery.TRICKLE_HEADERS: _trickle(Delivery.TRICKLE_HEADERS),
+        Delivery.TRICKLE_BODY: _trickle(Delivery.TRICKLE_BODY),
+        Delivery.STALL: _stall("before"),
+        Delivery.STALL_IN_HEADERS: _stall("headers"),
+        Delivery.STALL_IN_BODY: _stall("body"),
+        Delivery.RESET_BEFORE: _reset("before"),
+        Delivery.RESET_IN_HEADERS: _reset("headers"),
+        Delivery.RESET_IN_BODY: _reset("body"),
+        Delivery.CLOSE: _cut("before"),
+        Delivery.CUT_HEADERS: _cut("headers"),
+        Delivery.CUT_BODY: _cut("body"),
+        Delivery.CUT_CHUNK: _cut_chunk,
+        Delivery.HUGE_BODY: _huge_body,
+        Delivery.HUGE_CHUNKS: _huge_chunks,
+        Delivery.HUGE_HEADERS: _huge_headers,
+        Delivery.GZIP_BOMB: _gzip_bomb,
+        Delivery.NOT_HTTP: _not_http,
+    }
+)

@@ -1,0 +1,179 @@
+"""What goes wrong, for which requests, and how often."""
+
+import base64
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any, Final, Self
+
+from exporter.simulator.alterations import Alteration
+from exporter.simulator.messages import Request, Response, error_response
+
+
+class Delivery(StrEnum):
+    """How the bytes of an answer reach the client, or do not."""
+
+    WHOLE = "whole"
+    CLOSE_AFTER = "close_after"
+    CHUNKED = "chunked"
+    GZIP = "gzip"
+    CONTINUE = "continue"
+    TRICKLE_STATUS = "trickle_status"
+    TRICKLE_HEADERS = "trickle_headers"
+    TRICKLE_BODY = "trickle_body"
+    STALL = "stall"
+    STALL_IN_HEADERS = "stall_in_headers"
+    STALL_IN_BODY = "stall_in_body"
+    RESET_BEFORE = "reset_before"
+    RESET_IN_HEADERS = "reset_in_headers"
+    RESET_IN_BODY = "reset_in_body"
+    CLOSE = "close"
+    CUT_HEADERS = "cut_headers"
+    CUT_BODY = "cut_body"
+    CUT_CHUNK = "cut_chunk"
+    CUT_GZIP = "cut_gzip"
+    WRONG_GZIP = "wrong_gzip"
+    GZIP_BOMB = "gzip_bomb"
+    HUGE_BODY = "huge_body"
+    HUGE_CHUNKS = "huge_chunks"
+    HUGE_HEADERS = "huge_headers"
+    NOT_HTTP = "not_http"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that goes wrong, and the requests that meet it."""
+
+    automation: str | None = None
+    """Only requests for this automation's links; None is any request."""
+    page: int | None = None
+    """Only the page of that number, from 1."""
+    skip: int = 0
+    """So many requests that would meet it pass unharmed first."""
+    times: int | None = 1
+    """So many requests meet it, then it is over; None is for ever."""
+    share: float = 1.0
+    """Which part of the requests that would meet it do, drawn from the simulator's seed."""
+    predicate: Callable[[Request], bool] | None = None
+    """Only requests that it accepts; not available over HTTP."""
+
+    status: int | None = None
+    """Answer with this status instead, with the documented body unless `body` is given."""
+    body: bytes | None = None
+    headers: tuple[tuple[str, str | None], ...] = ()
+    """In place of the answer's own of the same name; None takes one away."""
+    alter: Alteration | None = None
+    """What becomes of an honest page."""
+    deliver: Delivery = Delivery.WHOLE
+    delay: float = 0.0
+    """Seconds before the first byte."""
+    pace: float = 0.02
+    """Seconds between two bytes of a trickle."""
+    size: int = 1 << 30
+    """How large a huge body or an inflated bomb is."""
+
+    def response(self) -> Response | None:
+        """Return what stands in place of the honest answer; None where the fault lets it be."""
+        if self.status is None and self.body is None:
+            return None
+        response = error_response(self.status or 200)
+        if self.body is not None:
+            response = Response(response.status, self.body, response.headers)
+        return response
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, object]) -> Self:
+        """Make a fault from a decoded JSON object: `body` is text, `body_base64` bytes, `headers` an object."""
+        values = dict(document)
+        if "body_base64" in values:
+            values["body"] = base64.b64decode(str(values.pop("body_base64")), validate=True)
+        elif isinstance(values.get("body"), str):
+            values["body"] = str(values["body"]).encode("utf-8", "surrogatepass")
+        known = {each.name for each in fields(cls)} - {"predicate"}
+        if unknown := sorted(set(values) - known):
+            raise ValueError(f"a fault has no {', '.join(unknown)}; it has {', '.join(sorted(known))}")
+        return cls(**_typed(values))
+
+
+@dataclass(slots=True)
+class _Planned:
+    fault: Fault
+    met: int = 0
+
+
+class FaultPlan:
+    """The faults to come; the first that matches a request and is not over happens to it."""
+
+    def __init__(self, seed: int = 0, faults: Iterable[Fault] = ()) -> None:
+        self._seed = seed
+        self._planned = [_Planned(fault) for fault in faults]
+        self._lock = threading.Lock()
+
+    def add(self, *faults: Fault) -> None:
+        with self._lock:
+            self._planned += [_Planned(fault) for fault in faults]
+
+    def clear(self) -> None:
+        with self._lock:
+            self._planned.clear()
+
+    def take(self, request: Request, automation: str | None, page: Callable[[], int | None]) -> Fault | None:
+        """Return the fault that this request meets, and count it."""
+        with self._lock:
+            for planned in self._planned:
+                if _concerns(planned.fault, request, automation, page) and self._meets(planned):
+                    return planned.fault
+        return None
+
+    def _meets(self, planned: _Planned) -> bool:
+        fault, number = planned.fault, planned.met
+        if fault.times is not None and number >= fault.skip + fault.times:
+            return False
+        planned.met += 1
+        if number < fault.skip:
+            return False
+        draw = hashlib.blake2b(f"{self._seed} fault {number}".encode(), digest_size=4).digest()
+        return int.from_bytes(draw, "big") < fault.share * (1 << 32)
+
+
+def _concerns(fault: Fault, request: Request, automation: str | None, page: Callable[[], int | None]) -> bool:
+    if fault.automation is not None and (automation is None or fault.automation.lower() != automation.lower()):
+        return False
+    if fault.page is not None and fault.page != page():
+        return False
+    return fault.predicate is None or fault.predicate(request)
+
+
+_TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "automation": str,
+    "page": int,
+    "skip": int,
+    "times": int,
+    "share": (int, float),
+    "status": int,
+    "body": bytes,
+    "headers": dict,
+    "alter": str,
+    "deliver": str,
+    "delay": (int, float),
+    "pace": (int, float),
+    "size": int,
+}
+_OPTIONAL: Final = frozenset({"automation", "page", "times", "status", "body", "alter"})
+
+
+def _typed(values: Mapping[str, object]) -> dict[str, Any]:
+    """Return the values of the types that a fault wants, or raise ValueError naming the one that is not."""
+    for name, value in values.items():
+        if not isinstance(value, _TYPES[name]) and not (value is None and name in _OPTIONAL):
+            raise ValueError(f"a fault's {name} cannot be {value!r}")
+    typed: dict[str, Any] = dict(values)
+    if isinstance(headers := values.get("headers"), dict):
+        typed["headers"] = tuple((str(name), None if text is None else str(text)) for name, text in headers.items())
+    if isinstance(alter := values.get("alter"), str):
+        typed["alter"] = Alteration(alter)
+    if isinstance(deliver := values.get("deliver"), str):
+        typed["deliver"] = Delivery(deliver)
+    return typed

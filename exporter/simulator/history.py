@@ -1,0 +1,158 @@
+"""How many clicks a link has at a moment: a pure function of the seed, the link and the time.
+
+Clicks are a Poisson process whose rate follows the hour and the day. Two steps make it one that can be asked at
+any moment without replaying it:
+
+- `weighted_hours` turns time into hours of an even pace: a busy hour counts for more than one, a night hour for less.
+- `ClickStream` is a Poisson process of rate one. It covers [0, 1), [1, 2), [2, 4), [4, 8) … each with a drawn
+  number of arrivals, and whoever looks inside halves the interval and draws how many fell into the left half.
+  Every draw is a hash of the key and the place, so each question gets the answer any other order would have got.
+"""
+
+import hashlib
+import math
+from bisect import bisect_right
+from itertools import accumulate
+from statistics import NormalDist
+from typing import Final
+
+from exporter.simulator.model import Change
+
+HOUR: Final = 3600.0
+_WEEK_HOURS: Final = 168
+_EPOCH_HOUR: Final = 72
+"""1970-01-01 was a Thursday: hour 72 of a week that begins on Monday."""
+_DAY: Final = (2, 1, 1, 1, 1, 2, 5, 9, 12, 14, 14, 12, 11, 12, 11, 10, 9, 9, 10, 12, 13, 10, 6, 3)
+_DAYS: Final = (10, 11, 11, 10, 9, 5, 4)
+_SCALE: Final = _WEEK_HOURS / (sum(_DAY) * sum(_DAYS))
+_WEIGHTS: Final = tuple(hour * day * _SCALE for day in _DAYS for hour in _DAY)
+_BEFORE: Final = tuple(accumulate(_WEIGHTS, initial=0.0))
+
+_LEAF: Final = 8
+"""Up to so many arrivals are placed one by one."""
+_ANCHOR: Final = 256
+"""The smallest interval of more arrivals is remembered, so that a walk forward need not start from the root."""
+_EXACT_BITS: Final = 1 << 16
+_EXACT_MEAN: Final = 64.0
+
+
+def weighted_hours(moment: float) -> float:
+    """Return the hours since the epoch, each counted by how many clicks it draws; a week counts 168."""
+    weeks, hour = divmod(moment / HOUR + _EPOCH_HOUR, _WEEK_HOURS)
+    whole = int(hour)
+    return weeks * _WEEK_HOURS + _BEFORE[whole] + (hour - whole) * _WEIGHTS[whole]
+
+
+def exposure(started: float, changes: tuple[tuple[float, float], ...], until: float) -> float:
+    """Return the weighted hours from `started` to `until`, each stretch after a change times its factor."""
+    total, since, factor = 0.0, started, 1.0
+    for at, following in changes:
+        if at >= until:
+            break
+        total += max(at - since, 0.0) * factor
+        since, factor = max(at, since), following
+    return total + max(until - since, 0.0) * factor
+
+
+def reached(started: float, changes: tuple[tuple[float, float], ...], goal: float) -> float:
+    """Return the weighted hour at which the exposure reaches the goal; infinity when it never does."""
+    total, since, factor = 0.0, started, 1.0
+    for at, following in changes:
+        stretch = max(at - since, 0.0) * factor
+        if total + stretch >= goal:
+            break
+        total += stretch
+        since, factor = max(at, since), following
+    return since + (goal - total) / factor if factor > 0 else math.inf
+
+
+def weighted_changes(changes: tuple[Change, ...]) -> tuple[tuple[float, float], ...]:
+    """Return the changes as (weighted hour, factor)."""
+    return tuple((weighted_hours(change.at), change.factor) for change in changes)
+
+
+class ClickStream:
+    """A Poisson process of rate one on [0, infinity), fixed by its key."""
+
+    __slots__ = ("_anchor", "_count", "_from", "_key", "_until")
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._from, self._until, self._count = 0.0, 0.0, 0
+        self._anchor: tuple[float, float, int, int] = (0.0, 0.0, 0, 0)
+
+    def count(self, moment: float) -> int:
+        """Return the number of arrivals in [0, moment]."""
+        if not self._from <= moment < self._until:
+            self._look(max(moment, 0.0))
+        return self._count
+
+    def quiet_until(self, moment: float) -> float:
+        """Return a moment after the given one up to which nothing arrives."""
+        self.count(moment)
+        return self._until
+
+    def first(self) -> float:
+        """Return the moment of the first arrival."""
+        moment = 0.0
+        while self.count(moment) == 0:
+            moment = self._until
+        return moment
+
+    def _look(self, moment: float) -> None:
+        low, high, before, inside = self._interval(moment)
+        while inside > _LEAF:
+            if inside > _ANCHOR:
+                self._anchor = (low, high, before, inside)
+            middle = (low + high) / 2
+            left = self._left_half(low, high, inside)
+            if moment < middle:
+                high, inside = middle, left
+            else:
+                low, before, inside = middle, before + left, inside - left
+        arrivals = sorted(low + (high - low) * self._uniform(low, high, which) for which in range(inside))
+        passed = bisect_right(arrivals, moment)
+        self._from = arrivals[passed - 1] if passed else low
+        self._until = arrivals[passed] if passed < inside else high
+        self._count = before + passed
+
+    def _interval(self, moment: float) -> tuple[float, float, int, int]:
+        """Return (low, high, arrivals before, arrivals inside) of a drawn interval that holds the moment."""
+        if self._anchor[0] <= moment < self._anchor[1]:
+            return self._anchor
+        low, high, before = 0.0, 1.0, 0
+        inside = self._drawn(low, high)
+        while moment >= high:
+            low, high, before = high, high * 2, before + inside
+            inside = self._drawn(low, high)
+        return low, high, before, inside
+
+    def _drawn(self, low: float, high: float) -> int:
+        """Draw how many arrivals fall into [low, high): Poisson, near enough to normal where there are many."""
+        mean = high - low
+        chance = self._uniform(low, high, -1)
+        if mean > _EXACT_MEAN:
+            return max(round(NormalDist(mean, math.sqrt(mean)).inv_cdf(chance)), 0)
+        number, term = 0, math.exp(-mean)
+        reached_chance = term
+        while chance > reached_chance and term > 0:
+            number += 1
+            term *= mean / number
+            reached_chance += term
+        return number
+
+    def _left_half(self, low: float, high: float, inside: int) -> int:
+        """Draw how many of the arrivals fall into the left half: each by the toss of a coin."""
+        if inside > _EXACT_BITS:
+            law = NormalDist(inside / 2, math.sqrt(inside) / 2)
+            return min(max(round(law.inv_cdf(self._uniform(low, high, -2))), 0), inside)
+        tosses = hashlib.shake_128(self._place(low, high, -3)).digest((inside + 7) // 8)
+        return (int.from_bytes(tosses, "big") >> (-inside % 8)).bit_count()
+
+    def _uniform(self, low: float, high: float, which: int) -> float:
+        """Draw a number in (0, 1), never one of the ends."""
+        digest = hashlib.blake2b(self._place(low, high, which), digest_size=8).digest()
+        return ((int.from_bytes(digest, "big") >> 12) + 0.5) / (1 << 52)
+
+    def _place(self, low: float, high: float, which: int) -> bytes:
+        return b"%b %b %b %d" % (self._key, low.hex().encode(), high.hex().encode(), which)
