@@ -70,7 +70,7 @@ def _glance() -> list[AnyPanel]:
     panels = [
         (number(name, promql.names(promql.ONE), plain, name_only=True), 6),
         (number(Text("Total clicks", "SendGrid's own total over its life.", "locale"), TOTAL.now(), plain), 3),
-        (number(Text("Clicks in range", "Clicks in the chosen range.", "locale"), NOW, plain), 3),
+        (number(Text("Clicks", "Clicks in the chosen range.", "locale"), NOW, plain), 3),
         (_against_last_week(), 3),
         (
             number(
@@ -82,7 +82,7 @@ def _glance() -> list[AnyPanel]:
         ),
         (
             number(
-                Text("Links that died", f"Links as in the table below. {CHOICE}", "short"),
+                Text("Dead links", f"Links that died, as in the table below. {CHOICE}", "short"),
                 f"count({_dead()}) or count({LINKS.now()}) * 0",
                 thresholds(Colour.GOOD, (1, Colour.ACT)),
             ),
@@ -95,7 +95,7 @@ def _glance() -> list[AnyPanel]:
 
 def _against_last_week() -> AnyPanel:
     text = Text(
-        "Against last week", "Clicks in the range against the same range a week earlier; empty if unwatched.", "percentunit"
+        "Vs last week", "Clicks in the range against the same range a week earlier; empty if unwatched.", "percentunit"
     )
     colours = thresholds(Colour.ACT, (-0.5, Colour.LOOK), (-0.2, Colour.NEUTRAL))
     return number(text, promql.change(NOW, BEFORE), colours).decimals(1)
@@ -113,8 +113,8 @@ def _funnel() -> bargauge.Panel:
         f"Clicks in the range, the most clicked step first: how far people follow the journey. {CHOICE}",
         "locale",
     )
-    per_step = f"sum by (step_id) ({promql.clicks(EVERY_ROW)})"
-    return bars(text, rows(per_step), rename={"step_id": "Step", "Value": "Clicks"}, sort="Clicks", desc=True)
+    per_step = promql.short_step(f"sum by (step_id) ({promql.clicks(EVERY_ROW)})")
+    return bars(text, rows(f"sum by (step) ({per_step})"), sort="Value", desc=True)
 
 
 def _clicks() -> timeseries.Panel:
@@ -156,7 +156,7 @@ def _links() -> AnyPanel:
     ]
     columns = [
         Column("url", "Link", OPEN),
-        Column("step_id", "Step", {"custom.width": 150, **NARROW}),
+        Column("step_id", "Step", {"custom.width": 105, **cells.STEP, **NARROW}),
         Column("url_location", "Position", {"custom.width": 95, **NARROW}),
         Column("Trend #A", "Clicks a day", cells.TREND),
         Column("Value #B", "Clicks", {**cells.CLICKS, **NARROW}),
@@ -193,7 +193,7 @@ def _died() -> AnyPanel:
     targets = [rows(_dead(), "A"), rows(f"{_last_click()} and on ({promql.LINK_LABELS}) {_dead()}", "B")]
     columns = [
         Column("url", "Link", OPEN),
-        Column("step_id", "Step", {"custom.width": 150, **NARROW}),
+        Column("step_id", "Step", {"custom.width": 105, **cells.STEP, **NARROW}),
         Column("url_location", "Position", {"custom.width": 95, **NARROW}),
         Column("Value #A", "Clicks a day before", {"unit": "short", "decimals": 1, "custom.width": 175, **NARROW}),
         Column("Value #B", "Last click", {**cells.MOMENT, **NARROW}),
@@ -211,7 +211,7 @@ def _positions() -> bargauge.Panel:
     padded = f'label_replace({promql.clicks(known)}, "position", "0$1", "url_location", "(.)")'
     named = f'label_replace({padded}, "position", "$1", "url_location", "(..+)")'
     target = rows(f"sum by (position) ({named})")
-    return bars(text, target, rename={"position": "Position", "Value": "Clicks"}, sort="Position", desc=False)
+    return bars(text, target, sort="position", desc=False)
 
 
 def _steps() -> AnyPanel:
@@ -232,7 +232,7 @@ def _steps() -> AnyPanel:
         rows(f"{moved} * 1000", "E"),
     ]
     columns = [
-        Column("step_id", "Step"),
+        Column("step_id", "Step", cells.STEP),
         Column("Value #A", "Clicks", cells.CLICKS),
         Column("Value #B", "Share", cells.SHARE),
         Column("Value #C", "Of the largest", {**cells.SHARE, "custom.width": 130}),
@@ -246,6 +246,6 @@ def _steps_over_time() -> timeseries.Panel:
     text = Text("Clicks per hour by step", f"Clicks of the hour before each point, ten steps. {CHOICE}", "short")
     per_step = f"sum by (step_id) ({promql.clicks(EVERY_ROW, HOUR, whole=True)})"
     ranking = f"sum by (step_id) ({promql.clicks(EVERY_ROW, pin=' @ end()')})"
-    return stacked(lines(text, [query(promql.top(10, per_step, ranking, "step_id"), legend="{{step_id}}")]))
+    return stacked(lines(text, [query(promql.short_step(promql.top(10, per_step, ranking, "step_id")), legend="{{step}}")], many=True))
 
 

@@ -3,7 +3,6 @@
 from typing import Final
 
 from grafana_foundation_sdk.builders import timeseries
-from grafana_foundation_sdk.models import common as cm
 from grafana_foundation_sdk.models import dashboard as dm
 
 from grafana import cells, promql
@@ -63,13 +62,13 @@ def _glance() -> list[AnyPanel]:
             plain,
         ),
         number(
-            Text("Clicks in range", "Clicks on all automations in the chosen range.", "short"),
+            Text("Clicks", "Clicks on all automations in the chosen range.", "short"),
             f"sum({NOW})",
             plain,
         ),
         number(
             Text(
-                "Against last week",
+                "Vs last week",
                 "Clicks in the range against the same range a week earlier, over the automations watched in both.",
                 "percentunit",
             ),
@@ -87,12 +86,12 @@ def _glance() -> list[AnyPanel]:
             alarm,
         ),
         number(
-            Text("Exporter alerts", "Alerts on the exporter itself that are firing.", "short"),
+            Text("Exporter", "Alerts on the exporter itself that are firing.", "suffix: alerts"),
             f"count({promql.EXPORTER_ALERTS}) or vector(0)",
             alarm,
-        ),
+        ).mappings([dm.ValueMap(options={"0": dm.ValueMappingResult(text="well", color=Colour.GOOD)})]),
         number(
-            Text("Stale or unread", "Automations whose data is older than 3 poll intervals, or never came.", "short"),
+            Text("Stale data", "Automations whose data is older than 3 poll intervals, or never came.", "short"),
             f"count({stale}) or count({promql.names()}) * 0",
             alarm,
         ),
@@ -175,7 +174,7 @@ def _alerts() -> AnyPanel:
         Column("severity", "Severity", severity),
         Column("alertname", "Alert", {"custom.width": 260}),
         Column("name", "Automation", TO_AUTOMATION),
-        Column("step_id", "Step"),
+        Column("step_id", "Step", {"custom.width": 105, **cells.STEP}),
         Column("url", "Link", cells.leads_to("${__value.raw:raw}", "Open the link", new_tab=True)),
     ]
     return grid(text, [rows(firing)], columns, sort="Severity", desc=False, hidden=["automation_id", "Value"])
@@ -224,7 +223,7 @@ def _most_clicked() -> AnyPanel:
     )
     ranking = promql.clicks(TOTALS, pin=" @ end()")
     most = promql.top(10, promql.recorded(promql.RATE), ranking, "automation_id")
-    return lines(text, [query(promql.named(most), legend="{{name}}")]).line_interpolation(cm.LineInterpolation.LINEAR)
+    return lines(text, [query(promql.named(most), legend="{{name}}")], many=True)
 
 
 def _oldest() -> AnyPanel:
@@ -235,4 +234,4 @@ def _oldest() -> AnyPanel:
     )
     last = promql.recorded(promql.LAST_SUCCESS, modifier=" @ end()")
     oldest = f"{promql.age()} and on (automation_id) bottomk(10, {last})"
-    return lines(text, [query(promql.named(oldest), legend="{{name}}")])
+    return lines(text, [query(promql.named(oldest), legend="{{name}}")], many=True)

@@ -10,6 +10,15 @@ CLICKS: Final = {"unit": "locale", "decimals": 0, "custom.width": 105}
 SHARE: Final = {"unit": "percentunit", "decimals": 1, "custom.width": 85}
 CHANGE: Final = {"unit": "percentunit", "decimals": 0, "custom.width": 115}
 AGE: Final = {"unit": "s", "decimals": 0, "custom.width": 105}
+STEP: Final = {
+    "mappings": [
+        {
+            "type": "regex",
+            "options": {"pattern": "/^([0-9a-f]{8})-[0-9a-f-]{27}$/i", "result": {"text": "$1"}},
+        }
+    ],
+}
+"""A step's id; of a UUID the first eight characters are enough to tell steps apart."""
 MOMENT: Final = {"unit": "dateTimeFromNow", "custom.width": 135}
 TREND: Final = {
     "color": fixed(Colour.NOW),

@@ -86,7 +86,7 @@ def _glance() -> list[AnyPanel]:
             thresholds(Colour.ACT, (0.9, Colour.LOOK), (1, Colour.GOOD)),
         ).decimals(0),
         number(
-            Text("Stale or unread", "Automations whose data is older than 3 poll intervals, or never came.", "short"),
+            Text("Stale data", "Automations whose data is older than 3 poll intervals, or never came.", "short"),
             f"count({promql.unread()}) or count({promql.names()}) * 0",
             alarm,
         ),
@@ -102,7 +102,7 @@ def _glance() -> list[AnyPanel]:
         ),
         reload.mappings([_well()]),
         number(
-            Text("Exporter alerts", "Alerts on the exporter itself that are firing.", "short"),
+            Text("Alerts", "Alerts on the exporter itself that are firing.", "short"),
             f"count({promql.EXPORTER_ALERTS}) or vector(0)",
             alarm,
         ),
@@ -121,14 +121,14 @@ def _outcomes() -> timeseries.Panel:
         "Polls by outcome", "Polls a minute. Green is well, yellow to orange passes by itself, red needs somebody.", "cpm"
     )
     polls = f"sum by (outcome) (rate(sendgrid_exporter_polls_total{JOB}[$__rate_interval])) * 60 > 0"
-    return coloured(stacked(lines(text, [query(polls, legend="{{outcome}}")])), OUTCOME_COLOURS)
+    return coloured(stacked(lines(text, [query(polls, legend="{{outcome}}")], many=True)), OUTCOME_COLOURS)
 
 
 def _ages() -> timeseries.Panel:
     text = Text("Age of the data, the ten oldest", "Poll intervals since the last good poll; beyond 3 it is stale.", "short")
     last = promql.recorded(promql.LAST_SUCCESS, modifier=" @ end()")
     oldest = f"{promql.age_in_intervals()} and on (automation_id) bottomk(10, {last})"
-    return lines(text, [query(promql.named(oldest), legend="{{name}}")])
+    return lines(text, [query(promql.named(oldest), legend="{{name}}")], legend=("lastNotNull",), many=True)
 
 
 def _requests() -> timeseries.Panel:
@@ -149,7 +149,8 @@ def _durations() -> timeseries.Panel:
         query(quantile(0.5, "poll"), "C", legend="Poll, median"),
         query(quantile(0.99, "poll"), "D", legend="Poll, p99"),
     ]
-    return lines(text, targets)
+    colours = {"Request, median": "light-blue", "Request, p99": "dark-blue", "Poll, median": "#d8d9da", "Poll, p99": Colour.QUIET}
+    return coloured(lines(text, targets, legend=("lastNotNull",)), colours)
 
 
 def _budget() -> timeseries.Panel:

@@ -87,9 +87,13 @@ def number(text: Text, expression: str, colours: dashboard.ThresholdsConfig, *, 
 
 
 def lines(
-    text: Text, targets: Sequence[prometheus.Dataquery], *, legend: Sequence[str] = ("lastNotNull", "max")
+    text: Text,
+    targets: Sequence[prometheus.Dataquery],
+    *,
+    legend: Sequence[str] = ("lastNotNull", "max"),
+    many: bool = False,
 ) -> timeseries.Panel:
-    """Return lines over time with a legend table below."""
+    """Return lines over time with a legend table below, or beside where there may be `many`."""
     panel = _described(timeseries.Panel(), text).targets(list(targets))
     return (
         panel.min(0)
@@ -99,8 +103,8 @@ def lines(
         .color_scheme(dashboard.FieldColor().mode(dm.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
         .legend(
             common.VizLegendOptions()
-            .display_mode(cm.LegendDisplayMode.TABLE if legend else cm.LegendDisplayMode.LIST)
-            .placement(cm.LegendPlacement.BOTTOM)
+            .display_mode(cm.LegendDisplayMode.TABLE)
+            .placement(cm.LegendPlacement.RIGHT if many else cm.LegendPlacement.BOTTOM)
             .show_legend(True)
             .calcs(list(legend))
         )
@@ -121,11 +125,11 @@ def coloured(panel: timeseries.Panel, colours: Mapping[str, str]) -> timeseries.
     return panel
 
 
-def bars(text: Text, target: prometheus.Dataquery, *, rename: Mapping[str, str], sort: str, desc: bool) -> bargauge.Panel:
+def bars(text: Text, target: prometheus.Dataquery, *, sort: str, desc: bool) -> bargauge.Panel:
     """Return horizontal bars, one per row of the query, in the order of a field."""
     panel = _described(bargauge.Panel(), text).with_target(target)
     return (
-        panel.with_transformation(_organize({**rename, "Time": None}, order=()))
+        panel.with_transformation(_organize({"Time": None}, order=()))
         .with_transformation(dm.DataTransformerConfig(id_val="sortBy", options={"sort": [{"field": sort, "desc": desc}]}))
         .min(0)
         .thresholds(thresholds(Colour.NOW))

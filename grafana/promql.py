@@ -129,6 +129,12 @@ def top(count: int, expression: str, ranking: str, labels: str) -> str:
     return f"{expression} and on ({labels}) topk({count}, {ranking})"
 
 
+def short_step(expression: str) -> str:
+    """Return the expression with a label `step` for people: a UUID's first eight characters, else the whole step_id."""
+    whole = f'label_replace({expression}, "step", "$1", "step_id", "(.*)")'
+    return f'label_replace({whole}, "step", "$1", "step_id", "([0-9a-fA-F]{{8}})-[0-9a-fA-F-]{{27}}")'
+
+
 def age(matchers: str = JOB) -> str:
     """Return the seconds since the last good poll, per automation."""
     return f"time() - max by (automation_id) ({LAST_SUCCESS}{{{matchers}}})"

@@ -1,0 +1,67 @@
+"""A real Prometheus over blocks made from OpenMetrics lines."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def serving(data: Path) -> Iterator[str]:
+    """Run a Prometheus over the blocks until the block is left; gives its address."""
+    config = data.parent / "prometheus.yml"
+    config.write_text("", encoding="utf-8")
+    arguments = [
+        f"--config.file={config}",
+        f"--storage.tsdb.path={data}",
+        "--storage.tsdb.retention.time=10y",
+        "--web.listen-address=127.0.0.1:0",
+        "--log.format=json",
+    ]
+    log = data.parent / "prometheus.log"
+    with log.open("w+", encoding="utf-8") as out, subprocess.Popen([program("prometheus"), *arguments], stderr=out) as process:
+        try:
+            yield _address(process, log)
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+
+def made_blocks(lines: Iterable[str], folder: Path) -> Path:
+    """Write the lines as blocks and return their folder."""
+    data = folder / "data"
+    data.mkdir()
+    text = folder / "history.om"
+    count = 0
+    with text.open("w", encoding="utf-8") as out:
+        for count, one in enumerate(lines):  # noqa: B007 - the last number is wanted
+            out.write(one)
+    if count:
+        command = ["tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=2400h", str(text), str(data)]
+        done = subprocess.run([program("promtool"), *command], check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise ValueError(f"promtool made no blocks: {done.stderr}")
+    text.unlink()
+    return data
+
+
+def program(name: str) -> str:
+    """Return the path of a program that cannot be done without."""
+    path = shutil.which(name)
+    if path is None:
+        raise FileNotFoundError(f"{name} is missing: install Debian's package prometheus")
+    return path
+
+
+def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Return where the server listens, once it says that it is ready."""
+    address = ""
+    with log.open(encoding="utf-8") as entries:
+        while process.poll() is None:
+            for entry in map(json.loads, iter(entries.readline, "")):
+                address = entry.get("address", address)
+                if "ready to receive web requests" in entry.get("msg", ""):
+                    return address
+    raise RuntimeError(f"Prometheus ended before it was ready: {log.read_text(encoding='utf-8')}")
