@@ -53,7 +53,7 @@ def one_automation() -> dm.Dashboard:
         [automation(), *narrowing()],
         [
             Section("At a glance", _glance()),
-            Section("Steps", [sized(_funnel(), 8, 9), sized(_clicks(), 16, 9)]),
+            Section("Steps and clicks", [sized(_funnel(), 8, 9), sized(_clicks(), 16, 9)]),
             Section("Links", [sized(_links(), 24, 11), sized(_died(), 24, 6)]),
             Section(
                 "Position in the message and steps in detail",
@@ -136,23 +136,28 @@ def _clicks() -> timeseries.Panel:
 def _links() -> AnyPanel:
     text = Text(
         "Top links",
-        f"The 50 most clicked links of the range. The link opens in a new tab; a click elsewhere on its row narrows the "
-        f"page to it. Last click comes from the recording rules. {CHOICE}",
+        "The 50 most clicked links of the range. The link opens in a new tab; a click elsewhere on its row narrows "
+        f"the page to it. Last click comes from the recording rules. {CHOICE}",
         "short",
         "-",
     )
     ranking = promql.clicks(LINKS, pin=" @ end()")
     trend = promql.top(50, promql.clicks(LINKS, DAY, whole=True), ranking, promql.LINK_LABELS)
     best = f"topk(50, {LINK_CLICKS})"
-    among = f"and on ({promql.LINK_LABELS}) {best}"
     before = promql.last_week(LINKS)
+
+    def of_each(expression: str) -> str:
+        """Return a value for every row: Grafana joins no table with one that has no rows at all."""
+        on = f"on ({promql.LINK_LABELS})"
+        return f"({expression}) and {on} {best} or {on} {best} * NaN"
+
     targets = [
         query(trend, "A"),
         rows(best, "B"),
-        rows(f"({LINK_CLICKS}) / on () group_left () (sum({promql.clicks(EVERY_ROW)}) > 0) {among}", "C"),
-        rows(f"{promql.change(LINK_CLICKS, before)} {among}", "D"),
-        rows(f"{LINKS.now()} {among}", "E"),
-        rows(f"{_last_click()} {among}", "F"),
+        rows(of_each(f"({LINK_CLICKS}) / on () group_left () (sum({promql.clicks(EVERY_ROW)}) > 0)"), "C"),
+        rows(of_each(promql.change(LINK_CLICKS, before)), "D"),
+        rows(of_each(LINKS.now()), "E"),
+        rows(of_each(_last_click()), "F"),
     ]
     columns = [
         Column("url", "Link", OPEN),
@@ -179,7 +184,9 @@ def _daily() -> str:
 
 
 def _dead() -> str:
-    return f"({_daily()} >= {EXPECTED_A_DAY}) and on ({promql.LINK_LABELS}) ({promql.clicks(LINKS, DAY, whole=True)} == 0)"
+    return (
+        f"({_daily()} >= {EXPECTED_A_DAY}) and on ({promql.LINK_LABELS}) ({promql.clicks(LINKS, DAY, whole=True)} == 0)"
+    )
 
 
 def _died() -> AnyPanel:
@@ -246,6 +253,8 @@ def _steps_over_time() -> timeseries.Panel:
     text = Text("Clicks per hour by step", f"Clicks of the hour before each point, ten steps. {CHOICE}", "short")
     per_step = f"sum by (step_id) ({promql.clicks(EVERY_ROW, HOUR, whole=True)})"
     ranking = f"sum by (step_id) ({promql.clicks(EVERY_ROW, pin=' @ end()')})"
-    return stacked(lines(text, [query(promql.short_step(promql.top(10, per_step, ranking, "step_id")), legend="{{step}}")], many=True))
-
-
+    return stacked(
+        lines(
+            text, [query(promql.short_step(promql.top(10, per_step, ranking, "step_id")), legend="{{step}}")], many=True
+        )
+    )

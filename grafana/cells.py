@@ -6,9 +6,11 @@ from grafana.palette import Colour
 from grafana.panels import Properties, fixed, thresholds
 from grafana.promql import ALERT_SCORE
 
+_DASH: Final = [{"type": "special", "options": {"match": "null+nan", "result": {"text": "-"}}}]
+"""Nothing is known: shown as a dash."""
 CLICKS: Final = {"unit": "locale", "decimals": 0, "custom.width": 105}
-SHARE: Final = {"unit": "percentunit", "decimals": 1, "custom.width": 85}
-CHANGE: Final = {"unit": "percentunit", "decimals": 0, "custom.width": 115}
+SHARE: Final = {"unit": "percentunit", "decimals": 1, "custom.width": 85, "mappings": _DASH}
+CHANGE: Final = {"unit": "percentunit", "decimals": 0, "custom.width": 95, "mappings": _DASH}
 AGE: Final = {"unit": "s", "decimals": 0, "custom.width": 105}
 STEP: Final = {
     "mappings": [
@@ -19,7 +21,7 @@ STEP: Final = {
     ],
 }
 """A step's id; of a UUID the first eight characters are enough to tell steps apart."""
-MOMENT: Final = {"unit": "dateTimeFromNow", "custom.width": 135}
+MOMENT: Final = {"unit": "dateTimeFromNow", "custom.width": 135, "mappings": _DASH}
 TREND: Final = {
     "color": fixed(Colour.NOW),
     "custom.width": 130,

@@ -118,14 +118,18 @@ def _well() -> dm.ValueMap:
 
 def _outcomes() -> timeseries.Panel:
     text = Text(
-        "Polls by outcome", "Polls a minute. Green is well, yellow to orange passes by itself, red needs somebody.", "cpm"
+        "Polls by outcome",
+        "Polls a minute. Green is well, yellow to orange passes by itself, red needs somebody.",
+        "cpm",
     )
     polls = f"sum by (outcome) (rate(sendgrid_exporter_polls_total{JOB}[$__rate_interval])) * 60 > 0"
     return coloured(stacked(lines(text, [query(polls, legend="{{outcome}}")], many=True)), OUTCOME_COLOURS)
 
 
 def _ages() -> timeseries.Panel:
-    text = Text("Age of the data, the ten oldest", "Poll intervals since the last good poll; beyond 3 it is stale.", "short")
+    text = Text(
+        "Age of the data, the ten oldest", "Poll intervals since the last good poll; beyond 3 it is stale.", "short"
+    )
     last = promql.recorded(promql.LAST_SUCCESS, modifier=" @ end()")
     oldest = f"{promql.age_in_intervals()} and on (automation_id) bottomk(10, {last})"
     return lines(text, [query(promql.named(oldest), legend="{{name}}")], legend=("lastNotNull",), many=True)
@@ -142,14 +146,21 @@ def _durations() -> timeseries.Panel:
         buckets = f"sum by (le) (rate(sendgrid_exporter_{metric}_duration_seconds_bucket{JOB}[$__rate_interval]))"
         return f"histogram_quantile({part}, {buckets})"
 
-    text = Text("How long requests and polls take", "Half of them took less than the median, 99 of 100 less than p99.", "s")
+    text = Text(
+        "How long requests and polls take", "Half of them took less than the median, 99 of 100 less than p99.", "s"
+    )
     targets = [
         query(quantile(0.5, "api_request"), "A", legend="Request, median"),
         query(quantile(0.99, "api_request"), "B", legend="Request, p99"),
         query(quantile(0.5, "poll"), "C", legend="Poll, median"),
         query(quantile(0.99, "poll"), "D", legend="Poll, p99"),
     ]
-    colours = {"Request, median": "light-blue", "Request, p99": "dark-blue", "Poll, median": "#d8d9da", "Poll, p99": Colour.QUIET}
+    colours = {
+        "Request, median": "light-blue",
+        "Request, p99": "dark-blue",
+        "Poll, median": "#d8d9da",
+        "Poll, p99": Colour.QUIET,
+    }
     return coloured(lines(text, targets, legend=("lastNotNull",)), colours)
 
 
@@ -171,7 +182,9 @@ def _series() -> timeseries.Panel:
 
 def _folded() -> timeseries.Panel:
     text = Text(
-        "Links folded into the rest", "Rows an hour that entered the rest row, because an automation has too many.", "short"
+        "Links folded into the rest",
+        "Rows an hour that entered the rest row, because an automation has too many.",
+        "short",
     )
     folded = f"sum by (job) (rate(sendgrid_exporter_links_folded_total{JOB}[$__rate_interval])) * 3600"
     return coloured(lines(text, [query(folded, legend="Folded")]), {"Folded": Colour.LOOK})
@@ -216,7 +229,9 @@ def _processor() -> timeseries.Panel:
 
 
 def _alerts() -> AnyPanel:
-    text = Text("Firing exporter alerts", "Alerts on the exporter itself; the runbook says what to look at.", "short", "-")
+    text = Text(
+        "Firing exporter alerts", "Alerts on the exporter itself; the runbook says what to look at.", "short", "-"
+    )
     severity = cells.state({"critical": ("critical", Colour.ACT), "warning": ("warning", Colour.LOOK)}, ("-", ""))
     columns = [
         Column("severity", "Severity", severity),

@@ -13,7 +13,8 @@ from grafana.automations import automations
 from grafana.exporter_health import exporter
 
 FOLDER: Final = Path(__file__).parent / "dashboards"
-INTERVAL_VARIABLE_DEFAULTS: Final = ("auto", "auto_count", "auto_min")
+_INTERVAL_VARIABLE_DEFAULTS: Final = ("auto", "auto_count", "auto_min")
+"""What the SDK writes for every variable and only one of another type has."""
 
 
 def rendered() -> Mapping[str, str]:
@@ -33,9 +34,12 @@ def write() -> list[Path]:
 
 
 def _text(board: dm.Dashboard) -> str:
+    """Return the JSON without the SDK's defaults that do harm: a placement would hide links in a menu."""
     payload: dict[str, Any] = json.loads(JSONEncoder().encode(board))
     payload["id"] = None
     for variable in payload["templating"]["list"]:
-        for name in INTERVAL_VARIABLE_DEFAULTS:
+        for name in _INTERVAL_VARIABLE_DEFAULTS:
             variable.pop(name, None)
+    for shown in (*payload["links"], *payload["annotations"]["list"]):
+        shown.pop("placement", None)
     return json.dumps(payload, sort_keys=True, indent=2, ensure_ascii=False) + "\n"

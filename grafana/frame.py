@@ -55,7 +55,6 @@ def assemble(
         board.with_row(row)
     built = board.build()
     _flatten(built)
-    _show_controls(built)
     return built
 
 
@@ -125,7 +124,9 @@ def _alerts(uid: str) -> dashboard.AnnotationQuery:
     }[uid]
     query = prometheus.Dataquery().expr(expression).ref_id("Anno").range().datasource(SOURCE)
     note = dashboard.AnnotationQuery().name("Alerts").datasource(SOURCE).enable(True).icon_color(Colour.ACT)
-    return note.expr(expression).title_format("{{alertname}}").text_format("{{automation_id}}").step("60s").target(query)
+    return (
+        note.expr(expression).title_format("{{alertname}}").text_format("{{automation_id}}").step("60s").target(query)
+    )
 
 
 def _placed(sections: Sequence[Section]) -> list[dashboard.Row]:
@@ -139,7 +140,8 @@ def _placed(sections: Sequence[Section]) -> list[dashboard.Row]:
         for panel in section.panels:
             built = panel.id(number).build()
             number += 1
-            width, height = built.grid_pos.w, built.grid_pos.h
+            size = built.grid_pos or dm.GridPos()
+            width, height = size.w, size.h
             if x + width > COLUMNS:
                 x, below = 0, bottom
             built.grid_pos = dm.GridPos(x=x, y=below, w=width, h=height)
@@ -154,17 +156,8 @@ def _flatten(board: dm.Dashboard) -> None:
     """Move the panels of open rows beside them: Grafana looks for them there, and inside only when collapsed."""
     flat: list[dm.Panel | dm.RowPanel] = []
     for row in board.panels or []:
-        inside = [] if row.collapsed else row.panels
         flat.append(row)
-        flat.extend(inside)
-        if not row.collapsed:
+        if isinstance(row, dm.RowPanel) and not row.collapsed:
+            flat.extend(row.panels)
             row.panels = []
     board.panels = flat
-
-
-def _show_controls(board: dm.Dashboard) -> None:
-    """Keep links and annotations in sight; the SDK's default hides them in a menu."""
-    for link in board.links or []:
-        link.placement = None
-    for annotation in board.annotations.list_val or [] if board.annotations else []:
-        annotation.placement = None

@@ -17,7 +17,7 @@ Properties = Mapping[str, object]
 """Properties of a field by their id, e.g. `{"unit": "s"}`."""
 
 AnyPanel = stat.Panel | timeseries.Panel | table.Panel | bargauge.Panel
-P = TypeVar("P", stat.Panel, timeseries.Panel, table.Panel, bargauge.Panel)
+P = TypeVar("P", bound=AnyPanel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,9 @@ def bars(text: Text, target: prometheus.Dataquery, *, sort: str, desc: bool) -> 
     panel = _described(bargauge.Panel(), text).with_target(target)
     return (
         panel.with_transformation(_organize({"Time": None}, order=()))
-        .with_transformation(dm.DataTransformerConfig(id_val="sortBy", options={"sort": [{"field": sort, "desc": desc}]}))
+        .with_transformation(
+            dm.DataTransformerConfig(id_val="sortBy", options={"sort": [{"field": sort, "desc": desc}]})
+        )
         .min(0)
         .thresholds(thresholds(Colour.NOW))
         .color_scheme(dashboard.FieldColor().mode(dm.FieldColorModeId.FIXED).fixed_color(Colour.NOW))
@@ -146,7 +148,7 @@ def bars(text: Text, target: prometheus.Dataquery, *, sort: str, desc: bool) -> 
     )
 
 
-def grid(
+def grid(  # noqa: PLR0913 - what a table is made of, each by its name
     text: Text,
     targets: Sequence[prometheus.Dataquery],
     columns: Sequence[Column],
@@ -184,7 +186,8 @@ def grid(
 
 def sized(panel: P, width: int, height: int) -> P:
     """Return the panel with its size in the 24 columns of the grid."""
-    return panel.span(width).height(height)
+    panel.span(width).height(height)
+    return panel
 
 
 def _described(panel: P, text: Text) -> P:

@@ -27,9 +27,9 @@ def click_lines(story: Story) -> Iterator[str]:
         target = {"job": JOB, "instance": instance(version)}
         last = min(until - STEP, story.end)
         for text in story.simulator.history_openmetrics(since, last, STEP, target):
-            if text.startswith("automation_info"):
-                yield text
-            elif not text.startswith("#") and story.watched(float(text.rsplit(" ", 1)[1])):
+            if text.startswith("#"):
+                continue
+            if text.startswith("automation_info") or story.watched(float(text.rsplit(" ", 1)[1])):
                 yield text
 
 

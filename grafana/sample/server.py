@@ -21,7 +21,10 @@ def serving(data: Path) -> Iterator[str]:
         "--log.format=json",
     ]
     log = data.parent / "prometheus.log"
-    with log.open("w+", encoding="utf-8") as out, subprocess.Popen([program("prometheus"), *arguments], stderr=out) as process:
+    with (
+        log.open("w+", encoding="utf-8") as out,
+        subprocess.Popen([program("prometheus"), *arguments], stderr=out) as process,  # noqa: S603 - our own file
+    ):
         try:
             yield _address(process, log)
         finally:
@@ -40,7 +43,9 @@ def made_blocks(lines: Iterable[str], folder: Path) -> Path:
             out.write(one)
     if count:
         command = ["tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=2400h", str(text), str(data)]
-        done = subprocess.run([program("promtool"), *command], check=False, capture_output=True, text=True)
+        done = subprocess.run(  # noqa: S603 - our own file
+            [program("promtool"), *command], check=False, capture_output=True, text=True
+        )
         if done.returncode:
             raise ValueError(f"promtool made no blocks: {done.stderr}")
     text.unlink()
@@ -57,11 +62,13 @@ def program(name: str) -> str:
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     """Return where the server listens, once it says that it is ready."""
-    address = ""
+    address, ready = "", False
     with log.open(encoding="utf-8") as entries:
         while process.poll() is None:
             for entry in map(json.loads, iter(entries.readline, "")):
-                address = entry.get("address", address)
-                if "ready to receive web requests" in entry.get("msg", ""):
+                said = entry.get("msg", "")
+                address = str(entry["address"]) if said == "Listening on" else address
+                ready = ready or "ready to receive web requests" in said
+                if address and ready:
                     return address
     raise RuntimeError(f"Prometheus ended before it was ready: {log.read_text(encoding='utf-8')}")

@@ -28,14 +28,22 @@ def telemetry(story: Story, moment: float, since: float, version: int) -> Iterat
     for identity in ids:
         labels = {"automation_id": identity}
         yield "sendgrid_exporter_automation_up", labels, 0 if down else 1
-        yield "sendgrid_exporter_automation_last_success_timestamp_seconds", labels, _last_success(story, identity, moment)
+        yield (
+            "sendgrid_exporter_automation_last_success_timestamp_seconds",
+            labels,
+            _last_success(story, identity, moment),
+        )
         yield "sendgrid_exporter_automation_poll_interval_seconds", labels, STEP
         yield "sendgrid_exporter_clicks_decreased_total", labels, 0
     yield from _polls(sum(polls), failed * len(ids))
     yield from _budget(moment, len(ids))
     links = sum(len(story.simulator.stats(identity)[0]) for identity in ids)
     yield "sendgrid_exporter_link_series", {}, links if story.watched(moment) else 0
-    yield "sendgrid_exporter_links_folded_total", {}, max(0.0, (moment - max(story.rest, since)) / STEP) if story.rest else 0
+    yield (
+        "sendgrid_exporter_links_folded_total",
+        {},
+        max(0.0, (moment - max(story.rest, since)) / STEP) if story.rest else 0,
+    )
     yield "sendgrid_exporter_count_mismatches_total", {}, 0
     yield from _process(moment, since, links)
 

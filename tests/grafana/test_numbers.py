@@ -67,7 +67,8 @@ def test_ranking_holds_the_totals_the_shares_and_last_week(usual: World):
 def test_glance_counts_automations_and_clicks(usual: World):
     clicks = vector(usual, "sendgrid-automations / Automations by clicks / B", "automation_id")
     now, then = (
-        sum(worlds.clicks_between(usual.story, one, START - back, END - back) for one in WATCHED) for back in (0, 7 * DAY)
+        sum(worlds.clicks_between(usual.story, one, START - back, END - back) for one in WATCHED)
+        for back in (0, 7 * DAY)
     )
 
     assert number(usual, "sendgrid-automations / Automations / A") == 3
@@ -102,7 +103,10 @@ def test_links_hold_shares_changes_and_totals(usual: World):
     shares, change, totals = (vector(cart, f"{place} {ref_id}", "url") for ref_id in ("C", "D", "E"))
     now = worlds.rows_between(usual.story, worlds.CART, START, END)
     week = 7 * DAY
-    then = {row.url: clicks for row, clicks in worlds.rows_between(usual.story, worlds.CART, START - week, END - week).items()}
+    then = {
+        row.url: clicks
+        for row, clicks in worlds.rows_between(usual.story, worlds.CART, START - week, END - week).items()
+    }
 
     for row, clicks in now.items():
         assert shares[(row.url,)] == pytest.approx(clicks / sum(now.values()))
@@ -150,7 +154,7 @@ def test_one_automation_shows_its_name_totals_and_clicks(usual: World):
 
 def test_clicks_per_hour_are_those_of_the_hour_before(usual: World):
     cart = narrow(usual, worlds.CART)
-    (now,) = [one for one in cart.answer(BY_PLACE["sendgrid-automation / Clicks per hour / A"])]
+    (now,) = cart.answer(BY_PLACE["sendgrid-automation / Clicks per hour / A"])
 
     for moment, value in now["values"][::10]:
         since = float(moment) // 300 * 300

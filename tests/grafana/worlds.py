@@ -20,7 +20,7 @@ RULES = Path(__file__).parents[2] / "prometheus" / "rules"
 
 
 def usual() -> Story:
-    """Return nine and a half days: two old automations, a new one, a link born within the range, a rollout, an outage."""
+    """Return nine and a half days with an outage and a rollout: two old automations, a new one, a new link."""
     start = END - 9.5 * DAY
     welcome = [
         Link(STEPS[0], f"{SHOP}/", 0, 300.0),
@@ -34,7 +34,7 @@ def usual() -> Story:
         start,
         END,
         [
-            Automation(WELCOME, "Welcome \"series\"", tuple(welcome), start - 30 * DAY),
+            Automation(WELCOME, 'Welcome "series"', tuple(welcome), start - 30 * DAY),
             Automation(CART, "Abandoned cart", tuple(cart), start - 10 * DAY),
             Automation(NEW, "Brand new", (Link(STEPS[0], f"{SHOP}/new", 0, 900.0),), END - 20 * HOUR),
         ],
