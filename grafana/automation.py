@@ -17,10 +17,10 @@ from grafana.panels import (
     grid,
     lines,
     number,
+    properties,
     query,
     rows,
     sized,
-    stacked,
     thresholds,
 )
 
@@ -40,7 +40,6 @@ NARROW_URL: Final = (
     "&var-step=${__data.fields.step_id:percentencode}&var-url=${__data.fields.url:percentencode}&${__url_time_range}"
 )
 NARROW: Final = cells.leads_to(NARROW_URL, "Narrow the page to this link")
-OPEN: Final = cells.leads_to("${__value.raw:raw}", "Open the link in a new tab", new_tab=True)
 CHOICE: Final = "Follows the choice of steps and link."
 
 
@@ -160,9 +159,9 @@ def _links() -> AnyPanel:
         rows(of_each(_last_click()), "F"),
     ]
     columns = [
-        Column("url", "Link", OPEN),
+        Column("url", "Link", cells.OPEN),
         Column("step_id", "Step", {"custom.width": 105, **cells.STEP, **NARROW}),
-        Column("url_location", "Position", {"custom.width": 95, **NARROW}),
+        Column("url_location", "Position", {**cells.TEXT, "custom.width": 110, **NARROW}),
         Column("Trend #A", "Clicks a day", cells.TREND),
         Column("Value #B", "Clicks", {**cells.CLICKS, **NARROW}),
         Column("Value #C", "Share", {**cells.SHARE, **NARROW}),
@@ -199,9 +198,9 @@ def _died() -> AnyPanel:
     )
     targets = [rows(_dead(), "A"), rows(f"{_last_click()} and on ({promql.LINK_LABELS}) {_dead()}", "B")]
     columns = [
-        Column("url", "Link", OPEN),
+        Column("url", "Link", cells.OPEN),
         Column("step_id", "Step", {"custom.width": 105, **cells.STEP, **NARROW}),
-        Column("url_location", "Position", {"custom.width": 95, **NARROW}),
+        Column("url_location", "Position", {**cells.TEXT, "custom.width": 110, **NARROW}),
         Column("Value #A", "Clicks a day before", {"unit": "short", "decimals": 1, "custom.width": 175, **NARROW}),
         Column("Value #B", "Last click", {**cells.MOMENT, **NARROW}),
     ]
@@ -218,7 +217,8 @@ def _positions() -> bargauge.Panel:
     padded = f'label_replace({promql.clicks(known)}, "position", "0$1", "url_location", "(.)")'
     named = f'label_replace({padded}, "position", "$1", "url_location", "(..+)")'
     target = rows(f"sum by (position) ({named})")
-    return bars(text, target, sort="position", desc=False)
+    unpadded = {"mappings": [{"type": "regex", "options": {"pattern": "/^0(\\d)$/", "result": {"text": "$1"}}}]}
+    return bars(text, target, sort="position", desc=False).override_by_name("position", properties(unpadded))
 
 
 def _steps() -> AnyPanel:
@@ -253,8 +253,5 @@ def _steps_over_time() -> timeseries.Panel:
     text = Text("Clicks per hour by step", f"Clicks of the hour before each point, ten steps. {CHOICE}", "short")
     per_step = f"sum by (step_id) ({promql.clicks(EVERY_ROW, HOUR, whole=True)})"
     ranking = f"sum by (step_id) ({promql.clicks(EVERY_ROW, pin=' @ end()')})"
-    return stacked(
-        lines(
-            text, [query(promql.short_step(promql.top(10, per_step, ranking, "step_id")), legend="{{step}}")], many=True
-        )
-    )
+    most = promql.short_step(promql.top(10, per_step, ranking, "step_id"))
+    return lines(text, [query(most, legend="{{step}}")], many=True)

@@ -8,11 +8,14 @@ from grafana.promql import ALERT_SCORE
 
 _DASH: Final = [{"type": "special", "options": {"match": "null+nan", "result": {"text": "-"}}}]
 """Nothing is known: shown as a dash."""
+TEXT: Final = {"unit": "string"}
+"""Labels are no numbers, even where they look like one."""
 CLICKS: Final = {"unit": "locale", "decimals": 0, "custom.width": 105}
 SHARE: Final = {"unit": "percentunit", "decimals": 1, "custom.width": 85, "mappings": _DASH}
 CHANGE: Final = {"unit": "percentunit", "decimals": 0, "custom.width": 95, "mappings": _DASH}
-AGE: Final = {"unit": "s", "decimals": 0, "custom.width": 105}
+AGE: Final = {"unit": "s", "decimals": 0, "custom.width": 120}
 STEP: Final = {
+    **TEXT,
     "mappings": [
         {
             "type": "regex",
@@ -47,7 +50,7 @@ def evidence() -> Properties:
         "color": {"mode": "thresholds"},
         "thresholds": thresholds(Colour.QUIET, (ALERT_SCORE / 2, Colour.LOOK), (ALERT_SCORE, Colour.ACT)),
         "custom.cellOptions": {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"},
-        "custom.width": 150,
+        "custom.width": 175,
     }
 
 
@@ -65,3 +68,7 @@ def state(words: dict[str, tuple[str, str]], missing: tuple[str, str], width: in
 def leads_to(url: str, title: str, *, new_tab: bool = False) -> Properties:
     """Return a link on the cells of a column."""
     return {"links": [{"title": title, "url": url, "targetBlank": new_tab}]}
+
+
+OPEN: Final = {**TEXT, **leads_to("${__value.raw:raw}", "Open the link in a new tab", new_tab=True)}
+"""The address of a link, which opens apart from Grafana."""

@@ -123,7 +123,9 @@ def _outcomes() -> timeseries.Panel:
         "cpm",
     )
     polls = f"sum by (outcome) (rate(sendgrid_exporter_polls_total{JOB}[$__rate_interval])) * 60 > 0"
-    return coloured(stacked(lines(text, [query(polls, legend="{{outcome}}")], many=True)), OUTCOME_COLOURS)
+    return coloured(
+        stacked(lines(text, [query(polls, legend="{{outcome}}")], legend=("max",), many=True)), OUTCOME_COLOURS
+    )
 
 
 def _ages() -> timeseries.Panel:
@@ -138,7 +140,7 @@ def _ages() -> timeseries.Panel:
 def _requests() -> timeseries.Panel:
     text = Text("Requests by status", "Requests to SendGrid a minute; `none` means that no answer came.", "reqpm")
     requests = f"sum by (code) (rate(sendgrid_exporter_api_requests_total{JOB}[$__rate_interval])) * 60 > 0"
-    return coloured(stacked(lines(text, [query(requests, legend="{{code}}")])), CODE_COLOURS)
+    return coloured(stacked(lines(text, [query(requests, legend="{{code}}")], legend=("max",))), CODE_COLOURS)
 
 
 def _durations() -> timeseries.Panel:
@@ -232,11 +234,11 @@ def _alerts() -> AnyPanel:
     text = Text(
         "Firing exporter alerts", "Alerts on the exporter itself; the runbook says what to look at.", "short", "-"
     )
-    severity = cells.state({"critical": ("critical", Colour.ACT), "warning": ("warning", Colour.LOOK)}, ("-", ""))
+    severity = cells.state({"critical": ("critical", Colour.ACT), "warning": ("warning", Colour.LOOK)}, ("-", ""), 115)
     columns = [
         Column("severity", "Severity", severity),
-        Column("alertname", "Alert"),
-        Column("job", "Job", {"custom.width": 140}),
+        Column("alertname", "Alert", cells.TEXT),
+        Column("job", "Job", {**cells.TEXT, "custom.width": 260}),
     ]
     firing = f"max by (alertname, severity, job) ({promql.EXPORTER_ALERTS})"
     return grid(text, [rows(firing)], columns, sort="Severity", desc=False, hidden=["Value"])
@@ -271,7 +273,7 @@ def _automations() -> AnyPanel:
     ]
     columns = [
         Column("name", "Automation", TO_AUTOMATION),
-        Column("automation_id", "Id", {"custom.width": 320}),
+        Column("automation_id", "Id", {**cells.TEXT, "custom.width": 320}),
         Column("Value #B", "Last poll", word),
         Column("Value #C", "Data age", cells.AGE),
         Column("Value #D", "Interval", cells.AGE),

@@ -133,6 +133,7 @@ def bars(text: Text, target: prometheus.Dataquery, *, sort: str, desc: bool) -> 
         .with_transformation(
             dm.DataTransformerConfig(id_val="sortBy", options={"sort": [{"field": sort, "desc": desc}]})
         )
+        .override_by_field_type("string", properties({"unit": "string"}))
         .min(0)
         .thresholds(thresholds(Colour.NOW))
         .color_scheme(dashboard.FieldColor().mode(dm.FieldColorModeId.FIXED).fixed_color(Colour.NOW))

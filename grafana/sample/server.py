@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,16 +21,18 @@ def serving(data: Path) -> Iterator[str]:
         "--web.listen-address=127.0.0.1:0",
         "--log.format=json",
     ]
-    log = data.parent / "prometheus.log"
-    with (
-        log.open("w+", encoding="utf-8") as out,
-        subprocess.Popen([program("prometheus"), *arguments], stderr=out) as process,  # noqa: S603 - our own file
-    ):
+    command = [program("prometheus"), *arguments]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own file
+        drain = threading.Thread(target=_drained, args=(process,), daemon=True)
         try:
-            yield _address(process, log)
+            address = _address(process)
+            drain.start()
+            yield address
         finally:
             process.terminate()
             process.wait(timeout=20)
+            if drain.is_alive():
+                drain.join(timeout=20)
 
 
 def made_blocks(lines: Iterable[str], folder: Path) -> Path:
@@ -60,15 +63,20 @@ def program(name: str) -> str:
     return path
 
 
-def _address(process: subprocess.Popen[bytes], log: Path) -> str:
-    """Return where the server listens, once it says that it is ready."""
-    address, ready = "", False
-    with log.open(encoding="utf-8") as entries:
-        while process.poll() is None:
-            for entry in map(json.loads, iter(entries.readline, "")):
-                said = entry.get("msg", "")
-                address = str(entry["address"]) if said == "Listening on" else address
-                ready = ready or "ready to receive web requests" in said
-                if address and ready:
-                    return address
-    raise RuntimeError(f"Prometheus ended before it was ready: {log.read_text(encoding='utf-8')}")
+def _address(process: subprocess.Popen[str]) -> str:
+    """Return where the server listens, once it says so and that it is ready; these come in either order."""
+    address, ready, said = "", False, []
+    for line in process.stderr or ():
+        said.append(line)
+        entry = json.loads(line)
+        address = str(entry["address"]) if entry.get("msg") == "Listening on" else address
+        ready = ready or "ready to receive web requests" in entry.get("msg", "")
+        if address and ready:
+            return address
+    raise RuntimeError(f"Prometheus ended before it was ready: {''.join(said)}")
+
+
+def _drained(process: subprocess.Popen[str]) -> None:
+    """Read on, so that the server never waits for somebody to hear what it says."""
+    for _ in process.stderr or ():
+        pass

@@ -93,7 +93,8 @@ function lineFrame(target, { metric, values }, step) {
     fields: [
       { name: 'Time', type: FieldType.time, values: values.map(([at]) => at * 1000), config: { interval: step * 1000 } },
       {
-        name: 'Value',
+        // The name is what Grafana's colours by name go by; its own frames have it in a cache that a join empties.
+        name: name ?? 'Value',
         type: FieldType.number,
         values: values.map(([, value]) => number(value)),
         labels,
