@@ -77,7 +77,7 @@ def _glance() -> list[AnyPanel]:
         ).decimals(1),
         number(
             Text("Falling", f"Automations with half of the evidence that raises an alert, or more. {RULES}", "short"),
-            promql.counted(falling, f">= {promql.ALERT_SCORE // 2}"),
+            promql.counted(falling, f">= {promql.ALERT_SCORE / 2:g}"),
             watch,
         ),
         number(

@@ -7,6 +7,8 @@ The click metrics are cumulative gauges that may fall, so that clicks are the di
 from dataclasses import dataclass
 from typing import Final
 
+from prometheus.source import clicks as rules
+
 JOB: Final = 'job=~"$job"'
 ONE: Final = f'{JOB}, automation_id="$automation"'
 CHOSEN: Final = f'{ONE}, step_id=~"$step", url=~"$url"'
@@ -26,13 +28,13 @@ RATE: Final = "job_automation:sendgrid_clicks:rate1h"
 EXPECTED: Final = "job_automation:sendgrid_clicks:rate1h_expected"
 LOW: Final = "job_automation:sendgrid_clicks:rate1h_expected_low"
 HIGH: Final = "job_automation:sendgrid_clicks:rate1h_expected_high"
-WINDOW_OBSERVED: Final = "job_automation_window:sendgrid_clicks:observed"
-WINDOW_EXPECTED: Final = "job_automation_window:sendgrid_clicks:expected"
-SCORE: Final = "job_automation_window:sendgrid_clicks:score"
+WINDOW_OBSERVED: Final = rules.OBSERVED
+WINDOW_EXPECTED: Final = rules.EXPECTED
+SCORE: Final = rules.SCORE
 LINK_MOVED: Final = "job_link:sendgrid_clicks:last_moved_timestamp_seconds"
 STEP_MOVED: Final = "job_step:sendgrid_clicks:last_moved_timestamp_seconds"
-ALERT_SCORE: Final = 10
-"""The score that raises a click-drop alert."""
+ALERT_SCORE: Final = float(rules.SENSITIVITY.default)
+"""The score that raises a click-drop alert, unless a user set another."""
 
 CLICK_ALERTS: Final = f'ALERTS{{{JOB}, alertname=~"SendGrid.+", alertstate="firing", automation_id!=""}}'
 EXPORTER_ALERTS: Final = 'ALERTS{alertname=~"SendGrid.+", alertstate="firing", automation_id=""}'
