@@ -126,8 +126,8 @@ def _clicks() -> timeseries.Panel:
     targets = [
         query(promql.clicks(TOTAL, HOUR, whole=True), "A", legend="Now"),
         query(promql.last_week(TOTAL, HOUR), "B", legend="Last week"),
-        query(promql.recorded(promql.LOW, promql.ONE), "C", legend="Usual, low"),
-        query(promql.recorded(promql.HIGH, promql.ONE), "D", legend="Usual, high"),
+        query(promql.recorded(promql.LOW, promql.ONE), "C", legend="Usual, at least"),
+        query(promql.recorded(promql.HIGH, promql.ONE), "D", legend="Usual, at most"),
     ]
     return banded(lines(text, targets))
 
@@ -138,7 +138,7 @@ def _links() -> AnyPanel:
         "The 50 most clicked links of the range. The link opens in a new tab; a click elsewhere on its row narrows "
         f"the page to it. Last click comes from the recording rules. {CHOICE}",
         "short",
-        "-",
+        "No link was clicked yet",
     )
     ranking = promql.clicks(LINKS, pin=" @ end()")
     trend = promql.top(50, promql.clicks(LINKS, DAY, whole=True), ranking, promql.LINK_LABELS)
@@ -194,14 +194,14 @@ def _died() -> AnyPanel:
         f"Links that had {EXPECTED_A_DAY} clicks a day or more in the week before and none in the last 24 hours of the "
         f"range. {CHOICE}",
         "short",
-        "-",
+        "No link has died",
     )
     targets = [rows(_dead(), "A"), rows(f"{_last_click()} and on ({promql.LINK_LABELS}) {_dead()}", "B")]
     columns = [
         Column("url", "Link", cells.OPEN),
         Column("step_id", "Step", {"custom.width": 105, **cells.STEP, **NARROW}),
         Column("url_location", "Position", {**cells.TEXT, "custom.width": 110, **NARROW}),
-        Column("Value #A", "Clicks a day before", {"unit": "short", "decimals": 1, "custom.width": 175, **NARROW}),
+        Column("Value #A", "Clicks a day before", {"unit": "short", "decimals": 1, "custom.width": 195, **NARROW}),
         Column("Value #B", "Last click", {**cells.MOMENT, **NARROW}),
     ]
     return grid(text, targets, columns, sort="Clicks a day before", hidden=["automation_id"])
@@ -226,7 +226,7 @@ def _steps() -> AnyPanel:
         "Steps",
         f"Clicks of each step in the range, its share, and against the step with the most clicks. {CHOICE}",
         "short",
-        "-",
+        "No step was clicked yet",
     )
     per_step = f"sum by (step_id) ({promql.clicks(EVERY_ROW)})"
     before = f"sum by (step_id) ({promql.last_week(EVERY_ROW)})"

@@ -116,8 +116,8 @@ def _fleet() -> timeseries.Panel:
     targets = [
         query(f"sum({promql.recorded(promql.RATE)})", "A", legend="Now"),
         query(f"sum({promql.recorded(promql.RATE, modifier=' offset 1w')})", "B", legend="Last week"),
-        query(f"clamp_min(sum({expected}) - sqrt(sum(({expected} - {low}) ^ 2)), 0)", "C", legend="Usual, low"),
-        query(f"sum({expected}) + sqrt(sum(({high} - {expected}) ^ 2))", "D", legend="Usual, high"),
+        query(f"clamp_min(sum({expected}) - sqrt(sum(({expected} - {low}) ^ 2)), 0)", "C", legend="Usual, at least"),
+        query(f"sum({expected}) + sqrt(sum(({high} - {expected}) ^ 2))", "D", legend="Usual, at most"),
     ]
     return banded(lines(text, targets))
 
@@ -129,9 +129,10 @@ def banded(panel: timeseries.Panel) -> timeseries.Panel:
     last_week = {"color": fixed(Colour.LAST_WEEK), "custom.lineWidth": 1, "custom.lineStyle": dashes}
     panel.override_by_name("Last week", properties(last_week))
     edge = {"color": fixed(Colour.USUAL), "custom.lineWidth": 0}
-    panel.override_by_name("Usual, low", properties(edge))
+    aside = {"custom.hideFrom": {"legend": True, "tooltip": False, "viz": False}}
+    panel.override_by_name("Usual, at least", properties({**edge, **aside}))
     return panel.override_by_name(
-        "Usual, high", properties({**edge, "custom.fillBelowTo": "Usual, low", "custom.fillOpacity": 18})
+        "Usual, at most", properties({**edge, "custom.fillBelowTo": "Usual, at least", "custom.fillOpacity": 18})
     ).span_nulls(False)
 
 
@@ -142,7 +143,7 @@ def _falling() -> AnyPanel:
         "The 20 automations with the most evidence of a drop, and their clicks of the last 24 hours against what was "
         f"expected. The gauge is full when an alert is raised. {RULES}",
         "short",
-        "-",
+        "Nothing falls, or the recording rules have written nothing yet",
     )
     score = promql.recorded(promql.SCORE)
     worst = f"topk(20, {score} > 0)"
@@ -165,7 +166,7 @@ def _alerts() -> AnyPanel:
         "Firing click alerts",
         "Alerts on automations, steps and links. A row leads to the automation; the runbook says what to look at.",
         "short",
-        "-",
+        "No alert is firing",
     )
     labels = "automation_id, alertname, severity, step_id, url"
     firing = promql.named(f"max by ({labels}) ({promql.CLICK_ALERTS})")
@@ -186,7 +187,7 @@ def _ranking() -> AnyPanel:
         "Clicks in the chosen range against the same range a week earlier; the total is SendGrid's own, over the "
         "automation's life. Change is empty where last week was not watched. A row leads to the automation.",
         "short",
-        "-",
+        "No automation is watched yet",
     )
     freshness = cells.state({"0": ("fresh", Colour.GOOD), "1": ("stale", Colour.ACT)}, ("unread", Colour.LOOK))
     targets = [

@@ -5,7 +5,7 @@ from typing import Final
 from grafana_foundation_sdk.builders import timeseries
 from grafana_foundation_sdk.models import dashboard as dm
 
-from grafana import cells, promql
+from grafana import cells, process, promql
 from grafana.automations import TO_AUTOMATION
 from grafana.frame import EXPORTER_UID, Section, assemble, carried
 from grafana.palette import CODE_COLOURS, OUTCOME_COLOURS, Colour
@@ -13,6 +13,7 @@ from grafana.panels import (
     AnyPanel,
     Column,
     Text,
+    by_last,
     coloured,
     fixed,
     grid,
@@ -42,15 +43,22 @@ def exporter() -> dm.Dashboard:
             Section("At a glance", _glance()),
             Section("Polls", [sized(_outcomes(), 12, 9), sized(_ages(), 12, 9)]),
             Section("SendGrid's API", [sized(panel, 8, 9) for panel in (_requests(), _durations(), _budget())]),
-            Section("Series", [sized(panel, 8, 8) for panel in (_series(), _folded(), _corrections())], collapsed=True),
+            Section(
+                "Series",
+                [sized(panel, 8, 8) for panel in (process.series(), process.folded(), process.corrections())],
+                collapsed=True,
+            ),
             Section(
                 "Scrapes and process",
-                [sized(panel, 6, 8) for panel in (_scrape_duration(), _samples(), _memory(), _processor())],
+                [
+                    sized(panel, 6, 8)
+                    for panel in (process.scrape_duration(), process.samples(), process.memory(), process.processor())
+                ],
                 collapsed=True,
             ),
             Section(
                 "Alerts, configuration and version",
-                [sized(_alerts(), 12, 8), sized(_reloads(), 6, 8), sized(_versions(), 6, 8)],
+                [sized(_alerts(), 12, 8), sized(process.reloads(), 6, 8), sized(process.versions(), 6, 8)],
                 collapsed=True,
             ),
             Section("Automations", [sized(_automations(), 24, 12)], collapsed=True),
@@ -130,11 +138,14 @@ def _outcomes() -> timeseries.Panel:
 
 def _ages() -> timeseries.Panel:
     text = Text(
-        "Age of the data, the ten oldest", "Poll intervals since the last good poll; beyond 3 it is stale.", "short"
+        "Age of the data, the ten oldest",
+        "Poll intervals since the last good poll; beyond 3 it is stale. Each line has the colour of its newest value.",
+        "short",
     )
     last = promql.recorded(promql.LAST_SUCCESS, modifier=" @ end()")
     oldest = f"{promql.age_in_intervals()} and on (automation_id) bottomk(10, {last})"
-    return lines(text, [query(promql.named(oldest), legend="{{name}}")], legend=("lastNotNull",), many=True)
+    panel = lines(text, [query(promql.named(oldest), legend="{{name}}")], legend=("lastNotNull",), many=True)
+    return by_last(panel, thresholds(Colour.GOOD, (2, Colour.LOOK), (3, Colour.ACT)))
 
 
 def _requests() -> timeseries.Panel:
@@ -163,7 +174,7 @@ def _durations() -> timeseries.Panel:
         "Poll, median": "#d8d9da",
         "Poll, p99": Colour.QUIET,
     }
-    return coloured(lines(text, targets, legend=("lastNotNull",)), colours)
+    return coloured(lines(text, targets, legend=()), colours)
 
 
 def _budget() -> timeseries.Panel:
@@ -176,63 +187,12 @@ def _budget() -> timeseries.Panel:
     return panel.override_by_name("Limit", properties({"color": fixed(Colour.QUIET), "custom.lineWidth": 1}))
 
 
-def _series() -> timeseries.Panel:
-    text = Text("Series of links", "Published series of links, by instance.", "locale")
-    target = query(f"sum by (instance) (sendgrid_exporter_link_series{JOB})", legend="{{instance}}")
-    return lines(text, [target])
-
-
-def _folded() -> timeseries.Panel:
-    text = Text(
-        "Links folded into the rest",
-        "Rows an hour that entered the rest row, because an automation has too many.",
-        "short",
-    )
-    folded = f"sum by (job) (rate(sendgrid_exporter_links_folded_total{JOB}[$__rate_interval])) * 3600"
-    return coloured(lines(text, [query(folded, legend="Folded")]), {"Folded": Colour.LOOK})
-
-
-def _corrections() -> timeseries.Panel:
-    text = Text(
-        "Numbers that fell or did not add up",
-        "Polls an hour in which a number fell, or in which the rows and SendGrid's own count differed.",
-        "short",
-    )
-    fell = f"sum(rate(sendgrid_exporter_clicks_decreased_total{JOB}[$__rate_interval])) * 3600"
-    differed = f"sum(rate(sendgrid_exporter_count_mismatches_total{JOB}[$__rate_interval])) * 3600"
-    targets = [query(fell, "A", legend="Fell"), query(differed, "B", legend="Did not add up")]
-    return coloured(lines(text, targets), {"Fell": Colour.LOOK, "Did not add up": Colour.ACT})
-
-
-def _ours(expression: str) -> str:
-    """Return the series of those scrape targets that are this exporter."""
-    return f"{expression} and on (job, instance) sendgrid_exporter_build_info{JOB}"
-
-
-def _scrape_duration() -> timeseries.Panel:
-    text = Text("Scrape duration", "Time that Prometheus needed for a scrape.", "s")
-    return lines(text, [query(_ours(f"scrape_duration_seconds{JOB}"), legend="{{instance}}")])
-
-
-def _samples() -> timeseries.Panel:
-    text = Text("Samples per scrape", "Samples in one scrape.", "locale")
-    return lines(text, [query(_ours(f"scrape_samples_scraped{JOB}"), legend="{{instance}}")])
-
-
-def _memory() -> timeseries.Panel:
-    text = Text("Memory", "Resident memory of the process.", "bytes")
-    return lines(text, [query(_ours(f"process_resident_memory_bytes{JOB}"), legend="{{instance}}")])
-
-
-def _processor() -> timeseries.Panel:
-    text = Text("Processor", "Share of one processor core.", "percentunit")
-    used = f"rate(process_cpu_seconds_total{JOB}[$__rate_interval])"
-    return lines(text, [query(_ours(used), legend="{{instance}}")])
-
-
 def _alerts() -> AnyPanel:
     text = Text(
-        "Firing exporter alerts", "Alerts on the exporter itself; the runbook says what to look at.", "short", "-"
+        "Firing exporter alerts",
+        "Alerts on the exporter itself; the runbook says what to look at.",
+        "short",
+        "No alert is firing",
     )
     severity = cells.state({"critical": ("critical", Colour.ACT), "warning": ("warning", Colour.LOOK)}, ("-", ""), 115)
     columns = [
@@ -244,24 +204,12 @@ def _alerts() -> AnyPanel:
     return grid(text, [rows(firing)], columns, sort="Severity", desc=False, hidden=["Value"])
 
 
-def _reloads() -> timeseries.Panel:
-    text = Text("Reloads", "1 while the configuration in use is the newest one, 0 after a reload that failed.", "short")
-    target = query(f"sendgrid_exporter_config_last_reload_successful{JOB}", legend="{{instance}}")
-    return lines(text, [target], legend=("lastNotNull", "min")).max(1).decimals(0)
-
-
-def _versions() -> timeseries.Panel:
-    text = Text("Version over time", "Instances per version.", "short")
-    target = query(f"count by (version) (sendgrid_exporter_build_info{JOB})", legend="{{version}}")
-    return stacked(lines(text, [target])).decimals(0)
-
-
 def _automations() -> AnyPanel:
     text = Text(
         "Automations, the oldest data first",
         "Each automation's last good poll, the interval really kept, and whether the last poll succeeded.",
         "short",
-        "-",
+        "No automation is watched yet",
     )
     word = cells.state({"0": ("failed", Colour.ACT), "1": ("well", Colour.GOOD)}, ("not tried", Colour.QUIET), 110)
     targets = [

@@ -93,17 +93,17 @@ def lines(
     legend: Sequence[str] = ("lastNotNull", "max"),
     many: bool = False,
 ) -> timeseries.Panel:
-    """Return lines over time with a legend table below, or beside where there may be `many`."""
+    """Return lines over time; the legend is a table of these figures below, or beside where there may be `many`."""
     panel = _described(timeseries.Panel(), text).targets(list(targets))
     return (
         panel.min(0)
         .line_width(2)
         .fill_opacity(0)
         .show_points(cm.VisibilityMode.NEVER)
-        .color_scheme(dashboard.FieldColor().mode(dm.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+        .color_scheme(apart() if many else _shades())
         .legend(
             common.VizLegendOptions()
-            .display_mode(cm.LegendDisplayMode.TABLE)
+            .display_mode(cm.LegendDisplayMode.TABLE if legend else cm.LegendDisplayMode.LIST)
             .placement(cm.LegendPlacement.RIGHT if many else cm.LegendPlacement.BOTTOM)
             .show_legend(True)
             .calcs(list(legend))
@@ -140,7 +140,7 @@ def bars(text: Text, target: prometheus.Dataquery, *, sort: str, desc: bool) -> 
         .display_mode(cm.BarGaugeDisplayMode.BASIC)
         .orientation(cm.VizOrientation.HORIZONTAL)
         .value_mode(cm.BarGaugeValueMode.TEXT)
-        .name_placement(cm.BarGaugeNamePlacement.LEFT)
+        .name_placement(cm.BarGaugeNamePlacement.TOP)
         .show_unfilled(True)
         .sizing(cm.BarGaugeSizing.MANUAL)
         .min_viz_height(16)
@@ -171,6 +171,8 @@ def grid(  # noqa: PLR0913 - what a table is made of, each by its name
         panel.with_transformation(dm.DataTransformerConfig(id_val="merge", options={}))
     headings: dict[str, str | None] = {column.source: column.heading for column in columns}
     panel.with_transformation(_organize({**headings, "Time": None}, order=[*headings, *hidden]))
+    for kind in ("string", "number", "time"):
+        panel.override_by_field_type(kind, properties({"noValue": "-"}))
     for column in columns:
         if column.properties:
             panel.override_by_name(column.heading, properties(column.properties))
@@ -189,6 +191,21 @@ def sized(panel: P, width: int, height: int) -> P:
     """Return the panel with its size in the 24 columns of the grid."""
     panel.span(width).height(height)
     return panel
+
+
+def _shades() -> dashboard.FieldColor:
+    return dashboard.FieldColor().mode(dm.FieldColorModeId.SHADES).fixed_color(Colour.NOW)
+
+
+def apart() -> dashboard.FieldColor:
+    """Return colours that mean nothing: beyond three lines, telling them apart matters more."""
+    return dashboard.FieldColor().mode(dm.FieldColorModeId.PALETTE_CLASSIC)
+
+
+def by_last(panel: timeseries.Panel, colours: dashboard.ThresholdsConfig) -> timeseries.Panel:
+    """Return the panel with each line in the colour of its last value."""
+    by_series = dashboard.FieldColor().mode(dm.FieldColorModeId.THRESHOLDS)
+    return panel.thresholds(colours).color_scheme(by_series.series_by(dm.FieldColorSeriesByMode.LAST))
 
 
 def _described(panel: P, text: Text) -> P:

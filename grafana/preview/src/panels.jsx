@@ -1,5 +1,6 @@
 // Each kind of panel, drawn by Grafana's own component for it.
 import {
+  applyNullInsertThreshold,
   getDisplayValueAlignmentFactors,
   getFieldDisplayValues,
 } from '@grafana/data';
@@ -33,13 +34,13 @@ function empty(frames) {
 function Nothing({ text }) {
   const theme = useTheme2();
   const style = { display: 'flex', height: '100%', alignItems: 'center', justifyContent: 'center', color: theme.colors.text.secondary };
-  return <div style={style}>{text === '-' ? 'No data' : text}</div>;
+  return <div style={style}>{text}</div>;
 }
 
 function Lines({ panel, frames, view, width, height }) {
   return (
     <TimeSeries
-      frames={frames}
+      frames={frames.map((frame) => withGaps(frame, view))}
       structureRev={1}
       timeRange={view.timeRange}
       timeZone={view.timeZone}
@@ -51,6 +52,14 @@ function Lines({ panel, frames, view, width, height }) {
       {() => null}
     </TimeSeries>
   );
+}
+
+// Where points are missing, the line breaks.
+function withGaps(frame, view) {
+  const { from, to } = view.timeRange;
+  const filled = applyNullInsertThreshold({ frame, refFieldPseudoMin: from.valueOf(), refFieldPseudoMax: to.valueOf() });
+  filled.fields[0].state = { ...filled.fields[0].state, nullThresholdApplied: true };
+  return filled;
 }
 
 function values(panel, frames, theme, view) {
