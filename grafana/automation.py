@@ -35,11 +35,13 @@ DAY: Final = "1d"
 EXPECTED_A_DAY: Final = 5
 """A link that had fewer clicks a day may be silent for a day by chance (1 in 150 at 5)."""
 
-NARROW_URL: Final = (
+STEP_URL: Final = (
     f"/d/{AUTOMATION_UID}?${{datasource:queryparam}}&${{job:queryparam}}&${{automation:queryparam}}"
-    "&var-step=${__data.fields.step_id:percentencode}&var-url=${__data.fields.url:percentencode}&${__url_time_range}"
+    "&${__url_time_range}&var-step=${__data.fields.step_id:percentencode}"
 )
-NARROW: Final = cells.leads_to(NARROW_URL, "Narrow the page to this link")
+NARROW_STEP: Final = cells.leads_to(STEP_URL, "Narrow the page to this step")
+LINK_URL: Final = f"{STEP_URL}&var-url=${{__data.fields.url:percentencode}}"
+NARROW: Final = cells.leads_to(LINK_URL, "Narrow the page to this link")
 CHOICE: Final = "Follows the choice of steps and link."
 
 
@@ -152,7 +154,7 @@ def _links() -> AnyPanel:
 
     targets = [
         query(trend, "A"),
-        rows(best, "B"),
+        rows(promql.short_step(best), "B"),
         rows(of_each(f"({LINK_CLICKS}) / on () group_left () (sum({promql.clicks(EVERY_ROW)}) > 0)"), "C"),
         rows(of_each(promql.change(LINK_CLICKS, before)), "D"),
         rows(of_each(LINKS.now()), "E"),
@@ -160,8 +162,8 @@ def _links() -> AnyPanel:
     ]
     columns = [
         Column("url", "Link", cells.OPEN),
-        Column("step_id", "Step", {"custom.width": 105, **cells.STEP, **NARROW}),
-        Column("url_location", "Position", {**cells.TEXT, "custom.width": 110, **NARROW}),
+        Column("step", "Step", {"custom.width": 105, **NARROW}),
+        Column("url_location", "Position", {"custom.width": 110, **NARROW}),
         Column("Trend #A", "Clicks a day", cells.TREND),
         Column("Value #B", "Clicks", {**cells.CLICKS, **NARROW}),
         Column("Value #C", "Share", {**cells.SHARE, **NARROW}),
@@ -169,7 +171,7 @@ def _links() -> AnyPanel:
         Column("Value #E", "Total", {**cells.CLICKS, **NARROW}),
         Column("Value #F", "Last click", {**cells.MOMENT, **NARROW}),
     ]
-    panel = grid(text, targets, columns, sort="Clicks", trends="A", hidden=["automation_id"])
+    panel = grid(text, targets, columns, sort="Clicks", trends="A", hidden=["automation_id", "step_id"])
     return panel.max_data_points(84)
 
 
@@ -196,15 +198,18 @@ def _died() -> AnyPanel:
         "short",
         "No link has died",
     )
-    targets = [rows(_dead(), "A"), rows(f"{_last_click()} and on ({promql.LINK_LABELS}) {_dead()}", "B")]
+    targets = [
+        rows(promql.short_step(_dead()), "A"),
+        rows(f"{_last_click()} and on ({promql.LINK_LABELS}) {_dead()}", "B"),
+    ]
     columns = [
         Column("url", "Link", cells.OPEN),
-        Column("step_id", "Step", {"custom.width": 105, **cells.STEP, **NARROW}),
-        Column("url_location", "Position", {**cells.TEXT, "custom.width": 110, **NARROW}),
+        Column("step", "Step", {"custom.width": 105, **NARROW}),
+        Column("url_location", "Position", {"custom.width": 110, **NARROW}),
         Column("Value #A", "Clicks a day before", {"unit": "short", "decimals": 1, "custom.width": 195, **NARROW}),
         Column("Value #B", "Last click", {**cells.MOMENT, **NARROW}),
     ]
-    return grid(text, targets, columns, sort="Clicks a day before", hidden=["automation_id"])
+    return grid(text, targets, columns, sort="Clicks a day before", hidden=["automation_id", "step_id"])
 
 
 def _positions() -> bargauge.Panel:
@@ -232,21 +237,21 @@ def _steps() -> AnyPanel:
     before = f"sum by (step_id) ({promql.last_week(EVERY_ROW)})"
     moved = promql.recorded(promql.STEP_MOVED, f'{promql.ONE}, step_id=~"$step"', "step_id")
     targets = [
-        rows(per_step, "A"),
+        rows(promql.short_step(per_step), "A"),
         rows(promql.share(per_step), "B"),
         rows(f"{per_step} / on () group_left () (max({per_step}) > 0)", "C"),
         rows(promql.change(per_step, before), "D"),
         rows(f"{moved} * 1000", "E"),
     ]
     columns = [
-        Column("step_id", "Step", cells.STEP),
+        Column("step", "Step", NARROW_STEP),
         Column("Value #A", "Clicks", cells.CLICKS),
         Column("Value #B", "Share", cells.SHARE),
         Column("Value #C", "Of the largest", {**cells.SHARE, "custom.width": 130}),
         Column("Value #D", "Change", cells.CHANGE),
         Column("Value #E", "Last click", cells.MOMENT),
     ]
-    return grid(text, targets, columns, sort="Clicks")
+    return grid(text, targets, columns, sort="Clicks", hidden=["step_id"])
 
 
 def _steps_over_time() -> timeseries.Panel:

@@ -25,7 +25,7 @@ from grafana.panels import (
 )
 
 RULES: Final = "Comes from the recording rules and begins after a week of history."
-TO_AUTOMATION: Final = {**cells.TEXT, **cells.leads_to(AUTOMATION_URL, "Show this automation")}
+TO_AUTOMATION: Final = cells.leads_to(AUTOMATION_URL, "Show this automation")
 TOTALS: Final = promql.totals()
 NOW: Final = promql.clicks(TOTALS)
 BEFORE: Final = promql.last_week(TOTALS)
@@ -169,16 +169,20 @@ def _alerts() -> AnyPanel:
         "No alert is firing",
     )
     labels = "automation_id, alertname, severity, step_id, url"
-    firing = promql.named(f"max by ({labels}) ({promql.CLICK_ALERTS})")
-    severity = cells.state({"critical": ("critical", Colour.ACT), "warning": ("warning", Colour.LOOK)}, ("-", ""), 115)
+    firing = promql.short_step(promql.named(f"max by ({labels}) ({promql.CLICK_ALERTS})"))
+    severity = cells.state(
+        {"critical": ("critical", Colour.ACT), "warning": ("warning", Colour.LOOK)}, ("-", Colour.QUIET), 115
+    )
     columns = [
         Column("severity", "Severity", severity),
-        Column("alertname", "Alert", {**cells.TEXT, "custom.width": 260}),
+        Column("alertname", "Alert", {"custom.width": 260}),
         Column("name", "Automation", TO_AUTOMATION),
-        Column("step_id", "Step", {"custom.width": 105, **cells.STEP}),
+        Column("step", "Step", {"custom.width": 105}),
         Column("url", "Link", cells.OPEN),
     ]
-    return grid(text, [rows(firing)], columns, sort="Severity", desc=False, hidden=["automation_id", "Value"])
+    return grid(
+        text, [rows(firing)], columns, sort="Severity", desc=False, hidden=["automation_id", "step_id", "Value"]
+    )
 
 
 def _ranking() -> AnyPanel:

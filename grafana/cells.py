@@ -8,22 +8,10 @@ from grafana.promql import ALERT_SCORE
 
 _DASH: Final = [{"type": "special", "options": {"match": "null+nan", "result": {"text": "-"}}}]
 """Nothing is known: shown as a dash."""
-TEXT: Final = {"unit": "string"}
-"""Labels are no numbers, even where they look like one."""
 CLICKS: Final = {"unit": "locale", "decimals": 0, "custom.width": 105}
 SHARE: Final = {"unit": "percentunit", "decimals": 1, "custom.width": 85, "mappings": _DASH}
 CHANGE: Final = {"unit": "percentunit", "decimals": 0, "custom.width": 95, "mappings": _DASH}
 AGE: Final = {"unit": "s", "decimals": 0, "custom.width": 120}
-STEP: Final = {
-    **TEXT,
-    "mappings": [
-        {
-            "type": "regex",
-            "options": {"pattern": "/^([0-9a-f]{8})-[0-9a-f-]{27}$/i", "result": {"text": "$1"}},
-        }
-    ],
-}
-"""A step's id; of a UUID the first eight characters are enough to tell steps apart."""
 MOMENT: Final = {"unit": "dateTimeFromNow", "custom.width": 135, "mappings": _DASH}
 TREND: Final = {
     "color": fixed(Colour.NOW),
@@ -70,5 +58,5 @@ def leads_to(url: str, title: str, *, new_tab: bool = False) -> Properties:
     return {"links": [{"title": title, "url": url, "targetBlank": new_tab}]}
 
 
-OPEN: Final = {**TEXT, **leads_to("${__value.raw:raw}", "Open the link in a new tab", new_tab=True)}
+OPEN: Final = leads_to("${__value.raw:raw}", "Open the link in a new tab", new_tab=True)
 """The address of a link, which opens apart from Grafana."""

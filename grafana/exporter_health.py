@@ -194,11 +194,13 @@ def _alerts() -> AnyPanel:
         "short",
         "No alert is firing",
     )
-    severity = cells.state({"critical": ("critical", Colour.ACT), "warning": ("warning", Colour.LOOK)}, ("-", ""), 115)
+    severity = cells.state(
+        {"critical": ("critical", Colour.ACT), "warning": ("warning", Colour.LOOK)}, ("-", Colour.QUIET), 115
+    )
     columns = [
         Column("severity", "Severity", severity),
-        Column("alertname", "Alert", cells.TEXT),
-        Column("job", "Job", {**cells.TEXT, "custom.width": 260}),
+        Column("alertname", "Alert"),
+        Column("job", "Job", {"custom.width": 260}),
     ]
     firing = f"max by (alertname, severity, job) ({promql.EXPORTER_ALERTS})"
     return grid(text, [rows(firing)], columns, sort="Severity", desc=False, hidden=["Value"])
@@ -221,7 +223,7 @@ def _automations() -> AnyPanel:
     ]
     columns = [
         Column("name", "Automation", TO_AUTOMATION),
-        Column("automation_id", "Id", {**cells.TEXT, "custom.width": 320}),
+        Column("automation_id", "Id", {"custom.width": 320}),
         Column("Value #B", "Last poll", word),
         Column("Value #C", "Data age", cells.AGE),
         Column("Value #D", "Interval", cells.AGE),

@@ -161,7 +161,8 @@ def grid(  # noqa: PLR0913 - what a table is made of, each by its name
 ) -> table.Panel:
     """Return a table: the queries' rows joined on the labels they share, columns in the order given, largest first.
 
-    The queries named in `trends` run over the range and become little lines in their cell.
+    The queries named in `trends` run over the range and become little lines in their cell. Labels are no numbers, even
+    where they look like one. A link passes a label on as its column shows it: what is shortened needs the whole hidden.
     """
     panel = _described(table.Panel(), text).targets(list(targets))
     if trends:
@@ -171,8 +172,8 @@ def grid(  # noqa: PLR0913 - what a table is made of, each by its name
         panel.with_transformation(dm.DataTransformerConfig(id_val="merge", options={}))
     headings: dict[str, str | None] = {column.source: column.heading for column in columns}
     panel.with_transformation(_organize({**headings, "Time": None}, order=[*headings, *hidden]))
-    for kind in ("string", "number", "time"):
-        panel.override_by_field_type(kind, properties({"noValue": "-"}))
+    panel.override_by_field_type("number", properties({"noValue": "-"}))
+    panel.override_by_field_type("string", properties({"noValue": "-", "unit": "string"}))
     for column in columns:
         if column.properties:
             panel.override_by_name(column.heading, properties(column.properties))

@@ -160,6 +160,29 @@ def test_link_tables_open_the_url_and_narrow_the_page_elsewhere():
             assert "var-step=${__data.fields.step_id:percentencode}" in found[heading][0]["url"]
 
 
+@each_board
+def test_links_pass_on_labels_that_are_shown_as_they_are(uid: str):
+    for panel in boards.panels(boards.board(uid)):
+        overrides = panel["fieldConfig"]["overrides"]
+        passed = set(re.findall(r"__data\.fields\.(\w+)", json.dumps(overrides)))
+        renamed = next(
+            (one["options"]["renameByName"] for one in panel.get("transformations", []) if one["id"] == "organize"), {}
+        )
+        for name in passed:
+            shown = {name, renamed.get(name, name)}
+            looks = [
+                prop["id"] for one in overrides if one["matcher"]["options"] in shown for prop in one["properties"]
+            ]
+            assert "mappings" not in looks
+            assert any(name in target["expr"] for target in panel["targets"])
+            assert {"id": "unit", "value": "string"} in [
+                prop
+                for one in overrides
+                if one["matcher"] == {"id": "byType", "options": "string"}
+                for prop in one["properties"]
+            ]
+
+
 def test_every_outcome_has_a_colour_of_its_own():
     assert set(OUTCOME_COLOURS) == set(OUTCOMES)
     assert len(set(OUTCOME_COLOURS.values())) == len(OUTCOMES)
