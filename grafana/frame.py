@@ -97,7 +97,7 @@ def _job() -> dashboard.QueryVariable:
 
 
 def _variable(name: str, label: str, query: str, *, hidden: bool = False) -> dashboard.QueryVariable:
-    variable = dashboard.QueryVariable(name).label(label).query(query).definition(query).datasource(SOURCE)
+    variable = dashboard.QueryVariable(name).label(label).query(query).datasource(SOURCE)
     if hidden:
         variable.hide(dm.VariableHide.HIDE_VARIABLE)
     return variable.refresh(dm.VariableRefresh.ON_TIME_RANGE_CHANGED).sort(dm.VariableSort.ALPHABETICAL_ASC)
