@@ -169,7 +169,7 @@ def _alerts() -> AnyPanel:
         "No alert is firing",
     )
     labels = "automation_id, alertname, severity, step_id, url"
-    firing = promql.short_step(promql.named(f"max by ({labels}) ({promql.CLICK_ALERTS})"))
+    firing = promql.short_step(promql.named_or_id(f"max by ({labels}) ({promql.CLICK_ALERTS})"))
     severity = cells.state(
         {"critical": ("critical", Colour.ACT), "warning": ("warning", Colour.LOOK)}, ("-", Colour.QUIET), 115
     )

@@ -84,8 +84,12 @@ def _glance() -> list[AnyPanel]:
     panels = [
         version,
         number(
-            Text("Exporters up", "Instances that Prometheus can scrape.", "short"),
-            f"sum(up{JOB} and on (job) group by (job) (sendgrid_exporter_build_info{JOB}))",
+            Text(
+                "Exporters up",
+                "Instances that Prometheus can scrape, of the jobs that were this exporter within the range.",
+                "short",
+            ),
+            f"sum(up{JOB} and on (job) group by (job) (last_over_time(sendgrid_exporter_build_info{JOB}[$__range])))",
             thresholds(Colour.ACT, (1, Colour.GOOD)),
         ),
         number(

@@ -61,7 +61,7 @@ def assemble(
 def automation(*, hidden: bool = False) -> dashboard.QueryVariable:
     """Return the choice of one automation: names are shown, the id is the value."""
     variable = (
-        _variable("automation", "Automation", f"query_result({promql.names()})", hidden=hidden)
+        _variable("automation", "Automation", f"query_result({promql.names_in_range()})", hidden=hidden)
         .regex('/automation_id="(?<value>[^"]*)",name="(?<text>.*)"}/')
         .description("The automation that the page is about.")
     )

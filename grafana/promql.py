@@ -121,6 +121,18 @@ def names(matchers: str = JOB) -> str:
     return f'{info} or on (automation_id) label_replace({known}, "name", "$1", "automation_id", "(.*)")'
 
 
+def names_in_range(matchers: str = JOB) -> str:
+    """Return the names as they are now, and those of automations that were watched within the range only."""
+    info = f"max by (automation_id, name) (last_over_time(automation_info{{{matchers}}}[$__range]))"
+    return f"{names(matchers)} or on (automation_id) topk by (automation_id) (1, {info})"
+
+
+def named_or_id(expression: str) -> str:
+    """Return the expression with the name as a label, or with the id where nobody knows the automation any more."""
+    unnamed = f'label_replace({expression}, "name", "$1", "automation_id", "(.*)")'
+    return f"{named(expression)} or on (automation_id) {unnamed}"
+
+
 def named(expression: str, matchers: str = JOB) -> str:
     """Return the expression with the automation's name as a label."""
     return f"({expression}) * on (automation_id) group_left (name) ({names(matchers)})"

@@ -70,6 +70,13 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.fixture(scope="session")
+def gone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    story = worlds.eventful()
+    with _served(worlds.gone_lines(story), tmp_path_factory.mktemp("gone")) as server:
+        yield World(story, server, look(worlds.RANGE))
+
+
+@pytest.fixture(scope="session")
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     story = worlds.crowd(1_000)
     with _served(every_line(story), tmp_path_factory.mktemp("crowd")) as server:

@@ -184,6 +184,30 @@ def test_exporter_counts_what_it_polled(usual: World):
     assert 0.9 < number(usual, f"{place} Budget left / A") < 1
 
 
+def test_second_instance_and_a_new_name_double_nothing(eventful: World):
+    clicks = worlds.clicks_between(eventful.story, worlds.WELCOME, START, END)
+    names = vector(eventful, "sendgrid-automations / Automations by clicks / A", "automation_id", "name")
+
+    assert number(eventful, "sendgrid-automations / Automations / A") == 1
+    assert number(eventful, "sendgrid-automations / Clicks / A") == clicks
+    assert number(eventful, "sendgrid-automation / Clicks / A") == clicks
+    assert number(eventful, "sendgrid-exporter / Exporters up / A") == 2
+    assert len(names) == 1
+
+
+def test_alert_of_an_automation_that_nobody_watches_any_more_is_shown_by_id(gone: World):
+    found = vector(gone, "sendgrid-automations / Firing click alerts / A", "automation_id", "name")
+
+    assert set(found) == {(worlds.WELCOME, worlds.WELCOME)}
+
+
+def test_exporter_that_is_down_counts_as_none_and_shows_no_numbers_as_live(gone: World):
+    assert number(gone, "sendgrid-exporter / Exporters up / A") == 0
+    assert not gone.answer(BY_PLACE["sendgrid-automations / Clicks / A"])
+    assert not gone.answer(BY_PLACE["sendgrid-automations / Oldest data / A"])
+    assert number(gone, "sendgrid-automations / Click alerts / A") == 1
+
+
 def test_alerts_are_counted_where_they_belong(eventful: World):
     assert number(eventful, "sendgrid-automations / Click alerts / A") == 1
     assert number(eventful, "sendgrid-automations / Exporter / A") == 1

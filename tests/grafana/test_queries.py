@@ -54,9 +54,7 @@ def test_query_runs_without_any_data(empty: World, target: Target):
 
 @every_target
 def test_query_runs_with_one_young_automation(eventful: World, target: Target):
-    young = eventful._replace(view=replace(eventful.view, start=worlds.END - HOUR))
-
-    young.answer(target)
+    eventful._replace(view=replace(eventful.view, start=worlds.END - HOUR)).answer(target)
 
 
 @every_target
@@ -93,6 +91,21 @@ def test_automations_are_chosen_by_name_and_passed_on_by_id(usual: World):
     choices = {match["value"]: match["text"] for match in map(pattern.search, texts) if match}
 
     assert choices == {automation.id: automation.name for automation in usual.story.automations}
+
+
+def test_automation_can_still_be_chosen_when_the_exporter_is_down(gone: World):
+    (variable,) = [
+        one for one in boards.board("sendgrid-automation")["templating"]["list"] if one["name"] == "automation"
+    ]
+
+    (found,) = gone.server.instant(expand(variable["query"][len("query_result(") : -1], {}, gone.view), worlds.END)
+
+    assert found["metric"] == {"automation_id": worlds.WELCOME, "name": "Welcome"}
+
+
+@every_target
+def test_query_runs_when_the_exporter_is_down(gone: World, target: Target):
+    gone.answer(target)
 
 
 @pytest.mark.parametrize("name", ["job", "step", "url"])

@@ -70,6 +70,7 @@ def eventful_lines(story: Story) -> Iterator[str]:
     own = {"job": JOB, "automation_id": WELCOME}
     dead = {**own, "step_id": STEPS[0], "url": DEAD, "url_location": "1"}
     window = "job_automation_window:sendgrid_clicks"
+    yield from _second_instance(story)
     for moment in story.moments[-288:]:
         firing = {"alertstate": "firing", "severity": "warning"}
         yield line("ALERTS", {**firing, **dead, "alertname": "SendGridLinkDead"}, 1, moment)
@@ -78,6 +79,31 @@ def eventful_lines(story: Story) -> Iterator[str]:
         for name, value in (("observed", 200), ("expected", 300), ("score", 6)):
             yield line(f"{window}:{name}", {**own, "window": "24h"}, value, moment)
     yield "# EOF\n"
+
+
+def _second_instance(story: Story) -> Iterator[str]:
+    """Yield what an instance says that stays beside the first for its last hour: other names, numbers a poll old."""
+    target = {"job": JOB, "instance": "10.9.9.9:10154"}
+    own = {"automation_id": WELCOME}
+    for moment in story.moments[-12:]:
+        yield line("automation_info", {**own, "name": "Welcome, renamed", **target}, 1, moment)
+        yield line(
+            "automation_total_clicks", {**own, **target}, clicks_between(story, WELCOME, 0, moment - STEP), moment
+        )
+        yield line("up", target, 1, moment)
+
+
+def gone_lines(story: Story) -> Iterator[str]:
+    """Yield a history whose exporter is down since three hours, while an alert from before still stands."""
+    for text in every_line(story):
+        if text.startswith("#") or float(text.rsplit(" ", 1)[1]) < END - 3 * HOUR:
+            yield text
+        if text.startswith("up{"):
+            moment = float(text.rsplit(" ", 1)[1])
+            firing = {"alertstate": "firing", "severity": "warning", "alertname": "SendGridAutomationClicksDropped"}
+            yield line("ALERTS", {**firing, "job": JOB, "automation_id": WELCOME}, 1, moment)
+            if moment >= END - 3 * HOUR:
+                yield line("up", {"job": JOB, "instance": instance(0)}, 0, moment)
 
 
 def crowd(automations: int) -> Story:
