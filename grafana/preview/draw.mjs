@@ -1,12 +1,19 @@
-// Draw dashboards to PNG files.
+// Draw dashboards to PNG files, with Grafana's components in a browser that asks a real Prometheus.
 //   node draw.mjs --prometheus URL --end SECONDS --out FOLDER [--width PIXELS]... [--var NAME=VALUE]... FILE...
-import { readFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { basename, join } from 'node:path';
+import { basename, extname, join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import puppeteer from 'puppeteer-core';
+
+const HERE = import.meta.dirname;
+const ICONS = join(HERE, 'node_modules/@grafana/ui/dist/public/img/icons');
+const TYPES = { '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
+const PAGE =
+  '<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="/page.css"><div id="root"></div>' +
+  '<script type="module" src="/page.js"></script>';
 
 const { values: options, positionals: files } = parseArgs({
   allowPositionals: true,
@@ -22,88 +29,85 @@ const { values: options, positionals: files } = parseArgs({
   },
 });
 
-const here = import.meta.dirname;
-const bundle = await build({
-  entryPoints: [join(here, 'src/page.jsx')],
-  bundle: true,
-  write: false,
-  outdir: 'bundle',
-  format: 'esm',
-  jsx: 'automatic',
-  loader: { '.ttf': 'empty', '.woff': 'dataurl', '.woff2': 'dataurl', '.svg': 'dataurl' },
-  define: { 'process.env.NODE_ENV': '"production"', global: 'globalThis', __webpack_public_path__: '""' },
-  alias: { stream: join(here, 'src/nothing.js') },
-  logLevel: 'error',
-});
-const assets = Object.fromEntries(bundle.outputFiles.map((file) => [`/${basename(file.path)}`, file.contents]));
-const types = { js: 'text/javascript', css: 'text/css' };
-const html = '<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="/page.css"><div id="root"></div><script type="module" src="/page.js"></script>';
-
-const server = createServer(async (request, response) => {
-  if (request.url.startsWith('/api/v1/')) {
-    const chunks = await Array.fromAsync?.(request) ?? (await collected(request));
-    const answer = await fetch(options.prometheus + request.url, {
-      method: 'POST',
-      headers: { 'content-type': request.headers['content-type'] },
-      body: Buffer.concat(chunks),
-    });
-    response.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text());
-  } else if (assets[request.url]) {
-    response.writeHead(200, { 'content-type': types[request.url.split('.').pop()] }).end(assets[request.url]);
-  } else if (request.url === '/') {
-    response.writeHead(200, { 'content-type': 'text/html' }).end(html);
-  } else {
-    const icon = /\/img\/icons\/([\w/-]+\.svg)/.exec(request.url);
-    try {
-      const svg = readFileSync(join(here, 'node_modules/@grafana/ui/dist/public/img/icons', icon[1]));
-      response.writeHead(200, { 'content-type': 'image/svg+xml' }).end(svg);
-    } catch {
-      response.writeHead(404).end();
-    }
-  }
-});
-await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-
-async function collected(stream) {
-  const chunks = [];
-  for await (const chunk of stream) {
-    chunks.push(chunk);
-  }
-  return chunks;
+async function bundled() {
+  const { outputFiles } = await build({
+    entryPoints: [join(HERE, 'src/page.jsx')],
+    bundle: true,
+    write: false,
+    outdir: 'bundle',
+    format: 'esm',
+    jsx: 'automatic',
+    loader: { '.ttf': 'empty', '.woff': 'dataurl', '.woff2': 'dataurl', '.svg': 'dataurl' },
+    define: { 'process.env.NODE_ENV': '"production"', global: 'globalThis', __webpack_public_path__: '""' },
+    alias: { stream: join(HERE, 'src/nothing.js') },
+    logLevel: 'error',
+  });
+  return Object.fromEntries(outputFiles.map((file) => [`/${basename(file.path)}`, file.contents]));
 }
 
-const browser = await puppeteer.launch({ executablePath: options.chromium, args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'] });
+async function answered(request, assets) {
+  const { pathname } = new URL(request.url, 'http://localhost');
+  if (pathname.startsWith('/api/v1/')) {
+    const headers = { 'content-type': request.headers['content-type'] };
+    const answer = await fetch(options.prometheus + pathname, { method: 'POST', headers, body: await buffer(request) });
+    return [answer.status, 'application/json', await answer.text()];
+  }
+  if (pathname === '/') {
+    return [200, 'text/html', PAGE];
+  }
+  const icon = /\/img\/icons\/([\w/-]+\.svg)$/.exec(pathname);
+  const content = assets[pathname] ?? (icon && (await readFile(join(ICONS, icon[1])).catch(() => null)));
+  return content ? [200, TYPES[extname(pathname)], content] : [404, 'text/plain', 'not found'];
+}
+
+async function served(assets) {
+  const server = createServer(async (request, response) => {
+    const [status, type, content] = await answered(request, assets);
+    response.writeHead(status, { 'content-type': type }).end(content);
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return server;
+}
+
+async function drawn(browser, address, dashboard, width) {
+  const page = await browser.newPage();
+  const errors = [];
+  page.on('pageerror', (error) => errors.push(error.message));
+  await page.setViewport({ width, height: 1000 });
+  await page.goto(address);
+  await page.waitForFunction(() => window.draw);
+  const to = Number(options.end);
+  const view = {
+    dashboard,
+    from: to - Number(options.days) * 86400,
+    to,
+    width,
+    scrapeInterval: Number(options['scrape-interval']),
+    variables: Object.fromEntries(options.var.map((pair) => pair.split(/=(.*)/s).slice(0, 2))),
+  };
+  const picture = await page.evaluate((wanted) => window.draw(wanted), view);
+  await page.setViewport({ width, height: picture.height });
+  await page.waitForNetworkIdle({ idleTime: 500 });
+  const path = join(options.out, `${dashboard.uid}-${width}.png`);
+  await page.screenshot({ path, clip: { x: 0, y: 0, width, height: picture.height } });
+  await page.close();
+  console.log(path);
+  return [...errors, ...picture.errors].map((error) => `${dashboard.uid}: ${error}`);
+}
+
+const server = await served(await bundled());
+const browser = await puppeteer.launch({
+  executablePath: options.chromium,
+  args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
+});
 await mkdir(options.out, { recursive: true });
-const to = Number(options.end);
-let failed = false;
 for (const file of files) {
-  const dashboard = JSON.parse(readFileSync(file, 'utf-8'));
+  const dashboard = JSON.parse(await readFile(file, 'utf-8'));
   for (const width of options.width.map(Number)) {
-    const page = await browser.newPage();
-    page.on('pageerror', (error) => console.error(`${dashboard.uid}: ${error.message}`));
-    page.on('console', (message) => message.type() === 'error' && process.env.VERBOSE && console.error(message.text()));
-    await page.setViewport({ width, height: 1000 });
-    await page.goto(`http://127.0.0.1:${server.address().port}/`);
-    await page.waitForFunction(() => window.draw);
-    const { height, errors } = await page.evaluate((view) => window.draw(view), {
-      dashboard,
-      from: to - Number(options.days) * 86400,
-      to,
-      width,
-      scrapeInterval: Number(options['scrape-interval']),
-      variables: Object.fromEntries(options.var.map((pair) => pair.split(/=(.*)/s).slice(0, 2))),
-    });
-    await page.setViewport({ width, height });
-    await page.waitForNetworkIdle({ idleTime: 500 });
-    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
-    const path = join(options.out, `${dashboard.uid}-${width}.png`);
-    await page.screenshot({ path, clip: { x: 0, y: 0, width, height } });
-    console.log(path);
-    errors.forEach((error) => console.error(`${dashboard.uid}: ${error}`));
-    failed ||= errors.length > 0;
-    await page.close();
+    const errors = await drawn(browser, `http://127.0.0.1:${server.address().port}/`, dashboard, width);
+    errors.forEach((error) => console.error(error));
+    process.exitCode ||= errors.length ? 1 : 0;
   }
 }
 await browser.close();
 server.close();
-process.exitCode = failed ? 1 : 0;

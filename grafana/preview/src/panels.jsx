@@ -7,7 +7,7 @@ import {
 import { BarGauge, BigValue, PanelChrome, TimeSeries, useTheme2, VizRepeater } from '@grafana/ui';
 import { TableNG } from '@grafana/ui/unstable';
 
-const KINDS = { timeseries: Lines, stat: Number, table: Rows, bargauge: Bars };
+const KINDS = { timeseries: Lines, stat: Figure, table: Rows, bargauge: Bars };
 
 export function Panel({ panel, frames, error, view, width, height }) {
   const Kind = KINDS[panel.type];
@@ -73,7 +73,7 @@ function values(panel, frames, theme, view) {
   });
 }
 
-function Number({ panel, frames, view, width, height }) {
+function Figure({ panel, frames, view, width, height }) {
   const theme = useTheme2();
   const [first] = values(panel, frames, theme, view);
   return (
