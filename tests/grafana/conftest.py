@@ -1,83 +1,78 @@
 """The Prometheus servers that the dashboards' queries are asked of."""
 
-from collections.abc import Iterable, Iterator
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from grafana.sample.lines import every_line
 from grafana.sample.server import made_blocks, serving
-from grafana.sample.story import HOUR, Story
+from grafana.sample.story import HOUR
 from tests.grafana import worlds
-from tests.grafana.boards import Target
-from tests.grafana.expansion import ALL, Variable, View, expand
-from tests.grafana.prometheus_server import Prometheus, Series
-
-
-class World(NamedTuple):
-    """A history, the server that has it, and what the reader looks at."""
-
-    story: Story
-    server: Prometheus
-    view: View
-
-    def answer(self, target: Target) -> list[Series]:
-        """Return what the panel gets."""
-        query = expand(target.target["expr"], target.panel, self.view)
-        if target.target["instant"]:
-            return self.server.instant(query, self.view.end)
-        step = self.view.interval(target.panel)
-        return self.server.over_time(query, self.view.start, self.view.end, step)
-
-
-def look(span: float, **changed: Variable) -> View:
-    """Return a view of the newest part of a history with everything chosen."""
-    chosen = {
-        "job": Variable([ALL], all_value=".+", multi=True),
-        "automation": Variable(worlds.WELCOME),
-        "step": Variable([ALL], all_value=".*", multi=True),
-        "url": Variable(ALL, all_value=".*"),
-    }
-    return View(worlds.END - span, worlds.END, {**chosen, **changed}, scrape_interval=300)
-
-
-@contextmanager
-def _served(lines: Iterable[str], folder: Path) -> Iterator[Prometheus]:
-    with serving(made_blocks(lines, folder)) as address:
-        yield Prometheus(address)
+from tests.grafana.expansion import Variable
+from tests.grafana.looking import World, look
+from tests.grafana.prometheus_server import Prometheus
 
 
 @pytest.fixture(scope="session")
-def usual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def serve(tmp_path_factory: pytest.TempPathFactory):
+    """Return what serves lines under a name; of several test processes one makes the blocks and each serves a copy."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    @contextmanager
+    def serve_lines(name: str, lines: Callable[[], Iterable[str]]) -> Iterator[Prometheus]:
+        own = tmp_path_factory.mktemp(name) / "data"
+        shutil.copytree(_made_once(shared / f"history-{name}", lines), own)
+        with serving(own) as address:
+            yield Prometheus(address)
+
+    return serve_lines
+
+
+def _made_once(folder: Path, lines: Callable[[], Iterable[str]]) -> Path:
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = folder / "made"
+        if not made.exists():
+            folder.mkdir()
+            made_blocks(lines(), folder).rename(made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def usual(serve):
     story = worlds.usual()
-    with _served(worlds.usual_lines(story), tmp_path_factory.mktemp("usual")) as server:
+    with serve("usual", lambda: worlds.usual_lines(story)) as server:
         yield World(story, server, look(worlds.RANGE))
 
 
 @pytest.fixture(scope="session")
-def eventful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def eventful(serve):
     story = worlds.eventful()
-    with _served(worlds.eventful_lines(story), tmp_path_factory.mktemp("eventful")) as server:
+    with serve("eventful", lambda: worlds.eventful_lines(story)) as server:
         yield World(story, server, look(worlds.RANGE))
 
 
 @pytest.fixture(scope="session")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with _served(["# EOF\n"], tmp_path_factory.mktemp("empty")) as server:
+def empty(serve):
+    with serve("empty", lambda: ["# EOF\n"]) as server:
         yield World(worlds.eventful(), server, look(worlds.RANGE, automation=Variable("")))
 
 
 @pytest.fixture(scope="session")
-def gone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def gone(serve):
     story = worlds.eventful()
-    with _served(worlds.gone_lines(story), tmp_path_factory.mktemp("gone")) as server:
+    with serve("gone", lambda: worlds.gone_lines(story)) as server:
         yield World(story, server, look(worlds.RANGE))
 
 
 @pytest.fixture(scope="session")
-def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def crowd(serve):
     story = worlds.crowd(1_000)
-    with _served(every_line(story), tmp_path_factory.mktemp("crowd")) as server:
+    with serve("crowd", lambda: every_line(story)) as server:
         yield World(story, server, look(HOUR, automation=Variable(story.automations[0].id)))

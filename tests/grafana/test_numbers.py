@@ -6,8 +6,8 @@ import pytest
 
 from grafana.sample.story import DAY, HOUR
 from tests.grafana import boards, worlds
-from tests.grafana.conftest import World, look
 from tests.grafana.expansion import Variable
+from tests.grafana.looking import World, look
 
 START, END = worlds.END - worlds.RANGE, worlds.END
 BY_PLACE = {target.where: target for target in boards.every_target()}

@@ -8,8 +8,8 @@ import pytest
 from grafana.sample.story import HOUR
 from tests.grafana import boards, worlds
 from tests.grafana.boards import Target
-from tests.grafana.conftest import World, look
 from tests.grafana.expansion import ALL, Variable, expand
+from tests.grafana.looking import World, look
 from tests.grafana.prometheus_server import Series
 
 TARGETS = boards.every_target()
