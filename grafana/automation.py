@@ -171,8 +171,7 @@ def _links() -> AnyPanel:
         Column("Value #E", "Total", {**cells.CLICKS, **NARROW}),
         Column("Value #F", "Last click", {**cells.MOMENT, **NARROW}),
     ]
-    panel = grid(text, targets, columns, sort="Clicks", trends="A", hidden=["automation_id", "step_id"])
-    return panel.max_data_points(84)
+    return grid(text, targets, columns, sort="Clicks", trends="A", hidden=["automation_id", "step_id"])
 
 
 def _last_click() -> str:

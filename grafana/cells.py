@@ -14,6 +14,7 @@ CHANGE: Final = {"unit": "percentunit", "decimals": 0, "custom.width": 95, "mapp
 AGE: Final = {"unit": "s", "decimals": 0, "custom.width": 120}
 MOMENT: Final = {"unit": "dateTimeFromNow", "custom.width": 135, "mappings": _DASH}
 TREND: Final = {
+    "min": 0,
     "color": fixed(Colour.NOW),
     "custom.width": 130,
     "custom.filterable": False,

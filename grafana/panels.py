@@ -13,6 +13,9 @@ from grafana.palette import Colour
 
 SOURCE: Final = cm.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
+POINTS: Final = 250
+"""Of panels that show a moment, however wide: where counting begins in a young history must not depend on the screen."""
+
 Properties = Mapping[str, object]
 """Properties of a field by their id, e.g. `{"unit": "s"}`."""
 
@@ -79,6 +82,7 @@ def number(text: Text, expression: str, colours: dashboard.ThresholdsConfig, *, 
         _described(panel, text)
         .thresholds(colours)
         .color_scheme(dashboard.FieldColor().mode(dm.FieldColorModeId.THRESHOLDS))
+        .max_data_points(POINTS)
         .graph_mode(cm.BigValueGraphMode.NONE)
         .color_mode(cm.BigValueColorMode.VALUE)
         .text_mode(text_mode)
@@ -137,6 +141,7 @@ def bars(text: Text, target: prometheus.Dataquery, *, sort: str, desc: bool) -> 
         .min(0)
         .thresholds(thresholds(Colour.NOW))
         .color_scheme(dashboard.FieldColor().mode(dm.FieldColorModeId.FIXED).fixed_color(Colour.NOW))
+        .max_data_points(POINTS)
         .display_mode(cm.BarGaugeDisplayMode.BASIC)
         .orientation(cm.VizOrientation.HORIZONTAL)
         .value_mode(cm.BarGaugeValueMode.TEXT)
@@ -181,6 +186,7 @@ def grid(  # noqa: PLR0913 - what a table is made of, each by its name
         panel.override_by_name(name, properties({"custom.hideFrom.viz": True, "custom.hidden": True}))
     return (
         panel.show_header(True)
+        .max_data_points(POINTS)
         .cell_height(cm.TableCellHeight.SM)
         .filterable(True)
         .thresholds(thresholds(Colour.NEUTRAL))

@@ -117,6 +117,14 @@ def names_in(expression: str) -> Iterator[str]:
 
 
 @each_board
+def test_numbers_of_a_moment_do_not_depend_on_the_width_of_the_screen(uid: str):
+    points = {panel.get("maxDataPoints") for panel in boards.panels(boards.board(uid)) if panel["type"] != "timeseries"}
+
+    assert len(points) == 1
+    assert points != {None}
+
+
+@each_board
 def test_clicks_are_never_taken_by_rate(uid: str):
     for target in boards.targets(boards.board(uid)):
         assert not re.search(r"(rate|irate|increase|delta)\(\s*(automation_|job_)", target.target["expr"])
