@@ -1,0 +1,174 @@
+"""The PromQL of the dashboards, as functions of what is asked.
+
+The click metrics are cumulative gauges that may fall, so that clicks are the difference of two readings and never a
+`rate()`. Readings are the largest over the instances first, because an instance changes its name at every rollout.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from prometheus.source import clicks as rules
+
+JOB: Final = 'job=~"$job"'
+ONE: Final = f'{JOB}, automation_id="$automation"'
+CHOSEN: Final = f'{ONE}, step_id=~"$step", url=~"$url"'
+REST: Final = "__other__"
+NOT_REST: Final = f'url!="{REST}"'
+
+TOTAL: Final = "automation_total_clicks"
+LINK: Final = "automation_link_clicks"
+LAST_SUCCESS: Final = "sendgrid_exporter_automation_last_success_timestamp_seconds"
+POLL_INTERVAL: Final = "sendgrid_exporter_automation_poll_interval_seconds"
+
+LINK_LABELS: Final = "automation_id, step_id, url, url_location"
+LOOKBACK: Final = "1h"
+"""How far before the start of a window a reading may lie, the same as in the recording rules."""
+
+RATE: Final = "job_automation:sendgrid_clicks:rate1h"
+EXPECTED: Final = "job_automation:sendgrid_clicks:rate1h_expected"
+LOW: Final = "job_automation:sendgrid_clicks:rate1h_expected_low"
+HIGH: Final = "job_automation:sendgrid_clicks:rate1h_expected_high"
+WINDOW_OBSERVED: Final = rules.OBSERVED
+WINDOW_EXPECTED: Final = rules.EXPECTED
+SCORE: Final = rules.SCORE
+LINK_MOVED: Final = "job_link:sendgrid_clicks:last_moved_timestamp_seconds"
+STEP_MOVED: Final = "job_step:sendgrid_clicks:last_moved_timestamp_seconds"
+ALERT_SCORE: Final = float(rules.SENSITIVITY.default)
+"""The score that raises a click-drop alert, unless a user set another."""
+
+CLICK_ALERTS: Final = f'ALERTS{{{JOB}, alertname=~"SendGrid.+", alertstate="firing", automation_id!=""}}'
+EXPORTER_ALERTS: Final = 'ALERTS{alertname=~"SendGrid.+", alertstate="firing", automation_id=""}'
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A cumulative click metric, read per group of labels."""
+
+    metric: str
+    by: str
+    matchers: str
+    owner: str = ""
+    """The matchers of the automation that a link belongs to."""
+
+    def now(self, modifier: str = "") -> str:
+        """Return the reading at the evaluation time, moved by the modifier."""
+        return f"max by ({self.by}) ({self.metric}{{{self.matchers}}}{modifier})"
+
+    def before(self, offset: str, pin: str = "") -> str:
+        """Return the last reading within the lookback before the offset."""
+        return f"max by ({self.by}) (last_over_time({self.metric}{{{self.matchers}}}[{LOOKBACK}]{pin} offset {offset}))"
+
+    def first_seen(self, span: str, pin: str = "") -> str:
+        """Return the lowest reading within the span: where counting begins when the span begins before the data."""
+        selector = f"{self.metric}{{{self.matchers}}}"
+        return f"min by ({self.by}) (min_over_time({selector}[{span}:$__interval]{pin}))"
+
+
+def totals(matchers: str = JOB) -> Reading:
+    """Return the reading of whole automations."""
+    return Reading(TOTAL, "automation_id", matchers)
+
+
+def links(matchers: str = f"{CHOSEN}, {NOT_REST}") -> Reading:
+    """Return the reading of single links, by default those chosen on the page without the rest row."""
+    return Reading(LINK, LINK_LABELS, matchers, owner=ONE)
+
+
+def clicks(reading: Reading, span: str = "$__range", *, end: str = "", whole: bool = False, pin: str = "") -> str:
+    """Return the clicks within the span that ends at the offset `end` before now, never below 0.
+
+    A link is listed from its first click on: it counts from 0 when its automation was already read at the start. Where
+    nothing was read at the start, counting begins at the first reading, unless the span must be `whole`.
+    """
+    modifier = f"{pin} offset {end}" if end else pin
+    now = reading.now(modifier)
+    starts = [reading.before(_later(end, span), pin)]
+    if reading.owner:
+        starts.append(f"{now} * 0 and on (automation_id) {totals(reading.owner).before(_later(end, span), pin)}")
+    if not whole:
+        starts.append(reading.first_seen(span, modifier))
+    return f"clamp_min({now} - ({' or '.join(starts)}), 0)"
+
+
+def _later(end: str, span: str) -> str:
+    """Return the sum of two durations, larger unit first: `1w` and `$__range` make `1w${__range_s}s`."""
+    if not end:
+        return span
+    if span == "$__range":
+        return f"{end}${{__range_s}}s"
+    return "".join(sorted((end, span), key=lambda duration: "wdhms".index(duration[-1])))
+
+
+def last_week(reading: Reading, span: str = "$__range", *, pin: str = "") -> str:
+    """Return the clicks within the same span one week earlier; absent where that week was not watched."""
+    return clicks(reading, span, end="1w", whole=True, pin=pin)
+
+
+def change(now: str, before: str) -> str:
+    """Return the relative change, where there were clicks before."""
+    return f"({now}) / (({before}) > 0) - 1"
+
+
+def share(expression: str) -> str:
+    """Return each series' part of the sum."""
+    return f"({expression}) / on () group_left () (sum({expression}) > 0)"
+
+
+def names(matchers: str = JOB) -> str:
+    """Return one series per automation with its name; an automation without info is named by its id."""
+    info = f"topk by (automation_id) (1, max by (automation_id, name) (automation_info{{{matchers}}}))"
+    known = f'group by (automation_id) ({{__name__=~"{TOTAL}|{LAST_SUCCESS}", {matchers}}})'
+    return f'{info} or on (automation_id) label_replace({known}, "name", "$1", "automation_id", "(.*)")'
+
+
+def names_in_range(matchers: str = JOB) -> str:
+    """Return the names as they are now, and those of automations that were watched within the range only."""
+    info = f"max by (automation_id, name) (last_over_time(automation_info{{{matchers}}}[$__range]))"
+    return f"{names(matchers)} or on (automation_id) topk by (automation_id) (1, {info})"
+
+
+def named_or_id(expression: str) -> str:
+    """Return the expression with the name as a label, or with the id where nobody knows the automation any more."""
+    unnamed = f'label_replace({expression}, "name", "$1", "automation_id", "(.*)")'
+    return f"{named(expression)} or on (automation_id) {unnamed}"
+
+
+def named(expression: str, matchers: str = JOB) -> str:
+    """Return the expression with the automation's name as a label."""
+    return f"({expression}) * on (automation_id) group_left (name) ({names(matchers)})"
+
+
+def top(count: int, expression: str, ranking: str, labels: str) -> str:
+    """Return the expression for those series that rank highest at the end of the range."""
+    return f"{expression} and on ({labels}) topk({count}, {ranking})"
+
+
+def short_step(expression: str) -> str:
+    """Return the expression with a label `step` for people: a UUID's first eight characters, else the whole step_id."""
+    whole = f'label_replace({expression}, "step", "$1", "step_id", "(.*)")'
+    return f'label_replace({whole}, "step", "$1", "step_id", "([0-9a-fA-F]{{8}})-[0-9a-fA-F-]{{27}}")'
+
+
+def age(matchers: str = JOB) -> str:
+    """Return the seconds since the last good poll, per automation."""
+    return f"time() - max by (automation_id) ({LAST_SUCCESS}{{{matchers}}})"
+
+
+def age_in_intervals(matchers: str = JOB) -> str:
+    """Return the age of the data in poll intervals, per automation; data of more than 3 is stale."""
+    return f"({age(matchers)}) / max by (automation_id) ({POLL_INTERVAL}{{{matchers}}})"
+
+
+def counted(expression: str, condition: str) -> str:
+    """Return how many series meet the condition: 0 when none does, nothing when there are no series at all."""
+    return f"count(({expression}) {condition}) or count({expression}) * 0"
+
+
+def recorded(series: str, matchers: str = JOB, by: str = "automation_id", modifier: str = "") -> str:
+    """Return a recorded series, the largest over the jobs."""
+    return f"max by ({by}) ({series}{{{matchers}}}{modifier})"
+
+
+def unread(matchers: str = JOB) -> str:
+    """Return the automations whose data is stale or was never read."""
+    return f"({names(matchers)}) unless on (automation_id) ({age_in_intervals(matchers)} <= 3)"
