@@ -76,6 +76,7 @@ check: setup-python ## what needs no run: format, lint, types, generated texts, 
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@for script in $(GENERATORS); do $(BIN)/python $$script --check; done
+	@$(BIN)/python -m scripts.chart --check
 	@scripts/check-rules
 
 .PHONY: coverage
@@ -102,11 +103,25 @@ fmt: setup-python ## format, and mend what ruff can mend
 	@$(BIN)/ruff check --fix .
 
 .PHONY: docs
-docs: setup-python ## write anew what is generated in the README and in docs/
+docs: setup-python ## write anew what is generated in the README, in docs/ and in the chart
 	@for script in $(GENERATORS); do $(BIN)/python $$script; done
+	@$(BIN)/python -m scripts.matrix --write
+	@$(BIN)/python -m scripts.chart
 
 .PHONY: golden
 golden: setup-python ## write tests/data/golden/ anew from the code; read the diff before you commit
 	@$(PYTEST) tests/contract --update-golden --quiet $(PYTEST_ARGS)
 
 # Targets that take longer than `make test` may, each with a line in .ci/run where it belongs there, stand below here.
+
+.PHONY: test-wheel
+test-wheel: setup-python ## build the wheel, and try it in an environment of its own
+	@$(BIN)/python scripts/test-wheel
+
+.PHONY: test-image
+test-image: setup-python ## build the container image and run it as a cluster would
+	@scripts/test-image
+
+.PHONY: lock
+lock: setup-python ## resolve the image's dependencies anew, with hashes
+	@scripts/lock

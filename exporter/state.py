@@ -36,6 +36,10 @@ CREATE TABLE IF NOT EXISTS blocks (
 ) WITHOUT ROWID
 """
 _INSERT: Final = "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_FORGET: Final = """
+DELETE FROM blocks WHERE typeof(last_success) = 'real'
+AND last_success < (SELECT max(last_success) FROM blocks WHERE typeof(last_success) = 'real') - ?
+"""
 _KEPT_SECONDS: Final = 400 * 86400.0
 """Longer than any block is shown: the longest staleness that can be configured is 360 days."""
 _CLOSE_SECONDS: Final = 0.5
@@ -101,10 +105,9 @@ class StateFile:
         """
         try:
             with self._lock, self._connection:
-                newest = self._connection.execute("SELECT max(last_success) FROM blocks").fetchone()[0] or 0.0
-                self._connection.execute("DELETE FROM blocks WHERE last_success < ?", (float(newest) - _KEPT_SECONDS,))
+                self._connection.execute(_FORGET, (_KEPT_SECONDS,))
                 rows = self._connection.execute("SELECT * FROM blocks").fetchall()
-        except (sqlite3.Error, ValueError, TypeError) as exc:
+        except sqlite3.Error as exc:
             raise StateError(f"state.path: {self._path} cannot be read ({exc})") from exc
         wanted = [row for row in rows if row[0] in automation_ids and row[1] == question(row[0])]
         return [saved for row in wanted for saved in _saved(row)]

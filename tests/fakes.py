@@ -75,7 +75,7 @@ class FakeKeeper:
     def __init__(self) -> None:
         self.saved: list[tuple[AutomationId, Block, float]] = []
 
-    def save(self, automation_id: AutomationId, block: Block, last_success: float) -> None:
+    def save(self, automation_id: AutomationId, _question: str, block: Block, last_success: float) -> None:
         self.saved.append((automation_id, block, last_success))
 
 

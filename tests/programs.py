@@ -20,6 +20,8 @@ _PLACES: Final = {
     "promtool-newer": TOOLS / "debian-sid/usr/bin/promtool",
     "alertmanager-newer": TOOLS / "debian-sid/usr/bin/prometheus-alertmanager",
     "amtool-newer": TOOLS / "debian-sid/usr/bin/amtool",
+    "docker-compose": TOOLS / "debian-trixie/usr/libexec/docker/cli-plugins/docker-compose",
+    "actionlint": TOOLS / "actionlint/actionlint",
     "helm-3": TOOLS / "helm-3/helm",
     "helm-4": TOOLS / "helm-4/helm",
     "kubectl": TOOLS / "helm-4/kubectl",
@@ -30,6 +32,7 @@ _PACKAGES: Final = {
     "amtool": "prometheus-alertmanager",
     "openssl": "openssl",
     "go": "golang-go",
+    "systemd-analyze": "systemd",
 }
 
 

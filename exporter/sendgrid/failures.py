@@ -44,7 +44,7 @@ _BY_STATUS: Final[Mapping[int, tuple[type[SendGridError], str]]] = {
         ForbiddenError,
         "the key may not read this: it needs read access to Marketing (and Automation), or is blocked for a while",
     ),
-    407: (ConnectionFailedError, "the proxy refused its credentials: check sendgrid.proxy"),
+    407: (BadRequestError, "the proxy refused its credentials: check sendgrid.proxy"),
     404: (NotFoundError, "no such automation, or no statistics for it yet"),
     429: (RateLimitedError, "too many requests"),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ import numpy as np
 
 from prometheus.backtest.histories import STEP_MINUTES, History, Numbers
 
-QUERY = 'ALERTS{alertstate="firing"} unless ALERTS{alertstate="firing"} offset 5m'
+FIRING = 'ALERTS{alertstate="firing",automation_id!=""}'
+QUERY = f"{FIRING} unless {FIRING} offset 5m"
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,12 @@ class Firing:
     """One alert that began."""
 
     minutes: int
-    case: str
-    alert: str
-    labels: str
+    labels: Mapping[str, str]
+
+    @property
+    def alert(self) -> str:
+        """Return the alert's name."""
+        return self.labels["alertname"]
 
 
 class EngineError(Exception):
@@ -99,7 +103,6 @@ def _values(values: Numbers) -> str:
 
 
 _TIME = re.compile(r"expr: .*, time: (\S+?),?$")
-_SAMPLE = re.compile(r"(?:Labels:)?(\{[^}]*\}) (?:Value:|\S)")
 _UNITS = {"w": 10080, "d": 1440, "h": 60, "m": 1, "s": 0}
 
 
@@ -112,5 +115,5 @@ def _firings(text: str) -> list[Firing]:
         elif "got:" in line:
             for labels in re.findall(r"\{[^}]*alertname[^}]*\}", line):
                 values = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels))
-                found.append(Firing(minutes, values.get("automation_id", ""), values["alertname"], labels))
+                found.append(Firing(minutes, values))
     return found

@@ -23,6 +23,12 @@ HOURLY_VARIANCE = 0.045
 LEVEL_VARIANCE = 0.01
 """Relative variance that no longer window takes away: weeks differ."""
 
+SHARE_VARIANCE = 0.02
+"""Relative variance of a share around what it was in the week before."""
+
+TRIALS = 7.2
+"""Minus the logarithm of how often chance may end a link or a step in a week, before its clicks are counted in."""
+
 COUNTED = "job_automation:sendgrid_clicks:counted"
 TOTAL = "job_automation:sendgrid_clicks:total"
 RATE = "job_automation:sendgrid_clicks:expected_rate"
@@ -438,29 +444,27 @@ or
   {now} - ({now} offset 2d or {now} * 0 and on ({AUTOMATION}) {COUNTED} offset 2d)""",
         f"Clicks of the {what} in seven days; from its birth on if it is younger, in two days if the automation is.",
     )
+    others = f"{level}:sendgrid_clicks:others_before"
+    yield Recording(
+        others,
+        f"clamp_min({at} - {join} {base} - {week}, 1)",
+        f"Clicks of all other {what}s in the same days, up to that moment.",
+    )
     yield Recording(
         expected,
         f"""\
-  (
-      (({at} * -1 + {join} {HELD}) > 3) * {week}
-    /
-      clamp_min({at} - {join} {base} - {week}, 1)
-  ) > 3
+  ((({at} * -1 + {join} {HELD}) > 3) * ln(1 + {week} / {others})) > 3
 and
   {week} * (time() - {moved}) / clamp_min(604800 - (time() - {moved}), 3600) >= 6""",
-        f"""Clicks the {what} should have had since its last one: the clicks of all others since, times its share before.
+        f"""Clicks the {what} should have had since its last one, told by the others' clicks since and by its share before.
         Volume and season cancel. Its own pace over the week must agree, or a burst elsewhere would look like its end.""",
     )
+    doubt = f"(1 / {week} + 1 / {others} + {SHARE_VARIANCE})"
     yield Recording(
         score,
-        f"""\
-  10 * (
-    ln(1 + {expected} * (1 / {week} + 1 / clamp_min({at} - {join} {base} - {week}, 1) + 0.03))
-    /
-    (1 / {week} + 1 / clamp_min({at} - {join} {base} - {week}, 1) + 0.03)
-  ) / (8 + ln({week}))""",
-        """Evidence that it is dead, as the totals' score; the more clicks it has, the more often chance gets to try, so the
-        more is asked.""",
+        f"10 * ln(1 + {expected} * {doubt}) / {doubt} / ({TRIALS} + ln({week}))",
+        """Evidence that it is dead, on the scale of the totals' score: the more clicks it has, the more often chance gets to
+        try, so the more is asked.""",
     )
 
 
@@ -485,7 +489,7 @@ def _alerts() -> Iterator[Alert]:
         ("job_step", "SendGridStepClicksStopped", f"""
 and
   (
-      job_step:sendgrid_clicks:silence_expected * (1 - max by ({STEP}) (job_link:sendgrid_clicks:week) / job_step:sendgrid_clicks:week) >= 4
+      job_step:sendgrid_clicks:silence_expected * (1 - max by ({STEP}) (job_link:sendgrid_clicks:week) / job_step:sendgrid_clicks:week) >= 3
     or
       count by ({STEP}) (job_link:sendgrid_clicks:week > 0) == 1
   )"""),

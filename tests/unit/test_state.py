@@ -22,24 +22,27 @@ def path(tmp_path):
 
 
 @contextmanager
-def opened(path, rules=""):
+def opened(path):
     state = open_state(path)
-    state.rules = lambda _: rules
     try:
         yield state
     finally:
         state.close()
 
 
-def save(path, *numbers, rules=""):
-    with opened(path, rules) as state:
+def save(path, *numbers, question="q"):
+    with opened(path) as state:
         for number in numbers or (1,):
-            state.save(an_id(number), a_block(automation_id=an_id(number)), 12.5)
+            state.save(an_id(number), question, a_block(automation_id=an_id(number)), 12.5)
 
 
-def load(path, *numbers, rules=""):
-    with opened(path, rules) as state:
-        return state.load({an_id(number) for number in numbers or (1,)})
+def load(path, *numbers, question="q"):
+    with opened(path) as state:
+        return load_from(state, *numbers, question=question)
+
+
+def load_from(state, *numbers, question="q"):
+    return state.load(lambda _: question, {an_id(number) for number in numbers or (1,)})
 
 
 def execute(path, *statements):
@@ -51,7 +54,7 @@ def execute(path, *statements):
 def test_saved_block_comes_back_as_it_was(path):
     block = a_block(a_link(), a_link(url="ü\n\ufffd", clicks=2**53))
     with opened(path) as state:
-        state.save(ID, block, 12.5)
+        state.save(ID, "q", block, 12.5)
 
     assert load(path) == [SavedBlock(ID, block, 12.5)]
 
@@ -59,17 +62,17 @@ def test_saved_block_comes_back_as_it_was(path):
 def test_newer_block_takes_the_place_of_the_older(path):
     newer = a_block(a_link(clicks=8))
     with opened(path) as state:
-        state.save(ID, a_block(), 1.0)
-        state.save(ID, newer, 2.0)
+        state.save(ID, "q", a_block(), 1.0)
+        state.save(ID, "q", newer, 2.0)
 
-        assert state.load({ID}) == [SavedBlock(ID, newer, 2.0)]
+        assert load_from(state) == [SavedBlock(ID, newer, 2.0)]
 
 
 def test_block_without_links_comes_back(path):
     with opened(path) as state:
-        state.save(ID, EMPTY_BLOCK, 1.0)
+        state.save(ID, "q", EMPTY_BLOCK, 1.0)
 
-        assert state.load({ID}) == [SavedBlock(ID, EMPTY_BLOCK, 1.0)]
+        assert load_from(state) == [SavedBlock(ID, EMPTY_BLOCK, 1.0)]
 
 
 def test_file_is_readable_by_its_owner_only(path):
@@ -78,18 +81,26 @@ def test_file_is_readable_by_its_owner_only(path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_automations_that_left_are_forgotten_for_good(path):
+def test_blocks_of_others_stay_for_those_who_want_them(path):
     save(path, 1, 2)
 
     assert [saved.automation_id for saved in load(path, 2)] == [an_id(2)]
-    assert load(path, 1) == []
+    assert [saved.automation_id for saved in load(path, 1)] == [an_id(1)]
 
 
-def test_blocks_of_other_label_rules_are_not_given_back_but_those_of_the_same_are(path):
-    save(path, rules="strip")
+def test_block_that_nobody_can_show_any_more_is_forgotten_when_newer_ones_are_read(path):
+    with opened(path) as state:
+        state.save(ID, "q", a_block(), 12.5)
+        state.save(an_id(2), "q", a_block(), 12.5 + 401 * 86400)
 
-    assert load(path, rules="full") == []
-    assert len(load(path, rules="strip")) == 1
+        assert [saved.automation_id for saved in load_from(state, 1, 2)] == [an_id(2)]
+
+
+def test_blocks_that_answer_another_question_are_not_given_back_but_those_of_the_same_are(path):
+    save(path, question="strip")
+
+    assert load(path, question="full") == []
+    assert len(load(path, question="strip")) == 1
 
 
 @pytest.mark.parametrize(
@@ -148,7 +159,7 @@ def test_damage_that_appears_while_reading_is_an_error_of_the_state(path):
         execute(path, ("DROP TABLE blocks",))
 
         with pytest.raises(StateError, match=r"state\.path: .*state\.db cannot be read"):
-            state.load({ID})
+            load_from(state)
 
 
 def test_database_of_another_program_is_left_alone(path):
@@ -237,15 +248,15 @@ def test_full_disk_is_told_once_costs_no_poll_and_heals(path, caplog):
     caplog.set_level("INFO")
     large = a_block(*(a_link(url=os.urandom(200).hex()) for _ in range(2000)))
     with opened(path) as state:
-        state.save(ID, a_block(), 1.0)
+        state.save(ID, "q", a_block(), 1.0)
         with file_size_limit(100_000):
-            state.save(an_id(2), large, 2.0)
-            state.save(an_id(2), large, 2.0)
-        assert [saved.automation_id for saved in state.load({ID, an_id(2)})] == [ID]
+            state.save(an_id(2), "q", large, 2.0)
+            state.save(an_id(2), "q", large, 2.0)
+        assert [saved.automation_id for saved in load_from(state, 1, 2)] == [ID]
 
-        state.save(an_id(2), large, 3.0)
+        state.save(an_id(2), "q", large, 3.0)
 
-        assert len(state.load({ID, an_id(2)})) == 2
+        assert len(load_from(state, 1, 2)) == 2
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
 
@@ -256,7 +267,7 @@ def test_full_disk_at_the_start_is_told(path):
 
 def test_number_that_the_file_cannot_hold_is_told_and_never_raised(path, caplog):
     with opened(path) as state:
-        state.save(ID, a_block(total=2**63), 1.0)
+        state.save(ID, "q", a_block(total=2**63), 1.0)
 
     assert "cannot be written" in caplog.text
 
@@ -265,4 +276,4 @@ def test_closed_file_does_not_raise(path):
     with opened(path) as state:
         pass
 
-    state.save(ID, a_block(), 1.0)
+    state.save(ID, "q", a_block(), 1.0)
