@@ -96,8 +96,9 @@ class App:
         Raises StartError when an address cannot be listened on, ConfigurationError for a wrong web config file.
         """
         server = self._new_server()
+        server.listen()  # first, so that a second process by mistake touches nothing
+        self._restore()  # before the first answer, so that no scrape sees a hole
         server.start()
-        self._restore()
         addresses = ", ".join(f"{host}:{port}" for host, port in server.addresses)
         version = f"{DISTRIBUTION} {self._about.version} (revision {self._about.revision})"
         _log.info("started %s, listening on %s: %s", version, addresses, redacted_line(self._settings))

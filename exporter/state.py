@@ -107,7 +107,7 @@ class StateFile:
             with self._lock, self._connection:
                 self._connection.execute(_FORGET, (_KEPT_SECONDS,))
                 rows = self._connection.execute("SELECT * FROM blocks").fetchall()
-        except sqlite3.Error as exc:
+        except (sqlite3.Error, UnicodeError) as exc:
             raise StateError(f"state.path: {self._path} cannot be read ({exc})") from exc
         wanted = [row for row in rows if row[0] in automation_ids and row[1] == question(row[0])]
         return [saved for row in wanted for saved in _saved(row)]
@@ -129,7 +129,7 @@ def open_state(path: Path) -> StateFile:
         return StateFile(_connect(path), path)
     except sqlite3.OperationalError as exc:
         raise StateError(f"state.path: {path} cannot be used ({exc})") from exc
-    except sqlite3.DatabaseError as exc:
+    except (sqlite3.DatabaseError, UnicodeError) as exc:
         aside = path.with_name(path.name + ".corrupt")
         try:
             path.replace(aside)
@@ -145,6 +145,7 @@ def open_state(path: Path) -> StateFile:
 def _connect(path: Path) -> sqlite3.Connection:
     _create_private(path)
     connection = sqlite3.connect(path, timeout=5.0, check_same_thread=False, isolation_level="IMMEDIATE")
+    connection.text_factory = lambda text: text.decode("utf-8", "replace")  # a damaged row must not hide the others
     try:
         _prepare(connection, path)
     except BaseException:

@@ -30,6 +30,9 @@ _log = logging.getLogger(__name__)
 
 _SHORTEST: Final = 0.001
 """The libraries take no timeout of 0; a deadline that has just passed still ends the exchange at once."""
+_LEAST_SECRET: Final = 16
+"""A key from this length on is hidden in what is published, should a server echo it; a real one has 69 characters, and
+a shorter text could stand in an address by chance."""
 _MOST_TRIES: Final = 4
 _BACKOFF: Final = tenacity.wait_random_exponential(multiplier=1, max=30)
 """Full jitter: up to 1, 2, 4 … 30 seconds, so that workers that failed together do not come back together."""
@@ -125,7 +128,7 @@ class SendGridClient:
         if answer.status != requests.codes.ok:
             said = explain_error(body, secret=key)
             raise refusal(url, answer.status, said, retry_after=answer.rate_limit.retry_after)
-        return body
+        return body.replace(key.encode(), b"<hidden>") if len(key) >= _LEAST_SECRET else body
 
     def _body(self, response: requests.Response, what: str) -> bytes:
         encoding = response.headers.get("Content-Encoding", "")

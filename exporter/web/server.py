@@ -37,6 +37,7 @@ class WebServer:
         self._ports = ports
         self._clock = clock
         self._limits = limits
+        self._config: ConfigFile | None = None
         self._sockets: list[socket.socket] = []
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -51,8 +52,8 @@ class WebServer:
         """The hosts and ports that are listened on, as the kernel tells them."""
         return tuple(self._addresses)
 
-    def start(self) -> None:
-        """Listen and serve.
+    def listen(self) -> None:
+        """Take the addresses; who connects waits until `start`.
 
         Raise StartError when an address cannot be had, ConfigurationError when the web config file is wrong.
         """
@@ -66,8 +67,14 @@ class WebServer:
         self._addresses = [(str(name[0]), int(name[1])) for name in (sock.getsockname() for sock in self._sockets)]
         for host, port in self._addresses:
             _LOG.info("listening on %s with%s TLS", shown(host, port), "" if config.encrypted else "out")
+        self._config = config
+
+    def start(self) -> None:
+        """Serve, and listen before where that was not done; raise what `listen` does."""
+        if self._config is None:
+            self.listen()
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, args=(self._loop, config), name="web", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(self._loop, self._config), name="web", daemon=True)
         self._thread.start()
 
     def stop(self, timeout: float = 2.5) -> None:
