@@ -63,7 +63,8 @@ def in_code() -> dict[str, tuple[str, frozenset[str]]]:
     """Return {name: (type, labels)} of the golden file."""
     assert GOLDEN.is_file(), f"{GOLDEN.relative_to(ROOT)} is missing: `make golden` writes it from the code"
     text = GOLDEN.read_text(encoding="utf-8")
-    kinds = [(name, kind) for kind, name in re.findall(r"^# (\w+) (\w+): ", text, flags=re.MULTILINE)]
+    heads = re.findall(r"^# (\w+) (\w+): ", text, flags=re.MULTILINE)
+    kinds = [(f"{name.removesuffix('_total')}_total" if kind == "counter" else name, kind) for kind, name in heads]
     labels = {name: set(re.findall(r"\w+", keys)) for name, keys in re.findall(r"(?m)^(\w+)\{(.*)\}", text)}
     ours = [(name, kind) for name, kind in kinds if not name.startswith(NOT_OURS)]
     return {name: (kind, frozenset(labels.get(name, set()) - {"le"})) for name, kind in ours}

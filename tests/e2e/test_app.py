@@ -59,9 +59,15 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def app(configuration, clock) -> App:
-    app = App(configuration, clock=clock)
-    app.stop.set()  # no thread of a worker lives on
+def app(configuration, clock) -> Iterator[App]:
+    signals = Signals()
+    yield App(configuration, clock=clock, signals=signals)
+    signals.stop.set()  # no thread of a worker lives on
+
+
+def restored(configuration, clock) -> App:
+    app = App(configuration, clock=clock, signals=Signals())
+    app._restore()
     return app
 
 
@@ -127,15 +133,15 @@ def test_budget_survives_a_reload_unless_its_ceiling_changed(app, configuration)
 )
 def test_saved_block_of_other_labels_or_steps_does_not_come_up_again(configuration, clock, tmp_path, changes):
     configuration.change(state=StateSettings(path=tmp_path / "state.db"))
-    before = App(configuration, clock=clock)
-    before._state.save(an_id(1), a_block(), clock.time())
+    before = restored(configuration, clock)
+    before._state.save(an_id(1), before._poller.question(an_id(1)), a_block(), clock.time())
     before._state.close()
-    same = App(configuration, clock=clock)
+    same = restored(configuration, clock)
     assert same._store.snapshot.link_series == 1
     same._state.close()
 
     configuration.change(**changes)
-    after = App(configuration, clock=clock)
+    after = restored(configuration, clock)
 
     assert after._store.snapshot.link_series == 0
     after._state.close()
@@ -165,7 +171,7 @@ def test_two_reloads_at_once_follow_each_other(app, configuration):
 def test_state_that_cannot_be_used_is_passed_over_with_a_warning(configuration, clock, tmp_path, capsys):
     configuration.change(state=StateSettings(path=tmp_path / "missing" / "state.db"))
 
-    app = App(configuration, clock=clock)
+    app = restored(configuration, clock)
 
     assert app._state is None
     assert "the exporter goes on without it" in capsys.readouterr().err

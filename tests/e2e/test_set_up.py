@@ -102,7 +102,8 @@ def test_packages_that_are_there_are_left_alone(machine, tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-COMMAND = "sudo apt-get update && sudo apt-get install --no-install-recommends prometheus prometheus-alertmanager"
+PACKAGES = "prometheus prometheus-alertmanager systemd"
+COMMAND = f"sudo apt-get update && sudo apt-get install --no-install-recommends {PACKAGES}"
 
 
 @pytest.mark.parametrize("sudo", ["exit 1", None], ids=["sudo asks a password", "no sudo"])
@@ -125,7 +126,7 @@ def test_packages_on_a_system_without_apt_are_told_and_no_failure(machine, tmp_p
     done = run(tmp_path, "install-packages", "test")
 
     assert done.returncode == 0
-    assert "no apt-get: prometheus prometheus-alertmanager" in done.stdout
+    assert f"no apt-get: {PACKAGES}" in done.stdout
 
 
 def test_packages_are_installed_through_sudo_where_it_asks_nothing(machine, tmp_path):
@@ -138,7 +139,7 @@ def test_packages_are_installed_through_sudo_where_it_asks_nothing(machine, tmp_
 
     assert done.returncode == 0
     asked = (tmp_path / "sudo").read_text().splitlines()
-    assert asked == ["-n true", f"-n {ROOT}/scripts/install-packages-as-root prometheus prometheus-alertmanager"]
+    assert asked == ["-n true", f"-n {ROOT}/scripts/install-packages-as-root {PACKAGES}"]
 
 
 def test_failed_installation_is_told_with_the_command_and_no_failure(machine, tmp_path):
