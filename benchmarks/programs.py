@@ -58,7 +58,8 @@ class Program:
         readable, _, _ = select.select([output], [], [], seconds)
         line = output.readline() if readable else b""
         if not line:
-            raise ProgramError(f"{self.name} said nothing within {seconds:.0f} s: {self._complaint()}")
+            how = "ended without an answer" if readable else f"did not answer within {seconds:.0f} s"
+            raise ProgramError(f"{self.name} {how}: {self._complaint()}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

@@ -94,7 +94,7 @@ def test_exporter_polls_the_simulated_api_and_the_span_is_told(bench):
 def test_program_that_fails_to_start_is_named_with_its_complaint(tmp_path):
     with (
         python("broken", "benchmarks.peers.gauge", log=tmp_path / "broken.log") as broken,
-        pytest.raises(ProgramError, match=r"(?s)broken said nothing.*the following arguments are required"),
+        pytest.raises(ProgramError, match=r"(?s)broken ended without an answer.*the following arguments are required"),
     ):
         broken.ready(30)
 
