@@ -24,6 +24,7 @@ from exporter.assembly import (
     open_state_file,
     own_automations,
     question_of,
+    settle,
     web_options,
 )
 from exporter.clock import Clock
@@ -104,6 +105,7 @@ class App:
         _log.info("started %s, listening on %s: %s", version, addresses, redacted_line(self._settings))
         _log.info("%s", self._workers.plan())
         self._workers.start()
+        settle()
         try:
             return self._beat(server)
         finally:

@@ -136,7 +136,7 @@ class Poller:
     def _publish(
         self, automation: Automation, memory: _Memory, stats: AutomationStats, stale_after: float, question: str
     ) -> None:
-        before = self.store.block(automation.id)
+        before = self.store.snapshot.block(automation.id)
         links = self._capped(automation.id, memory, self.hygiene.clean(stats.links), before)
         block = render(automation.id, links, stats.total_clicks)
         if before is not None and before.links == block.links:

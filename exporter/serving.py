@@ -23,8 +23,9 @@ class Exposition:
     store: Store
     telemetry: Telemetry
     frame: Frame = field(default_factory=Frame)
-    _whole: dict[bool, tuple[Snapshot, Run]] = field(default_factory=dict)
-    """All families of a snapshot by format, since most scrapes ask for the same."""
+    _whole: tuple[Snapshot, dict[bool, Run]] | None = None
+    """All families of the newest snapshot by format, since most scrapes ask for the same; never of an older one, whose
+    blocks would stay in memory."""
 
     def document(self, *, openmetrics: bool, names: frozenset[str] | None = None) -> Document:
         """Return the exposition, of these metric names only where given."""
@@ -46,12 +47,12 @@ class Exposition:
         snapshot = self.store.snapshot
         if names is not None:
             return self.frame.families(snapshot.runs, openmetrics=openmetrics, names=names)
-        known = self._whole.get(openmetrics)
-        if known is not None and known[0] is snapshot:
-            return known[1]
-        run = self.frame.families(snapshot.runs, openmetrics=openmetrics, names=None)
-        self._whole[openmetrics] = (snapshot, run)
-        return run
+        known = self._whole
+        if known is None or known[0] is not snapshot:
+            self._whole = known = (snapshot, {})
+        if openmetrics not in known[1]:
+            known[1][openmetrics] = self.frame.families(snapshot.runs, openmetrics=openmetrics, names=None)
+        return known[1][openmetrics]
 
 
 @dataclass(frozen=True, slots=True)

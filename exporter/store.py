@@ -24,6 +24,14 @@ class Snapshot:
     runs: Mapping[str, Run]
     """All lines by the family's name."""
     link_series: int
+    place: Mapping[AutomationId, int]
+    """The number of each automation's group."""
+
+    def block(self, automation_id: AutomationId) -> Block | None:
+        """Return the block that is shown of an automation; None where there is none."""
+        index = self.place.get(automation_id)
+        views = () if index is None else self.groups[index].views
+        return next((view.block for view in views if view.id == automation_id), None)
 
     def views(self) -> Sequence[AutomationView]:
         """Return every automation in the order of the configuration."""
@@ -39,21 +47,13 @@ class Store:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._snapshot = _snapshot(())
-        self._place: dict[AutomationId, int] = {}
+        self._snapshot = _snapshot((), {})
         self._expiry: dict[AutomationId, float] = {}
 
     @property
     def snapshot(self) -> Snapshot:
         """Return the current snapshot, without waiting."""
         return self._snapshot
-
-    def block(self, automation_id: AutomationId) -> Block | None:
-        """Return the block that is shown of an automation; None where there is none."""
-        with self._lock:
-            index = self._place.get(automation_id)
-            views = () if index is None else self._snapshot.groups[index].views
-        return next((view.block for view in views if view.id == automation_id), None)
 
     def configure(self, automations: Sequence[Automation]) -> None:
         """Hold exactly these automations: new ones without data, known ones with theirs, others gone at once."""
@@ -62,9 +62,9 @@ class Store:
             views = [_configured(automation, known.get(automation.id)) for automation in automations]
             size = max(_SMALLEST_GROUP, math.isqrt(len(views)))
             groups = tuple(render_group(views[start : start + size]) for start in range(0, len(views), size))
-            self._place = {view.id: index for index, group in enumerate(groups) for view in group.views}
-            self._expiry = {id_: at for id_, at in self._expiry.items() if id_ in self._place}
-            self._snapshot = _snapshot(groups)
+            place = {view.id: index for index, group in enumerate(groups) for view in group.views}
+            self._expiry = {id_: at for id_, at in self._expiry.items() if id_ in place}
+            self._snapshot = _snapshot(groups, place)
 
     def publish(
         self, automation_id: AutomationId, block: Block, *, last_success: float, expires: float, decreased: bool = False
@@ -76,14 +76,14 @@ class Store:
             return replace(view, block=block, up=True, last_success=last_success, decreased=fell)
 
         with self._lock:
-            if automation_id in self._place:
+            if automation_id in self._snapshot.place:
                 self._expiry[automation_id] = expires
                 self._change({automation_id: published})
 
     def restore(self, automation_id: AutomationId, block: Block, *, last_success: float, expires: float) -> None:
         """Show a block of an earlier run with its true age; whether the automation is up is not known yet."""
         with self._lock:
-            if automation_id in self._place:
+            if automation_id in self._snapshot.place:
                 self._expiry[automation_id] = expires
                 self._change(
                     {automation_id: lambda view: replace(view, block=block, last_success=last_success)},
@@ -92,19 +92,19 @@ class Store:
     def failed(self, automation_id: AutomationId) -> None:
         """Note a failed poll: the last good block stays."""
         with self._lock:
-            if automation_id in self._place:
+            if automation_id in self._snapshot.place:
                 self._change({automation_id: lambda view: replace(view, up=False)})
 
     def keep_intervals(self, intervals: Mapping[AutomationId, float]) -> None:
         """Show the intervals that are really kept, in seconds."""
         with self._lock:
-            known = {id_: seconds for id_, seconds in intervals.items() if id_ in self._place}
+            known = {id_: seconds for id_, seconds in intervals.items() if id_ in self._snapshot.place}
             self._change({id_: partial(_with_interval, seconds=seconds) for id_, seconds in known.items()})
 
     def withdraw(self, automation_ids: Collection[AutomationId]) -> None:
         """Show the blocks of these automations no longer."""
         with self._lock:
-            known = [id_ for id_ in automation_ids if id_ in self._place]
+            known = [id_ for id_ in automation_ids if id_ in self._snapshot.place]
             for id_ in known:
                 self._expiry.pop(id_, None)
             self._change({id_: lambda view: replace(view, block=None, last_success=None, up=None) for id_ in known})
@@ -127,10 +127,10 @@ class Store:
         if not changes:
             return
         groups = list(self._snapshot.groups)
-        for index in {self._place[automation_id] for automation_id in changes}:
+        for index in {self._snapshot.place[automation_id] for automation_id in changes}:
             views = [changes[view.id](view) if view.id in changes else view for view in groups[index].views]
             groups[index] = render_group(views, groups[index])
-        self._snapshot = _snapshot(tuple(groups), self._snapshot)
+        self._snapshot = _snapshot(tuple(groups), self._snapshot.place, self._snapshot)
 
 
 def _with_interval(view: AutomationView, seconds: float) -> AutomationView:
@@ -143,7 +143,7 @@ def _configured(automation: Automation, known: AutomationView | None) -> Automat
     return replace(known, name=automation.name, poll_interval=automation.interval)
 
 
-def _snapshot(groups: tuple[Group, ...], before: Snapshot | None = None) -> Snapshot:
+def _snapshot(groups: tuple[Group, ...], place: Mapping[AutomationId, int], before: Snapshot | None = None) -> Snapshot:
     former = before.groups if before and len(before.groups) == len(groups) else ()
     runs = {}
     for name in _FAMILY_NAMES:
@@ -153,4 +153,4 @@ def _snapshot(groups: tuple[Group, ...], before: Snapshot | None = None) -> Snap
             and all(group.runs[name] is old.runs[name] for group, old in zip(groups, former, strict=True))
         )
         runs[name] = before.runs[name] if before and same else join(group.runs[name] for group in groups)
-    return Snapshot(groups, runs, sum(group.link_series for group in groups))
+    return Snapshot(groups, runs, sum(group.link_series for group in groups), place)

@@ -9,7 +9,7 @@ from typing import Final
 from exporter.web.message import Response, head_bytes
 from exporter.web.ports import Scrape
 
-_PIECE: Final = 128 * 1024
+_PIECE: Final = 256 * 1024
 """Bytes handed to the transport at once: what a reader who stops reading costs."""
 _JOINED: Final = 64 * 1024
 """A first piece up to this size leaves together with the head, in one packet train."""

@@ -15,6 +15,7 @@ from exporter.domain import Outcome
 from exporter.errors import ConfigurationError
 from exporter.settings import Settings
 from exporter.settings.groups import LabelSettings, SendGridSettings, ShardSettings, StateSettings
+from exporter.signals import Signals
 from tests.factories import KEY, a_block, an_automation, an_id
 from tests.fakes import FakeClock
 

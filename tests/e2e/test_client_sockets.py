@@ -11,7 +11,13 @@ import pytest
 import trustme
 
 from exporter.clock import SystemClock
-from exporter.errors import ConnectionFailedError, ExchangeTimeoutError, InvalidResponseError, SendGridError, StoppedError
+from exporter.errors import (
+    ConnectionFailedError,
+    ExchangeTimeoutError,
+    InvalidResponseError,
+    SendGridError,
+    StoppedError,
+)
 from exporter.sendgrid.budget import Budget
 from exporter.sendgrid.client import SendGridClient
 from exporter.simulator import Delivery, Row, Simulator, fixed

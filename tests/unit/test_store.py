@@ -44,7 +44,7 @@ def test_published_block_is_shown():
 
     assert view_of(store).up
     assert view_of(store, 2).up is None
-    assert store.block(ID) == view_of(store).block
+    assert store.snapshot.block(ID) == view_of(store).block
     assert store.snapshot.link_series == 1
 
 
@@ -102,7 +102,7 @@ def test_automation_that_left_disappears_at_once_and_its_late_poll_publishes_not
     store.keep_intervals({ID: 5.0})
 
     assert ID not in text_of(store)
-    assert store.block(ID) is None
+    assert store.snapshot.block(ID) is None
     assert store.expire(0.0) == math.inf
 
 
