@@ -113,8 +113,8 @@ def _clicks() -> timeseries.Panel:
     targets = [
         query(promql.clicks(TOTAL, HOUR, whole=True), "A", legend="Now"),
         query(promql.last_week(TOTAL, HOUR), "B", legend="Last week"),
-        query(promql.recorded(promql.LOW, promql.ONE), "C", legend="Usual, at least"),
-        query(promql.recorded(promql.HIGH, promql.ONE), "D", legend="Usual, at most"),
+        query(promql.usual("-", promql.ONE), "C", legend="Usual, at least"),
+        query(promql.usual("+", promql.ONE), "D", legend="Usual, at most"),
     ]
     return banded(lines(text, targets))
 
