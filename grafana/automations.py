@@ -105,7 +105,6 @@ def _glance() -> list[AnyPanel]:
 
 
 def _fleet() -> timeseries.Panel:
-    expected, low, high = (promql.recorded(series) for series in (promql.EXPECTED, promql.LOW, promql.HIGH))
     text = Text(
         "Clicks per hour, all automations",
         "Clicks of the hour before each point, against the same hour last week and against what is usual. The band is "
@@ -114,10 +113,10 @@ def _fleet() -> timeseries.Panel:
         "The recording rules have written nothing yet",
     )
     targets = [
-        query(f"sum({promql.recorded(promql.RATE)})", "A", legend="Now"),
-        query(f"sum({promql.recorded(promql.RATE, modifier=' offset 1w')})", "B", legend="Last week"),
-        query(f"clamp_min(sum({expected}) - sqrt(sum(({expected} - {low}) ^ 2)), 0)", "C", legend="Usual, at least"),
-        query(f"sum({expected}) + sqrt(sum(({high} - {expected}) ^ 2))", "D", legend="Usual, at most"),
+        query(f"sum({promql.hour(promql.OBSERVED)})", "A", legend="Now"),
+        query(f"sum({promql.hour(promql.OBSERVED, modifier=' offset 1w')})", "B", legend="Last week"),
+        query(promql.usual("-"), "C", legend="Usual, at least"),
+        query(promql.usual("+"), "D", legend="Usual, at most"),
     ]
     return banded(lines(text, targets))
 
@@ -149,8 +148,8 @@ def _falling() -> AnyPanel:
     worst = f"topk(20, {score} > 0)"
     targets = [
         rows(promql.named(worst), "A"),
-        rows(f"{promql.recorded(promql.WINDOW_OBSERVED, window)} and on (automation_id) {worst}", "B"),
-        rows(f"{promql.recorded(promql.WINDOW_EXPECTED, window)} and on (automation_id) {worst}", "C"),
+        rows(f"{promql.recorded(promql.OBSERVED, window)} and on (automation_id) {worst}", "B"),
+        rows(f"{promql.recorded(promql.EXPECTED, window)} and on (automation_id) {worst}", "C"),
     ]
     columns = [
         Column("name", "Automation", TO_AUTOMATION),
@@ -227,7 +226,7 @@ def _most_clicked() -> AnyPanel:
         "The recording rules have written nothing yet",
     )
     ranking = promql.clicks(TOTALS, pin=" @ end()")
-    most = promql.top(10, promql.recorded(promql.RATE), ranking, "automation_id")
+    most = promql.top(10, promql.hour(promql.OBSERVED), ranking, "automation_id")
     return lines(text, [query(promql.named(most), legend="{{name}}")], many=True)
 
 

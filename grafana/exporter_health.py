@@ -29,6 +29,7 @@ from grafana.panels import (
 
 JOB: Final = f"{{{promql.JOB}}}"
 LIMIT: Final = f'sendgrid_exporter_api_rate_limit{{{promql.JOB}, kind="limit"}}'
+UNSAID: Final = "SendGrid has named no limit"
 REMAINING: Final = f'sendgrid_exporter_api_rate_limit{{{promql.JOB}, kind="remaining"}}'
 
 
@@ -103,7 +104,7 @@ def _glance() -> list[AnyPanel]:
             alarm,
         ),
         number(
-            Text("Budget left", "What SendGrid says remains of its rate limit.", "percentunit"),
+            Text("Budget left", "What SendGrid says remains of its rate limit.", "percentunit", "not said"),
             f"min({REMAINING} / ignoring (kind) ({LIMIT} > 0))",
             thresholds(Colour.ACT, (0.1, Colour.LOOK), (0.25, Colour.GOOD)),
         ).decimals(0),
@@ -182,7 +183,9 @@ def _durations() -> timeseries.Panel:
 
 
 def _budget() -> timeseries.Panel:
-    text = Text("Rate-limit budget", "What SendGrid grants and what remains of it, as its headers say.", "short")
+    text = Text(
+        "Rate-limit budget", "What SendGrid grants and what remains of it, as its headers say.", "short", UNSAID
+    )
     targets = [
         query(f"min({LIMIT})", "A", legend="Limit"),
         query(f"min({REMAINING})", "B", legend="Remaining"),

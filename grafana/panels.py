@@ -14,7 +14,7 @@ from grafana.palette import Colour
 SOURCE: Final = cm.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 POINTS: Final = 250
-"""Of panels that show a moment, however wide: where counting begins in a young history must not depend on the screen."""
+"""Of panels that show a moment, whatever their width: where counting begins must not depend on the screen."""
 
 Properties = Mapping[str, object]
 """Properties of a field by their id, e.g. `{"unit": "s"}`."""

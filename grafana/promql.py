@@ -24,12 +24,12 @@ LINK_LABELS: Final = "automation_id, step_id, url, url_location"
 LOOKBACK: Final = "1h"
 """How far before the start of a window a reading may lie, the same as in the recording rules."""
 
-RATE: Final = "job_automation:sendgrid_clicks:rate1h"
-EXPECTED: Final = "job_automation:sendgrid_clicks:rate1h_expected"
-LOW: Final = "job_automation:sendgrid_clicks:rate1h_expected_low"
-HIGH: Final = "job_automation:sendgrid_clicks:rate1h_expected_high"
-WINDOW_OBSERVED: Final = rules.OBSERVED
-WINDOW_EXPECTED: Final = rules.EXPECTED
+OBSERVED: Final = rules.OBSERVED
+EXPECTED: Final = rules.EXPECTED
+CERTAINTY: Final = "job_automation_window:sendgrid_clicks:certainty"
+AN_HOUR: Final = 'window="1h"'
+DEVIATIONS: Final = 2
+"""Half of the usual band, in standard deviations: outside of it is one hour in twenty when all is well."""
 SCORE: Final = rules.SCORE
 LINK_MOVED: Final = "job_link:sendgrid_clicks:last_moved_timestamp_seconds"
 STEP_MOVED: Final = "job_step:sendgrid_clicks:last_moved_timestamp_seconds"
@@ -172,3 +172,19 @@ def recorded(series: str, matchers: str = JOB, by: str = "automation_id", modifi
 def unread(matchers: str = JOB) -> str:
     """Return the automations whose data is stale or was never read."""
     return f"({names(matchers)}) unless on (automation_id) ({age_in_intervals(matchers)} <= 3)"
+
+
+def hour(series: str, matchers: str = JOB, modifier: str = "") -> str:
+    """Return a recorded series of the windows, of the window of one hour."""
+    return recorded(series, f"{matchers}, {AN_HOUR}", modifier=modifier)
+
+
+def usual(sign: str, matchers: str = JOB) -> str:
+    """Return an edge of what is usual in an hour, over all automations together.
+
+    The click-drop rules take clicks for negative binomial, with as much certainty as they record beside what they
+    expect; the spreads of several automations add up as independent ones.
+    """
+    expected, certainty = hour(EXPECTED, matchers), hour(CERTAINTY, matchers)
+    variance = f"sum({expected} + {expected} ^ 2 / {certainty} or {expected})"
+    return f"clamp_min(sum({expected}) {sign} {DEVIATIONS} * sqrt({variance}), 0)"

@@ -87,7 +87,9 @@ async function drawn(browser, address, dashboard, width) {
   };
   const picture = await page.evaluate((wanted) => window.draw(wanted), view);
   await page.setViewport({ width, height: picture.height });
-  await page.waitForNetworkIdle({ idleTime: 500 });
+  await page.waitForFunction(() => window.drawn(), { timeout: 120_000 });
+  await page.waitForNetworkIdle({ idleTime: 1000 });
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
   const path = join(options.out, `${dashboard.uid}-${width}.png`);
   await page.screenshot({ path, clip: { x: 0, y: 0, width, height: picture.height } });
   await page.close();

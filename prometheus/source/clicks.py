@@ -26,7 +26,7 @@ LEVEL_VARIANCE = 0.01
 SHARE_VARIANCE = 0.02
 """Relative variance of a share around what it was in the week before."""
 
-TRIALS = 7.2
+TRIALS = 6
 """Minus the logarithm of how often chance may end a link or a step in a week, before its clicks are counted in."""
 
 COUNTED = "job_automation:sendgrid_clicks:counted"
@@ -244,7 +244,7 @@ def _windows() -> Iterator[Recording]:
         certainty,
         f"""\
 1 / (
-    0.5 / ({EXPECTED} > 0)
+    0.35 / ({EXPECTED} > 0)
   + on (window) group_left ()
     ({HOURLY_VARIANCE} / clamp_min(sendgrid:click_window:hours, 1) + {LEVEL_VARIANCE})
 )""",
@@ -327,8 +327,8 @@ and
 and
   ({EXPECTED} >= on ({AUTOMATION}) group_left () {MINIMUM.record})
 and
-  {hours} * 3600 >= on ({AUTOMATION}) group_left () (3 * {INTERVAL})""",
-        "Windows with too few clicks. A window shorter than three polls says nothing.",
+  {hours} * 3600 >= on ({AUTOMATION}) group_left () (4 * {INTERVAL})""",
+        "Windows with too few clicks. A window shorter than four polls says nothing.",
     )
     yield Recording(
         judging,
@@ -399,6 +399,8 @@ def _silences() -> Iterator[Recording]:
 def _silence(level: str, source: str, what: str) -> Iterator[Recording]:
     now, before = f"{level}:sendgrid_clicks:now", f"{level}:sendgrid_clicks:before"
     moved, at = f"{level}:sendgrid_clicks:last_moved_timestamp_seconds", f"{level}:sendgrid_clicks:count_at_last_move"
+    expected_at = f"{level}:sendgrid_clicks:expected_at_last_move"
+    since = f"{level}:sendgrid_clicks:automation_since"
     week, expected = f"{level}:sendgrid_clicks:week", f"{level}:sendgrid_clicks:silence_expected"
     score = f"{level}:sendgrid_clicks:silence_score"
     join = f"on ({AUTOMATION}) group_left ()"
@@ -435,6 +437,14 @@ or
   (last_over_time({at}[20m]) and {now})""",
         "The automation's count at that moment.",
     )
+    yield Recording(
+        expected_at,
+        f"""\
+  ({moved} == time()) * 0 + {join} {SUM}
+or
+  (last_over_time({expected_at}[20m]) and {now})""",
+        "What was expected of it so far at that moment.",
+    )
     yield Recording(before, now, "For the next evaluation.")
     yield Recording(
         week,
@@ -450,14 +460,25 @@ or
         f"clamp_min({at} - {join} {base} - {week}, 1)",
         f"Clicks of all other {what}s in the same days, up to that moment.",
     )
+    real = f"({at} * -1 + {join} {HELD})"
+    likely = f"1.6 * ({expected_at} * -1 + {join} {SUM})"
+    yield Recording(
+        since,
+        f"""\
+  {likely} < {real}
+or
+  {real}""",
+        f"""Clicks of the automation since the {what}'s last one, but hardly more than expected: a burst on another {what} must
+        not look like the end of this one.""",
+    )
     yield Recording(
         expected,
         f"""\
-  ((({at} * -1 + {join} {HELD}) > 3) * ln(1 + {week} / {others})) > 3
+  (({since} > 3) * ln(1 + {week} / {others})) > 6
 and
   {week} * (time() - {moved}) / clamp_min(604800 - (time() - {moved}), 3600) >= 6""",
         f"""Clicks the {what} should have had since its last one, told by the others' clicks since and by its share before.
-        Volume and season cancel. Its own pace over the week must agree, or a burst elsewhere would look like its end.""",
+        Volume and season cancel. Its own pace over the week must agree.""",
     )
     doubt = f"(1 / {week} + 1 / {others} + {SHARE_VARIANCE})"
     yield Recording(
@@ -499,9 +520,11 @@ and
         yield Alert(
             name,
             f"""\
-    ({score} - clamp_min({score} offset 1w, 0) or {score} and on ({AUTOMATION}) {COUNTED} offset 1w or {score} / 1.5)
+    ({score} and on ({AUTOMATION}) {HELD} offset 1w or {score} / 1.5)
   >= on ({AUTOMATION}) group_left ()
-    {SENSITIVITY.record}{also}""",
+    {SENSITIVITY.record}
+unless
+  {score} <= 1.5 * max_over_time({score}[3d] offset 132h){also}""",
             "warning",
             "dead",
             "x",

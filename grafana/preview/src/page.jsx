@@ -34,7 +34,7 @@ window.draw = async ({ dashboard, from, to, width, variables, scrapeInterval }) 
       <div style={{ position: 'relative', width, height, background: theme.colors.background.canvas }}>
         <Controls dashboard={dashboard} view={view} theme={theme} />
         {drawn.map(({ panel, box, ...rest }) => (
-          <div key={panel.id} style={{ position: 'absolute', ...box }}>
+          <div key={panel.id} style={{ position: 'absolute', ...box }} data-kind={hasRows(rest.frames) ? panel.type : 'empty'}>
             {panel.type === 'row' ? <Row title={panel.title} theme={theme} /> : <Panel panel={panel} view={view} {...box} {...rest} />}
           </div>
         ))}
@@ -43,6 +43,16 @@ window.draw = async ({ dashboard, from, to, width, variables, scrapeInterval }) 
   );
   return { height, errors: drawn.flatMap(({ panel, error }) => (error ? [`${panel.title}: ${error}`] : [])) };
 };
+
+// Whether every panel that has something to show has begun to show it: some measure their place first.
+window.drawn = () =>
+  Object.entries({ table: '[role="gridcell"]', timeseries: '.u-over', stat: 'span', bargauge: 'span' }).every(([kind, content]) =>
+    [...document.querySelectorAll(`[data-kind="${kind}"]`)].every((panel) => panel.querySelector(content))
+  );
+
+function hasRows(frames = []) {
+  return frames.some((frame) => frame.length > 0);
+}
 
 // Collapsed rows are opened for the picture: what stands below moves down.
 function opened(panels) {
