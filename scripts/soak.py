@@ -7,7 +7,6 @@ import time
 from tests.reliability.kills import kill_repeatedly
 from tests.reliability.soak import soak
 
-
 _MOST_GROWTH = 0.02
 
 
