@@ -61,7 +61,9 @@ def _blocks(folder: Path, data: Path, automations: int, links: int) -> None:
     with file.open("w", encoding="utf-8") as out:
         for moment in (*past, *recent):
             for raw, recorded, labels, value in _samples(automations, links, moment):
-                out.write(f"{raw}{{{labels},instance=\"old\"}} {value} {moment}\n{recorded}{{{labels}}} {value} {moment}\n")
+                out.write(
+                    f'{raw}{{{labels},instance="old"}} {value} {moment}\n{recorded}{{{labels}}} {value} {moment}\n'
+                )
         out.write("# EOF\n")
     subprocess.run(
         ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(file), str(data)], check=True, capture_output=True

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prometheus.source.clicks import AUTOMATION
 from prometheus.source.rules import Alert, Group
+from prometheus.source.series import AUTOMATION
 
 DASHBOARD = "/d/sendgrid-exporter"
 LAST_SUCCESS = f"max by ({AUTOMATION}) (sendgrid_exporter_automation_last_success_timestamp_seconds)"
@@ -55,7 +55,7 @@ Their alerts wait until they are read again.""",
         'sum by (job) (increase(sendgrid_exporter_polls_total{outcome=~"unauthorized|forbidden"}[1h])) > 0',
         "critical",
         "SendGrid refuses the exporter's API key.",
-        "SendGrid answered 401 or 403 to {{ $value | printf \"%.0f\" }} polls of {{ $labels.job }} in the last hour. See whether\n"
+        'SendGrid answered 401 or 403 to {{ $value | printf "%.0f" }} polls of {{ $labels.job }} in the last hour. See whether\n'
         "the key is still valid and may read marketing statistics.",
         DASHBOARD,
         hold="5m",
@@ -65,7 +65,7 @@ Their alerts wait until they are read again.""",
         'sum by (job) (increase(sendgrid_exporter_polls_total{outcome="rate_limited"}[30m])) > 0',
         "warning",
         "SendGrid limits the exporter's requests.",
-        "{{ $value | printf \"%.0f\" }} polls of {{ $labels.job }} failed on SendGrid's rate limit in the last half hour. Something\n"
+        '{{ $value | printf "%.0f" }} polls of {{ $labels.job }} failed on SendGrid\'s rate limit in the last half hour. Something\n'
         "else may be using the same key; poll less often or lower the ceiling of requests.",
         DASHBOARD,
         hold="15m",
@@ -75,7 +75,7 @@ Their alerts wait until they are read again.""",
         "sum by (job) (increase(sendgrid_exporter_links_folded_total[1h])) > 0",
         "warning",
         "Links are counted together because there are too many.",
-        "{{ $value | printf \"%.0f\" }} links went into the row __other__ in the last hour, where no alert sees them. URLs that\n"
+        '{{ $value | printf "%.0f" }} links went into the row __other__ in the last hour, where no alert sees them. URLs that\n'
         "differ for each recipient are the usual reason: strip their query, or raise the number of links.",
         DASHBOARD,
     )

@@ -93,10 +93,10 @@ def exporter_port(born: float) -> Iterator[int]:
 
     class Exporter(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            now = time.time()
+            now, owner = time.time(), f'automation_id="{AUTOMATION}"'
             counts = [clicks(now, born, died if rate == RATES[0] else now, rate) for rate in RATES]
             lines = [
-                f'automation_link_clicks{{automation_id="{AUTOMATION}",step_id="s{n}",url="{url}",url_location="1"}} {count}'
+                f'automation_link_clicks{{{owner},step_id="s{n}",url="{url}",url_location="1"}} {count}'
                 for n, (url, count) in enumerate(zip(URLS, counts, strict=True))
             ]
             lines += [

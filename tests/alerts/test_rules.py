@@ -16,7 +16,7 @@ from tests.alerts.conftest import PROMETHEUS, ROOT
 
 RULES = sorted((PROMETHEUS / "rules").glob("*.yml"))
 UNIT_TESTS = sorted((PROMETHEUS / "tests").glob("*.yml"))
-UNSTABLE = ("mad_over_time", "double_exponential_smoothing", "holt_winters", "first_over_time", "fill(", "limitk(", "info(")
+UNSTABLE = ("mad_over_time", "double_exponential_smoothing", "holt_winters", "first_over_time", "fill(", "limitk(")
 
 
 def _rules(path: Path) -> list[dict[str, Any]]:
