@@ -125,3 +125,34 @@ test-image: setup-python ## build the container image and run it as a cluster wo
 .PHONY: lock
 lock: setup-python ## resolve the image's dependencies anew, with hashes
 	@scripts/lock
+
+.PHONY: matrix
+matrix: setup-python ## the fault matrix: run it, then print its table
+	@$(PYTEST) $(PARALLEL) tests/matrix $(PYTEST_ARGS)
+	@$(BIN)/python -m scripts.matrix
+
+.PHONY: soak
+soak: setup-python ## 10,000 polls with churn and faults, and 200 kills: about six minutes
+	@$(BIN)/python -m scripts.soak $(ARGS)
+
+.PHONY: fuzz
+fuzz: setup-python ## a long search for input that breaks the wire format or the web config file
+	@$(BIN)/python -m scripts.fuzz $(ARGS)
+
+.PHONY: bench
+bench: setup ## measure every figure of docs/performance.md: some 20 minutes on a quiet machine
+	@scripts/install-packages bench
+	@$(BIN)/python -m pip install --quiet --group bench
+	@$(BIN)/python -m benchmarks --json benchmarks/results/full.json --text benchmarks/results/full.txt $(ARGS) || true
+	@$(BIN)/python -m benchmarks.profiling --markdown benchmarks/results/profile.md
+	@$(BIN)/python -m benchmarks.document
+
+.PHONY: dashboards
+dashboards: setup-python ## write grafana/dashboards/ anew from their generator
+	@$(BIN)/python -W ignore -m grafana
+
+.PHONY: pictures
+pictures: setup ## draw the dashboards with Grafana's own components over a real Prometheus: needs Node
+	@scripts/install-packages pictures
+	@cd grafana/preview && npm ci --silent
+	@$(BIN)/python -W ignore -m grafana.pictures $(ARGS)

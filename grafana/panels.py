@@ -154,7 +154,7 @@ def bars(text: Text, target: prometheus.Dataquery, *, sort: str, desc: bool) -> 
     )
 
 
-def grid(  # noqa: PLR0913 - what a table is made of, each by its name
+def grid(
     text: Text,
     targets: Sequence[prometheus.Dataquery],
     columns: Sequence[Column],

@@ -21,7 +21,7 @@ def main() -> int:
         outcomes = list(runs.read(arguments.store))
     else:
         outcomes = runs.run(
-            plan,
+            plan.cases(),
             RULES,
             arguments.store,
             processes=arguments.processes,

@@ -90,7 +90,9 @@ def _pods(history: History) -> Iterator[tuple[str, np.ndarray]]:
 def _values(values: Numbers) -> str:
     """Return promtool's notation, run-length encoded, stale where a series ends."""
     words = []
-    edges = np.flatnonzero(np.append(True, ~((values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1])))))
+    edges = np.flatnonzero(
+        np.append(True, ~((values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))))
+    )
     lengths = np.diff(np.append(edges, values.size))
     for start, length in zip(edges.tolist(), lengths.tolist(), strict=True):
         value = values[start]

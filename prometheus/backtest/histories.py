@@ -80,7 +80,7 @@ class _Draft:
 
     @property
     def length(self) -> int:
-        return self.rates.shape[1]
+        return int(self.rates.shape[1])
 
     def moment(self, first_day: float, last_day: float) -> int:
         """Return a random step between two days."""
@@ -103,7 +103,8 @@ def _plain(case: Case, generator: np.random.Generator) -> _Draft:
     rate = volume / PER_DAY * _daily(hours, generator) * _weekly(hours, case.kind, generator)
     rate *= np.repeat(generator.gamma(25, 1 / 25, case.weeks * 168), PER_HOUR)
     shares = np.sort(generator.uniform(0.55, 0.75) ** np.arange(6) * generator.uniform(0.85, 1.15, 6))[::-1]
-    steps = [0, 0, 1, 1, 2, 2] if generator.random() < 0.5 else [0, 1, 2, 0, 1, 2]
+    layouts = ([0, 0, 1, 1, 2, 2], [0, 1, 2, 0, 1, 2])
+    steps = layouts[int(2 * generator.random())]
     none = np.zeros(length, dtype=bool)
     return _Draft(generator, np.outer(shares / shares.sum(), rate), steps, ~none, none.copy(), none.copy())
 
@@ -118,7 +119,8 @@ def _weekly(hours: Numbers, kind: str, generator: np.random.Generator) -> Number
     weekend = 0.15 if kind == "weekends at 15 %" else generator.uniform(0.4, 1.0)
     days = np.concatenate([generator.uniform(0.85, 1.15, 5), [weekend, weekend]])
     shift = int(generator.integers(0, 7 * 24))
-    return (days / days.mean())[((hours + shift) // 24).astype(int) % 7]
+    chosen: Numbers = (days / days.mean())[((hours + shift) // 24).astype(int) % 7]
+    return chosen
 
 
 def _polled(case: Case, draft: _Draft) -> History:

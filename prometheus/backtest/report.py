@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 from prometheus.backtest.histories import DROPS, QUIET, VOLUMES
 from prometheus.backtest.runs import Outcome
 
 WEEK_MINUTES = 7 * 24 * 60
+RARE = 0.05
+"""What a 95 % bound leaves."""
+
+FALSE_ALARMS = 0.005
+"""False alarms per automation and week that must not be passed."""
+
+FOUND_FROM = 300
+"""Clicks a day from which nearly everything must be found within a day."""
+
 EPISODE_MINUTES = 24 * 60
 """Alerts of one automation that begin within a day of one another are one alarm."""
 
@@ -24,7 +33,9 @@ BARS = {
 
 def false_alarms(outcome: Outcome) -> int:
     """Return how many alarms began while nothing was wrong."""
-    begins = sorted(firing.minutes for firing in outcome.firings if outcome.drop is None or firing.minutes < outcome.drop)
+    begins = sorted(
+        firing.minutes for firing in outcome.firings if outcome.drop is None or firing.minutes < outcome.drop
+    )
     alarms, last = 0, -math.inf
     for minutes in begins:
         if minutes - last > EPISODE_MINUTES:
@@ -43,7 +54,9 @@ def quiet_weeks(outcome: Outcome) -> float:
 def delay_hours(outcome: Outcome) -> float:
     """Return the hours from the drop to the first alert that names what broke; infinite if none does."""
     names = _NAMES[outcome.case.kind]
-    found = (f.minutes for f in outcome.firings if f.minutes >= (outcome.drop or 0) and names(outcome, f.alert, f.labels))
+    found = (
+        f.minutes for f in outcome.firings if f.minutes >= (outcome.drop or 0) and names(outcome, f.alert, f.labels)
+    )
     return (min(found, default=math.inf) - (outcome.drop or 0)) / 60
 
 
@@ -55,7 +68,7 @@ def poisson_upper(events: int, trials: float) -> float:
     for _ in range(100):
         middle = (low + high) / 2
         tail = sum(math.exp(-middle + k * math.log(middle) - math.lgamma(k + 1)) for k in range(events + 1))
-        low, high = (middle, high) if tail > 0.05 else (low, middle)
+        low, high = (middle, high) if tail > RARE else (low, middle)
     return high / trials
 
 
@@ -67,7 +80,7 @@ def binomial_lower(hits: int, trials: int) -> float:
     for _ in range(60):
         middle = (low + high) / 2
         tail = sum(math.comb(trials, k) * middle**k * (1 - middle) ** (trials - k) for k in range(hits, trials + 1))
-        low, high = (middle, high) if tail < 0.05 else (low, middle)
+        low, high = (middle, high) if tail < RARE else (low, middle)
     return low
 
 
@@ -79,7 +92,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
     lines += [_false_row("false alarms per automation and week, all quiet weeks", "<= 0.005", quiet)]
     lines += [_false_row(f"… {kind}", "", [o for o in quiet if o.case.kind == kind]) for kind in QUIET]
     lines += [_false_row("… weeks before a drop", "", drops)]
-    big, small = [o for o in drops if o.case.volume >= 300], [o for o in drops if o.case.volume < 300]
+    big, small = [o for o in drops if o.case.volume >= FOUND_FROM], [o for o in drops if o.case.volume < FOUND_FROM]
     lines += [_found_row("found within 24 h, 300 a day and more", ">= 98 %", big, 24)]
     lines += [_found_row("found within 24 h, 50 a day", ">= 60 %", small, 24)]
     lines += [_found_row("found within 72 h, 50 a day", ">= 95 %", small, 72)]
@@ -99,7 +112,7 @@ def _false_row(name: str, bar: str, outcomes: Sequence[Outcome]) -> str:
     weeks, alarms = sum(map(quiet_weeks, outcomes)), sum(map(false_alarms, outcomes))
     if not weeks:
         return ""
-    missed = " **missed**" if bar and alarms / weeks > 0.005 else ""
+    missed = " **missed**" if bar and alarms / weeks > FALSE_ALARMS else ""
     bound = f"<= {poisson_upper(alarms, weeks):.4f}"
     return f"| {name} | {bar} | {alarms / weeks:.4f} ({alarms} alarms){missed} | {weeks:.0f} weeks | {bound} |"
 
@@ -132,7 +145,7 @@ def _upper_median(delays: Sequence[float]) -> float:
     below = 0.0
     for rank in range(size):
         below += math.comb(size, rank) / 2**size
-        if below >= 0.95:
+        if below >= 1 - RARE:
             return delays[rank]
     return math.inf
 
@@ -143,17 +156,22 @@ def _hours(hours: float) -> str:
     return f"{hours * 60:.0f} min" if hours < 1 else f"{hours:.2f} h"
 
 
-def _total(_outcome: Outcome, alert: str, _labels: object) -> bool:
+def _total(_outcome: Outcome, alert: str, _labels: Mapping[str, str]) -> bool:
     return alert.startswith("SendGridAutomationClicks")
 
 
-def _link(outcome: Outcome, alert: str, labels: Iterable[str]) -> bool:
-    return alert == "SendGridLinkClicksStopped" and dict(labels)["url"] in outcome.dead_urls  # type: ignore[call-overload]
+def _link(outcome: Outcome, alert: str, labels: Mapping[str, str]) -> bool:
+    return alert == "SendGridLinkClicksStopped" and labels["url"] in outcome.dead_urls
 
 
-def _step(outcome: Outcome, alert: str, labels: Iterable[str]) -> bool:
+def _step(outcome: Outcome, alert: str, labels: Mapping[str, str]) -> bool:
     named = alert in ("SendGridStepClicksStopped", "SendGridLinkClicksStopped")
-    return named and dict(labels)["step_id"] in outcome.dead_steps  # type: ignore[call-overload]
+    return named and labels["step_id"] in outcome.dead_steps
 
 
-_NAMES: dict[str, Callable[..., bool]] = {"stop": _total, "-70 %": _total, "dead link": _link, "dead step": _step}
+_NAMES: dict[str, Callable[[Outcome, str, Mapping[str, str]], bool]] = {
+    "stop": _total,
+    "-70 %": _total,
+    "dead link": _link,
+    "dead step": _step,
+}

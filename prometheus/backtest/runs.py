@@ -50,16 +50,27 @@ class Plan:
         ]
 
 
-def run(plan: Plan, rules: Sequence[Path], store: Path, *, processes: int, batch: int, promtool: str) -> list[Outcome]:
-    """Run what is not in the store yet and return all outcomes of the plan."""
+QUICK = (
+    Case("stop", 2000, 81_000, weeks=3),
+    Case("-70 %", 20000, 81_000, weeks=3),
+    Case("dead link", 20000, 81_000, weeks=3),
+    Case("corrected by 2 %", 2000, 81_000, weeks=3),
+)
+"""A selection that takes about a minute on two cores."""
+
+
+def run(
+    cases: Sequence[Case], rules: Sequence[Path], store: Path, *, processes: int, batch: int, promtool: str
+) -> list[Outcome]:
+    """Run what is not in the store yet and return the outcomes of all cases."""
     known = {outcome.case for outcome in read(store)}
-    todo = [case for case in plan.cases() if case not in known]
+    todo = [case for case in cases if case not in known]
     batches = [todo[start : start + batch] for start in range(0, len(todo), batch)]
     with ProcessPoolExecutor(processes) as pool:
-        futures = [pool.submit(_batch, cases, rules, promtool) for cases in batches]
+        futures = [pool.submit(_batch, part, rules, promtool) for part in batches]
         for future in as_completed(futures):
             _append(store, future.result())
-    wanted = set(plan.cases())
+    wanted = set(cases)
     return [outcome for outcome in read(store) if outcome.case in wanted]
 
 

@@ -1,0 +1,82 @@
+"""Rules that compare windows of clicks with what is expected in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus.source.rules import Recording
+from prometheus.source.series import (
+    COUNTED,
+    EXPECTED,
+    HOURLY_VARIANCE,
+    LEVEL_VARIANCE,
+    OBSERVED,
+    SCALE,
+    SCORE,
+    SEEN,
+    SUM,
+    THRESHOLDS,
+    WINDOWS,
+)
+
+
+def windows() -> Iterator[Recording]:
+    """Return the rules in order."""
+    certainty = "job_automation_window:sendgrid_clicks:certainty"
+    for window, hours in WINDOWS.items():
+        yield Recording("sendgrid:click_window:hours", f"vector({hours:g})", labels={"window": window})
+    for window in WINDOWS:
+        labels = {"window": window}
+        yield Recording(OBSERVED, f"{COUNTED} - {COUNTED} offset {window}", labels=labels)
+        yield Recording(EXPECTED, f"({SUM} - {SUM} offset {window}) * {SCALE}", labels=labels)
+    yield Recording(
+        certainty,
+        f"""\
+1 / (
+    0.35 / ({EXPECTED} > 0)
+  + on (window) group_left ()
+    ({HOURLY_VARIANCE} / clamp_min(sendgrid:click_window:hours, 1) + {LEVEL_VARIANCE})
+)""",
+        """How many clicks the expectation is worth: what the baseline's own chance, the noise from hour to hour and the
+        difference between weeks leave of it.""",
+    )
+    observed = f"clamp_min({OBSERVED}, 0.01)"
+    yield Recording(
+        SCORE,
+        f"""\
+    ({observed} < {EXPECTED}) * ln({observed} / {EXPECTED})
+  -
+    ({observed} + {certainty}) * ln(({observed} + {certainty}) / ({EXPECTED} + {certainty}))
+or
+  {EXPECTED} * 0""",
+        """Evidence for a drop: the logarithm of how much better these clicks fit a lower rate than the expected one (negative
+        binomial). Few expected clicks can never score high, whatever the window.""",
+    )
+
+
+def band() -> Iterator[Recording]:
+    """Return the rules in order."""
+    rate = "job_automation:sendgrid_clicks:rate1h"
+    usual = f"{rate}_expected"
+    width = f"3 * sqrt({usual} + {HOURLY_VARIANCE + LEVEL_VARIANCE:g} * {usual} ^ 2)"
+    yield Recording(rate, f'sum without (window) ({OBSERVED}{{window="1h"}})', "For dashboards: an hour's clicks.")
+    yield Recording(usual, f'sum without (window) ({EXPECTED}{{window="1h"}})')
+    yield Recording(f"{usual}_low", f"clamp_min({usual} - {width}, 0)")
+    yield Recording(f"{usual}_high", f"{usual} + {width}")
+
+
+def thresholds() -> Iterator[Recording]:
+    """Return the rules in order."""
+    for threshold in THRESHOLDS:
+        yield Recording(
+            threshold.record,
+            f"""\
+  {SEEN} * 0 + on (automation_id) group_left ()
+    max by (automation_id) ({threshold.override}{{automation_id!=""}})
+or
+  {SEEN} * 0 + on () group_left ()
+    max({threshold.override}{{automation_id=""}})
+or
+  {SEEN} * 0 + {threshold.default}""",
+            threshold.why,
+        )
