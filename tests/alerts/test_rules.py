@@ -86,7 +86,7 @@ def test_public_address_is_the_one_of_the_project() -> None:
         pytest.skip("no pyproject.toml here")
     urls = tomllib.loads(file.read_text(encoding="utf-8"))["project"].get("urls", {})
 
-    assert any(str(url).startswith(files.PROJECT) for url in urls.values())
+    assert any(str(url).startswith(files.runbook().removesuffix("/blob/main/docs/alerts.md")) for url in urls.values())
 
 
 def test_nothing_needs_a_feature_flag_or_takes_totals_for_counters() -> None:
