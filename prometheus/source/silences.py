@@ -31,7 +31,7 @@ def _silence(level: str, source: str, what: str) -> Iterator[Recording]:
     now, before = f"{level}:sendgrid_clicks:now", f"{level}:sendgrid_clicks:before"
     moved, at = f"{level}:sendgrid_clicks:last_moved_timestamp_seconds", f"{level}:sendgrid_clicks:count_at_last_move"
     expected_at = f"{level}:sendgrid_clicks:expected_at_last_move"
-    since = f"{level}:sendgrid_clicks:automation_since"
+    silent, since = f"{level}:sendgrid_clicks:others_since", f"{level}:sendgrid_clicks:others_since_at_most"
     week, expected = f"{level}:sendgrid_clicks:week", f"{level}:sendgrid_clicks:silence_expected"
     score = f"{level}:sendgrid_clicks:silence_score"
     join = f"on ({AUTOMATION}) group_left ()"
@@ -78,29 +78,32 @@ or
     )
     yield Recording(before, now, "For the next evaluation.")
     yield Recording(
+        silent,
+        f"({at} * -1 + {join} {HELD}) > 3",
+        f"Clicks of the automation since the {what}'s last one. What follows is worked out for silent ones alone.",
+    )
+    yield Recording(
+        since,
+        f"""\
+  1.6 * (({silent} * 0 + {expected_at}) * -1 + {join} {SUM}) < {silent}
+or
+  {silent}""",
+        f"The same, but hardly more than expected: a burst on another {what} must not look like the end of this one.",
+    )
+    current = f"({silent} * 0 + {now})"
+    yield Recording(
         week,
         f"""\
-  {now} - ({now} offset 1w or {now} * 0 and on ({AUTOMATION}) {COUNTED} offset 1w)
+  {current} - ({silent} * 0 + {now} offset 1w or {silent} * 0 and on ({AUTOMATION}) {COUNTED} offset 1w)
 or
-  {now} - ({now} offset 2d or {now} * 0 and on ({AUTOMATION}) {COUNTED} offset 2d)""",
+  {current} - ({silent} * 0 + {now} offset 2d or {silent} * 0 and on ({AUTOMATION}) {COUNTED} offset 2d)""",
         f"Clicks of the {what} in seven days; from its birth on if it is younger, in two days if the automation is.",
     )
     others = f"{level}:sendgrid_clicks:others_before"
     yield Recording(
         others,
-        f"clamp_min({at} - {join} {base} - {week}, 1)",
+        f"clamp_min(({silent} * 0 + {at}) - {join} {base} - {week}, 1)",
         f"Clicks of all other {what}s in the same days, up to that moment.",
-    )
-    real = f"({at} * -1 + {join} {HELD})"
-    likely = f"1.6 * ({expected_at} * -1 + {join} {SUM})"
-    yield Recording(
-        since,
-        f"""\
-  {likely} < {real}
-or
-  {real}""",
-        f"""Clicks of the automation since the {what}'s last one, but hardly more than expected: a burst on another {what} must
-        not look like the end of this one.""",
     )
     yield Recording(
         expected,
