@@ -51,6 +51,7 @@ class Workers:
         self._stale_after: float | None = None
         self._automations: Mapping[AutomationId, Automation] = {}
         self._shown = -1
+        self._all_tried = False
 
     def configure(
         self,
@@ -134,11 +135,18 @@ class Workers:
         return True
 
     def untried(self) -> int:
-        """Return how many automations have neither been polled nor restored yet."""
-        return sum(
+        """Return how many automations have neither been polled nor restored yet.
+
+        Once there were none it stays at none: a reload that adds one must not take the others out of service.
+        """
+        if self._all_tried:
+            return 0
+        untried = sum(
             self._poller.last_outcome(id_) is None and self._poller.succeeded_at(id_) is None
             for id_ in self._automations
         )
+        self._all_tried = untried == 0
+        return untried
 
     def join(self, seconds: float) -> None:
         """Wait for the threads to end, all together no longer than the seconds."""

@@ -78,7 +78,8 @@ class Budget:
         self._in_flight = 0
         self._remaining: float | None = None
         self._reset_at = -math.inf
-        self._longest_reset = 0.0
+        self._window = self._former_window = 0.0
+        """The longest time to a reset that this window and the one before it told: about a window's length."""
         self._server_rate = math.inf
         self._limited_in_a_row = 0
 
@@ -172,11 +173,12 @@ class Budget:
         same_window = self._remaining is not None and abs(reset_at - self._reset_at) <= 2 * _RESET_MARGIN
         if self._remaining is not None and same_window:
             self._remaining = min(said.remaining, self._remaining)
+            self._window = max(self._window, reset_in)
         else:
             self._remaining, self._reset_at = said.remaining, reset_at
+            self._former_window, self._window = self._window, reset_in
         if said.limit is not None and said.limit >= 1:
-            self._longest_reset = max(self._longest_reset, reset_in)
-            self._server_rate = said.limit * self._share / max(self._longest_reset, 1.0)
+            self._server_rate = said.limit * self._share / max(self._window, self._former_window, 1.0)
 
     def _pause(self, said: RateLimit | None, now: float) -> None:
         asked = None if said is None else (said.reset_in if said.retry_after is None else said.retry_after)
