@@ -156,3 +156,15 @@ pictures: setup ## draw the dashboards with Grafana's own components over a real
 	@scripts/install-packages pictures
 	@cd grafana/preview && npm ci --silent
 	@$(BIN)/python -W ignore -m grafana.pictures $(ARGS)
+
+.PHONY: rules
+rules: setup-python ## write prometheus/rules/ anew from their source
+	@$(BIN)/python -m prometheus.source
+
+.PHONY: alerts-backtest
+alerts-backtest: setup ## judge the click rules on hundreds of histories: hours; it goes on where it stopped
+	@$(BIN)/python -m prometheus.backtest $(ARGS)
+
+.PHONY: alerts-cost
+alerts-cost: setup ## what one evaluation of the rules costs a Prometheus with 20,000 links
+	@$(BIN)/python -m prometheus.backtest.cost $(ARGS)
