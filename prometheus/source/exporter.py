@@ -43,7 +43,7 @@ unless
         f"""\
 {{{{ $value }}}} automations have not been read for more than three of their intervals:
 {{{{- with printf "time() - {LAST_SUCCESS} > 3 * {INTERVAL} and on (job) up{{job=%q}}" $labels.job | query }}}}
-{{{{- range $i, $sample := . }}}}{{{{ if $i }}}},{{{{ end }}}} {{{{ $sample.Labels.automation_id }}}}{{{{ end }}}}.
+{{{{- range $i, $sample := . | sortByLabel "automation_id" }}}}{{{{ if $i }}}},{{{{ end }}}} {{{{ $sample.Labels.automation_id }}}}{{{{ end }}}}.
 {{{{- end }}}}
 Their alerts wait until they are read again.""",
         DASHBOARD,

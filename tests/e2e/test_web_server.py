@@ -39,7 +39,7 @@ def test_address_in_use_is_told_in_a_sentence():
 
 
 @pytest.mark.parametrize(
-    ("host", "port"), [("::ffff:0:1", 0), ("no.such.host.invalid", 0), ("127.0.0.1", 70000), (f"{'a' * 70}.invalid", 0)]
+    ("host", "port"), [("no.such.host.invalid", 0), ("127.0.0.1", 70000), (f"{'a' * 70}.invalid", 0)]
 )
 def test_address_that_cannot_be_had_is_a_start_error(host, port):
     with pytest.raises(StartError, match="cannot listen on"):

@@ -120,7 +120,7 @@ def _run(*, ceiling: float, concurrency: int, seconds: float, interval: float) -
 
     caretaker = clock.run(tend)
     workers.start()
-    caretaker.join(120)
+    caretaker.join(300)
     workers.join(10)
     assert stop.is_set()
     return _Run(observer.codes, oldest, AUTOMATIONS * PAGES / LIMIT * 60)
@@ -130,7 +130,7 @@ def _run(*, ceiling: float, concurrency: int, seconds: float, interval: float) -
 def test_a_thousand_automations_use_the_limit_and_never_meet_a_429(
     ceiling: float, record_property: Callable[[str, object], None]
 ) -> None:
-    run = _run(ceiling=ceiling, concurrency=4, seconds=0.2, interval=60)
+    run = _run(ceiling=ceiling, concurrency=2, seconds=0.1, interval=60)
     share = len(run.codes) / (LIMIT * MINUTES)
     record_property("share of the allowed requests", share)
     record_property("oldest age to the ideal", run.oldest / run.ideal)

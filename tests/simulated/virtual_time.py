@@ -12,9 +12,9 @@ class VirtualClock:
 
     def __init__(self, start: float = 1_800_000_000.0) -> None:
         self._now = start
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._enrolled = 0
-        self._waiting: dict[int, float] = {}
+        self._waiting: list[tuple[float, threading.Event]] = []
 
     def time(self) -> float:
         return self._now
@@ -24,34 +24,33 @@ class VirtualClock:
 
     def run(self, work: Callable[[], None]) -> threading.Thread:
         """Start a thread that takes part in this time until its work is done."""
-        with self._changed:
+        with self._lock:
             self._enrolled += 1
         thread = threading.Thread(target=self._take_part, args=(work,), daemon=True)
         thread.start()
         return thread
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
-        me = threading.get_ident()
-        with self._changed:
-            until = self._now + max(seconds, 0.0)
-            self._waiting[me] = until
+        due = threading.Event()
+        with self._lock:
+            self._waiting.append((self._now + max(seconds, 0.0), due))
             self._advance()
-            while self._now < until and not event.is_set():
-                self._changed.wait(0.5)
-            self._waiting.pop(me, None)
+        due.wait()
         return event.is_set()
 
     def _take_part(self, work: Callable[[], None]) -> None:
         try:
             work()
         finally:
-            with self._changed:
+            with self._lock:
                 self._enrolled -= 1
                 self._advance()
 
     def _advance(self) -> None:
+        """Let those go on for whom it is time, once everybody waits; each has a bell that wakes it alone."""
         if self._waiting and len(self._waiting) >= self._enrolled:
-            self._now = max(self._now, min(self._waiting.values()))
-            for me in [me for me, until in self._waiting.items() if until <= self._now]:
-                del self._waiting[me]
-            self._changed.notify_all()
+            self._now = max(self._now, min(until for until, _ in self._waiting))
+            for until, bell in self._waiting:
+                if until <= self._now:
+                    bell.set()
+            self._waiting = [(until, bell) for until, bell in self._waiting if until > self._now]
