@@ -1,6 +1,5 @@
 """One exchange with SendGrid: a request for a page, its answer's body or one error of our tree."""
 
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -25,8 +24,6 @@ from exporter.sendgrid.pages import read_stats
 from exporter.sendgrid.session import ClientOptions, Connection, deadline_adapters
 from exporter.sendgrid.sockets import Deadline
 from exporter.sendgrid.wire import explain_error
-
-_log = logging.getLogger(__name__)
 
 _SHORTEST: Final = 0.001
 """The libraries take no timeout of 0; a deadline that has just passed still ends the exchange at once."""

@@ -6,7 +6,6 @@ import json
 import os
 import resource
 import selectors
-import shutil
 import signal
 import socket
 import ssl
@@ -543,7 +542,7 @@ def test_program_serves_until_it_is_told_to_stop():
     assert runs[0][1].endswith("Welcome series")
 
 
-@pytest.mark.skipif(not shutil.which("promtool"), reason="needs promtool: apt-get install prometheus")
+@pytest.mark.needs("promtool")
 def test_history_becomes_blocks_of_a_prometheus(tmp_path):
     simulator = Simulator((generated_automation(1, "History", 24, clicks_per_day=500),), clock=ManualClock(EPOCH))
     text = tmp_path / "history.txt"
