@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 
 import bcrypt
 
+from exporter.errors import StoppedError
 from exporter.web.turns import BusyError, Turns
-from exporter.web.worker import StoppedError
 
 _REMEMBERED_REFUSALS: Final = 256
 _LONGEST_PASSWORD: Final = 72

@@ -5,8 +5,9 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
+from exporter.errors import StoppedError
 from exporter.web.ports import Reloader
-from exporter.web.worker import StoppedError, Worker
+from exporter.web.worker import Worker
 
 _LOG: Final = logging.getLogger(__name__)
 

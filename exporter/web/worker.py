@@ -8,11 +8,9 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from exporter.errors import StoppedError
+
 T = TypeVar("T")
-
-
-class StoppedError(Exception):
-    """The worker was stopped before it came to this function."""
 
 
 class Worker:

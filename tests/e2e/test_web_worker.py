@@ -3,8 +3,9 @@ import threading
 
 import pytest
 
+from exporter.errors import StoppedError
 from exporter.web.reload import Reloads
-from exporter.web.worker import StoppedError, Worker
+from exporter.web.worker import Worker
 from tests.web_support import FakeReloader
 
 
