@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import translate
+from operator import itemgetter
 from typing import Final
 from urllib.parse import unquote_plus
 
@@ -82,7 +83,9 @@ class LabelHygiene:
     def _is_clean(self, links: tuple[LinkClicks, ...]) -> bool:
         """Tell, in a fraction of the time of cleaning, that there is nothing to clean, as mostly."""
         longest = self._rules.max_url_length // _MOST_BYTES
-        return not self._rewrites and all(len(row[1]) <= longest and len(row[0]) <= longest for row in links)
+        if self._rewrites:
+            return False
+        return all(max(map(len, map(itemgetter(at), links)), default=0) <= longest for at in (0, 1))
 
     def _cleaned(self, links: Iterable[LinkClicks]) -> Iterator[LinkClicks]:
         longest = self._rules.max_url_length

@@ -78,18 +78,18 @@ def samples(text: bytes) -> dict[bytes, int]:
 def any_fell(before: bytes, after: bytes, *, apart_from: bytes) -> bool:
     """Tell whether a line of `after` has a smaller value than in `before`; lines with `apart_from` do not count.
 
-    Lines mostly stand in the same order, so that they are compared in pairs; only what moved is looked up.
+    Lines mostly stand in the same order, so that they are compared in pairs; only what moved is looked up. Values have
+    no leading zeros: of two lines that differ in the value alone, the smaller one is shorter, or sorts first.
     """
     moved_from, moved_to = [], []
     for old, new in zip_longest(before.split(b"\n"), after.split(b"\n"), fillvalue=b""):
         if old == new:
             continue
-        key, _, value = new.rpartition(b" ")
-        former_key, _, former = old.rpartition(b" ")
-        if key != former_key:
+        key = new[: new.rfind(b" ") + 1]
+        if key != old[: old.rfind(b" ") + 1]:
             moved_from.append(old)
             moved_to.append(new)
-        elif int(value) < int(former) and apart_from not in key:
+        elif (len(new) < len(old) or (len(new) == len(old) and new < old)) and apart_from not in key:
             return True
     gone = samples(b"\n".join(moved_from))
     come = samples(b"\n".join(moved_to))

@@ -1,6 +1,7 @@
 """All pages of one automation, whole or not at all."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Final
 from urllib.parse import parse_qs, urljoin, urlsplit
 
@@ -13,6 +14,7 @@ _MOST_BYTES: Final = 32 * 1024 * 1024
 """Of all pages together, since each may be as large as an answer may: 2000 real ones have two thirds of it."""
 _SLACK: Final = 1000
 """A list may have twice the rows that it counts, and this many more, before it is taken for one without an end."""
+_CLICKS: Final = itemgetter("clicks")
 _DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 
 Fetch = Callable[[str | None], bytes]
@@ -30,7 +32,8 @@ def read_stats(fetch: Fetch, url: str) -> AutomationStats:
     repeated: Sequence[_Place] = ()
     try:
         pages = _walk(fetch, url)
-        stats, repeated = check_whole(pages, url), _repeated(pages)
+        stats = check_whole(pages, url)
+        repeated = _repeated(pages, stats)
         if not repeated:
             return stats
     except (IncompleteError, _TokenRefused):
@@ -47,7 +50,8 @@ def _second_walk(fetch: Fetch, url: str, repeated: "Sequence[_Place]") -> Automa
         pages = _walk(fetch, url)
     except _TokenRefused as exc:
         raise exc.refusal from None
-    stats, again = check_whole(pages, url), _repeated(pages)
+    stats = check_whole(pages, url)
+    again = _repeated(pages, stats)
     if again and (again != repeated or _has_page_twice(pages)):
         message = f"{url}: the pages do not make one whole list: {len(again)} rows stand on two of them"
         raise IncompleteError(message, difference=(len(again), 0), stats=stats)
@@ -128,8 +132,9 @@ def check_whole(pages: Sequence[Page], url: str) -> AutomationStats:
     on two or more pages, are per page: SendGrid does not say which of the two they are.
     """
     rows = [row for page in pages for row in _rows(page, url)]
-    clicks = sum(row["clicks"] for row in rows)
-    low, high, total = _totals(pages, clicks, url)
+    sums = [sum(map(_CLICKS, page.results or ())) for page in pages]
+    clicks = sum(sums)
+    low, high, total = _totals(pages, sums, url)
     stats = AutomationStats(add_up(_links(rows)), total, len(pages))
     count = pages[-1].metadata.count if pages[-1].metadata else None
     surplus_rows = 0 if count is None else len(rows) - count
@@ -147,15 +152,17 @@ _Place = tuple[str, str, int | None]
 """A step, a link and its place in the message."""
 
 
-def _repeated(pages: Sequence[Page]) -> Sequence[_Place]:
+def _repeated(pages: Sequence[Page], stats: AutomationStats) -> Sequence[_Place]:
     """Return the places of a link that stand on two pages; without a place, a link may stand on several.
 
     A row that moves while the pages are read doubles one link and loses another. Where both have equally many clicks,
-    neither the count nor the total tells.
+    neither the count nor the total tells. Where no two rows were added up, none can stand on two pages.
     """
+    if len(pages) == 1 or len(stats.links) == sum(len(page.results or ()) for page in pages):
+        return ()
     seen: set[_Place] = set()
     repeated: list[_Place] = []
-    for page in pages if len(pages) > 1 else ():
+    for page in pages:
         placed = [row for row in page.results or () if row.get("url_location") is not None]
         places = [(row["step_id"], row["url"], row.get("url_location")) for row in placed]
         repeated += [place for place in places if place in seen]
@@ -181,14 +188,14 @@ def _rows(page: Page, url: str) -> Sequence[LinkRow]:
     raise IncompleteError(f"{url}: a page has no results, and does not say that there are none", difference=None)
 
 
-def _totals(pages: Sequence[Page], clicks: int, url: str) -> tuple[int, int, int]:
+def _totals(pages: Sequence[Page], sums: Sequence[int], url: str) -> tuple[int, int, int]:
     """Return the smallest and the largest total that the rows' clicks may have, and the one to publish."""
+    clicks = sum(sums)
     given = [page.total_clicks for page in pages if page.total_clicks is not None]
     if not given and clicks == 0:
         return 0, 0, 0
     if len(given) < len(pages):
         raise InvalidResponseError(f"{url}: total_clicks is missing")
-    sums = [sum(row["clicks"] for row in page.results or ()) for page in pages]
     if len(pages) > 1 and given == sums:
         return clicks, clicks, clicks
     return min(given), max(given), given[-1]
