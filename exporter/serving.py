@@ -30,7 +30,7 @@ class Exposition:
     def document(self, *, openmetrics: bool, names: frozenset[str] | None = None) -> Document:
         """Return the exposition, of these metric names only where given."""
         families = self._families(openmetrics=openmetrics, names=names)
-        own = self.telemetry.text(openmetrics=openmetrics, names=names)
+        own = self.telemetry.run(openmetrics=openmetrics, names=names)
         return self.frame.document(families, own, openmetrics=openmetrics)
 
     def scrape(self, *, openmetrics: bool, compressed: bool, names: frozenset[str] | None) -> Scrape:

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from exporter.about import About
 from exporter.clock import Clock
 from exporter.domain import Outcome
+from exporter.exposition.segment import Run, Segment, compress, run_of
 from exporter.exposition.text import OPENMETRICS_END
 from exporter.sendgrid.budget import RateLimit
 
@@ -40,8 +41,8 @@ class Telemetry:
     def __init__(self, about: About, *, clock: Clock, link_series: Callable[[], int]) -> None:
         self._clock = clock
         self._link_series = link_series
-        self._rendered: dict[tuple[bool, int], bytes] = {}
-        """The own metrics' text since their last change, by format and number of series: scrapes mostly come between
+        self._rendered: dict[tuple[bool, int], Segment] = {}
+        """The own metrics since their last change, by format and number of series: scrapes mostly come between
         two polls, and rendering is what a small scrape would spend most of its time on."""
         self.registry = CollectorRegistry(auto_describe=True)
         self.process_registry = CollectorRegistry(auto_describe=True)
@@ -131,24 +132,22 @@ class Telemetry:
             self._reload_at.set(self._clock.time())
         self._changed()
 
-    def text(self, *, openmetrics: bool, names: frozenset[str] | None) -> bytes:
-        """Return the metrics as text, without an end mark; only those named, where names are given."""
+    def run(self, *, openmetrics: bool, names: frozenset[str] | None) -> Run:
+        """Return the metrics as a scrape has them, without an end mark; only those named, where names are given."""
         generate: Callable[..., bytes] = generate_openmetrics if openmetrics else generate_latest
         if names is not None:
-            own = generate(self.registry.restricted_registry(names))
-            process = generate(self.process_registry.restricted_registry(names))
-        else:
-            own, process = self._own(generate, openmetrics), generate(self.process_registry)
-        return own.removesuffix(OPENMETRICS_END) + process.removesuffix(OPENMETRICS_END)
+            parts = [self.registry.restricted_registry(names), self.process_registry.restricted_registry(names)]
+            return run_of(_segment(generate(part)) for part in parts)
+        return run_of([self._own(generate, openmetrics), _segment(generate(self.process_registry))])
 
-    def _own(self, generate: Callable[..., bytes], openmetrics: bool) -> bytes:  # noqa: FBT001  # part of the key
+    def _own(self, generate: Callable[..., bytes], openmetrics: bool) -> Segment:  # noqa: FBT001  # part of the key
         rendered, key = self._rendered, (openmetrics, self._link_series())
         if key not in rendered:
-            rendered[key] = generate(self.registry)
+            rendered[key] = _segment(generate(self.registry))
         return rendered[key]
 
     def _changed(self) -> None:
-        """Forget the rendered text: a text that is being rendered meanwhile goes into the old dictionary."""
+        """Forget what is rendered: what is being rendered meanwhile goes into the old dictionary."""
         self._rendered = {}
 
     def _build_info(self, about: About) -> None:
@@ -164,3 +163,7 @@ class Telemetry:
 
     def _histogram(self, name: str, explanation: str, buckets: Iterable[float]) -> Histogram:
         return Histogram(name, explanation, buckets=tuple(buckets), registry=self.registry)
+
+
+def _segment(text: bytes) -> Segment:
+    return compress([text.removesuffix(OPENMETRICS_END)])

@@ -47,10 +47,9 @@ class Frame:
             for part in (self._headers[family.name, openmetrics], runs.get(family.name, EMPTY))
         )
 
-    def document(self, families: Run, own: bytes, *, openmetrics: bool) -> Document:
-        """Return the families followed by the exporter's own metrics, whose text has no end mark."""
-        own_run = run_of([compress([own])])
-        return Document(join([families, own_run, self._end if openmetrics else EMPTY]))
+    def document(self, families: Run, own: Run, *, openmetrics: bool) -> Document:
+        """Return the families followed by the exporter's own metrics, which have no end mark."""
+        return Document(join([families, own, self._end if openmetrics else EMPTY]))
 
 
 def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -3,9 +3,10 @@ import gzip
 import pytest
 
 from exporter.exposition.document import Frame
-from exporter.exposition.segment import compress, run_of
+from exporter.exposition.segment import EMPTY, compress, run_of
 from exporter.exposition.text import OPENMETRICS_END
 
+OWN = run_of([compress([b"own 1\n"])])
 LINES = b"".join(b'automation_link_clicks{url="%d"} 1\n' % number for number in range(30_000))
 
 
@@ -22,7 +23,7 @@ def families_of(frame, *, openmetrics=False, names=None, segments=20):
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_large_body_comes_in_chunks_of_the_announced_length(frame, compressed):
-    document = frame.document(families_of(frame), b"own 1\n", openmetrics=False)
+    document = frame.document(families_of(frame), OWN, openmetrics=False)
 
     chunks = list(document.chunks(compressed=compressed))
 
@@ -35,14 +36,14 @@ def test_large_body_comes_in_chunks_of_the_announced_length(frame, compressed):
 
 
 def test_openmetrics_ends_with_its_mark_after_everything(frame):
-    document = frame.document(families_of(frame, openmetrics=True), b"own 1\n", openmetrics=True)
+    document = frame.document(families_of(frame, openmetrics=True), OWN, openmetrics=True)
 
     assert b"".join(document.chunks(compressed=False)).endswith(b"own 1\n" + OPENMETRICS_END)
 
 
 def test_family_without_samples_still_has_its_comments(frame):
     text = b"".join(
-        frame.document(frame.families({}, openmetrics=False, names=None), b"", openmetrics=False).chunks(
+        frame.document(frame.families({}, openmetrics=False, names=None), EMPTY, openmetrics=False).chunks(
             compressed=False
         )
     )
@@ -53,7 +54,7 @@ def test_family_without_samples_still_has_its_comments(frame):
 def test_names_leave_out_the_comments_of_the_others(frame):
     families = families_of(frame, names=frozenset({"automation_info"}))
 
-    text = b"".join(frame.document(families, b"", openmetrics=False).chunks(compressed=False))
+    text = b"".join(frame.document(families, EMPTY, openmetrics=False).chunks(compressed=False))
 
     assert text.startswith(b"# HELP automation_info")
     assert text.count(b"# HELP ") == 1
