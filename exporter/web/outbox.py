@@ -13,6 +13,8 @@ _PIECE: Final = 256 * 1024
 """Bytes handed to the transport at once: what a reader who stops reading costs."""
 _JOINED: Final = 64 * 1024
 """A first piece up to this size leaves together with the head, in one packet train."""
+_TURN: Final = 1024 * 1024
+"""Bytes that a fast reader gets before others have their turn: about a millisecond of the loop."""
 _RESET: Final = struct.pack("ii", 1, 0)
 """The SO_LINGER value by which a closed connection keeps no bytes to send."""
 
@@ -82,7 +84,7 @@ class Outbox:
             await self.write(head + response.body)
 
     async def _stream(self, head: bytes, scrape: Scrape) -> None:
-        left = scrape.length
+        left, turn = scrape.length, 0
         for piece in _pieces(scrape.chunks):
             left -= len(piece)
             if left < 0:
@@ -93,8 +95,11 @@ class Outbox:
                 if head:
                     await self.write(head)
                 await self.write(piece)
-                # A fast reader never makes a write wait: without this it would have the loop for itself.
-                await asyncio.sleep(0)
+                turn += len(piece)
+                if turn >= _TURN:
+                    # A fast reader never makes a write wait: without this it would have the loop for itself.
+                    await asyncio.sleep(0)
+                    turn = 0
             head = b""
         if left:
             raise BrokenBodyError(f"the body is {left} bytes shorter than its {scrape.length} bytes")
