@@ -10,15 +10,18 @@ from prometheus.source.series import (
     EXPECTED,
     HELD,
     INTERVAL,
+    LARGEST,
     LINK,
     MOVED,
     OBSERVED,
+    OF_AUTOMATION,
     SCORE,
     SENSITIVITY,
     STANDSTILL,
     STANDSTILL_SINCE,
     STATE,
     STEP,
+    Level,
 )
 
 NAME = """\
@@ -60,38 +63,8 @@ def alerts() -> Iterator[Alert]:
         DASHBOARD,
         "Far fewer clicks than the season and the weeks before promise.",
     )
-    for level, name, what, condition in (
-        ("job_step", "SendGridStepClicksStopped", "step {{ $labels.step_id }}", _SEVERAL_LINKS),
-        ("job_link", "SendGridLinkClicksStopped", "link {{ $labels.url }}", ""),
-    ):
-        score, expected = f"{level}:sendgrid_clicks:silence_score", f"{level}:sendgrid_clicks:silence_expected"
-        moved = f"{level}:sendgrid_clicks:last_moved_timestamp_seconds"
-        labels = STEP.split(", ") if level == "job_step" else LINK.split(", ")
-        matchers, arguments = ",".join(f"{label}=%q" for label in labels), " ".join(f"$labels.{x}" for x in labels)
-        since = (
-            f'{{{{ with printf "time() - {moved}{{{matchers}}}" {arguments} | query }}}}'
-            " for {{ . | first | value | humanizeDuration }}{{ end }}"
-        )
-        promised = (
-            f'{{{{ with printf "{expected}{{{matchers}}}" {arguments} | query }}}}'
-            'about {{ . | first | value | printf "%.0f" }} were expected{{ end }}'
-        )
-        yield Alert(
-            name,
-            f"""\
-    ({score} and on ({AUTOMATION}) {HELD} offset 1w or {score} / 1.5)
-  >= on ({AUTOMATION}) group_left ()
-    {SENSITIVITY.record}
-unless
-  {score} <= 1.5 * max_over_time({score}[3d] offset 132h){condition}""",
-            "warning",
-            f"Nobody clicks the {what} of the automation {NAME} any more.",
-            f"The {what} of the automation {NAME} has had no click{since}, while the others go on: now 0, {promised}.\n"
-            "Open it and see whether it works, or whether somebody has taken it out.",
-            DASHBOARD,
-            """Told by its share of the automation's clicks, so it needs no hour of waiting. A silence hardly longer than that of
-            the same days last week is a habit. In its first week an automation needs half as much evidence again.""",
-        )
+    yield _silence(STEP, "SendGridStepClicksStopped", "step {{ $labels.step_id }}", _SEVERAL_LINKS)
+    yield _silence(LINK, "SendGridLinkClicksStopped", "link {{ $labels.url }}")
     yield Alert(
         "SendGridNumbersStandStill",
         f"{STANDSTILL} and on (job) time() - {STANDSTILL_SINCE} > 3600 + 2 * max by (job) ({INTERVAL})",
@@ -104,14 +77,44 @@ unless
     )
 
 
+def _silence(level: Level, name: str, what: str, condition: str = "") -> Alert:
+    score, habit = level.series("silence_score"), level.series("silence_habit")
+    labels = level.labels.split(", ")
+    matchers, arguments = ",".join(f"{label}=%q" for label in labels), " ".join(f"$labels.{label}" for label in labels)
+    clicks = f"sum({LINK.series('now')}{{{matchers}}})"
+    since = (
+        f'{{{{ with printf "{clicks}" {arguments} | query }}}}'
+        f'{{{{ with printf "time() - min_over_time(timestamp({clicks} == %f)[7d:5m])" {arguments} (. | first | value)'
+        " | query }} for {{ . | first | value | humanizeDuration }}{{ end }}{{ end }}"
+    )
+    promised = (
+        f'{{{{ with printf "{level.series("silence_expected")}{{{matchers}}}" {arguments} | query }}}}'
+        'about {{ . | first | value | printf "%.0f" }} were expected{{ end }}'
+    )
+    return Alert(
+        name,
+        f"""\
+    ({score} and on ({AUTOMATION}) {HELD} offset 1w or {score} / 1.5)
+  >= {OF_AUTOMATION}
+    {SENSITIVITY.record}
+unless
+  {score} <= 2 * last_over_time({habit}[2h]){condition}""",
+        "warning",
+        f"Nobody clicks the {what} of the automation {NAME} any more.",
+        f"The {what} of the automation {NAME} has had no click{since}, while the others go on: now 0, {promised}.\n"
+        "Open it and see whether it works, or whether somebody has taken it out.",
+        DASHBOARD,
+        """Told by its share of the automation's clicks, so it needs no hour of waiting. A silence less than twice as
+        remarkable as one in the same days of earlier weeks is a habit. In its first week an automation needs half as
+        much evidence again.""",
+    )
+
+
 _SEVERAL_LINKS = f"""
 and
   (
-        job_step:sendgrid_clicks:silence_expected
-      * (1 - max by ({STEP}) (job_link:sendgrid_clicks:week) / job_step:sendgrid_clicks:week)
-    >=
-      3
+    {STEP.series("silence_expected")} * (1 - last_over_time({LARGEST}[2h]) / last_over_time({STEP.series("week")}[2h])) >= 3
   or
-    count by ({STEP}) (job_link:sendgrid_clicks:week > 0) == 1
+    last_over_time({LARGEST}[2h]) == last_over_time({STEP.series("week")}[2h])
   )"""
 """A step is dead when the links beside its largest are silent too, or when it has just that one."""

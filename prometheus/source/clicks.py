@@ -1,8 +1,8 @@
-"""The group of rules on clicks, in the order of their evaluation."""
+"""The groups of rules on clicks, in the order of their evaluation."""
 
 from __future__ import annotations
 
-from prometheus.source import click_alerts, drops, expected, silences, totals
+from prometheus.source import click_alerts, drops, expected, shares, silences, totals
 from prometheus.source.rules import Alert, Group, Recording
 
 
@@ -11,12 +11,13 @@ def groups() -> list[Group]:
     rules: list[Recording | Alert] = [
         *expected.data(),
         *expected.season(),
-        *totals.windows(),
-        *totals.band(),
         *totals.thresholds(),
+        *totals.windows(),
+        *totals.evidence(),
+        *totals.band(),
         *drops.standstill(),
         *drops.state(),
         *silences.silences(),
         *click_alerts.alerts(),
     ]
-    return [Group("sendgrid-clicks", rules)]
+    return [Group("sendgrid-clicks", rules), Group("sendgrid-click-shares", [*shares.shares()], interval="30m")]

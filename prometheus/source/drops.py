@@ -15,10 +15,12 @@ from prometheus.source.series import (
     LOW,
     MINIMUM,
     MOVED,
-    OBSERVED,
+    OF_AUTOMATION,
     RATIO,
     SCORE,
     SENSITIVITY,
+    SHORT,
+    SHORT_EXPECTED,
     STALE,
     STANDSTILL,
     STANDSTILL_SINCE,
@@ -31,7 +33,7 @@ def standstill() -> Iterator[Recording]:
     slot = f"floor(({MOVED} and {FRESH} and time() - {MOVED} > 2700) / 300) * 300"
     slots, starts = "job_slot:sendgrid_standstill:automations", "job_slot:sendgrid_standstill:started_timestamp_seconds"
     members = "\n  or\n".join(
-        f'    count_values by ({AUTOMATION}) ("slot", {slot} + {late}) * 0\n    + on ({AUTOMATION}) group_left () ({slot})'
+        f'    count_values by ({AUTOMATION}) ("slot", {slot} + {late}) * 0\n    + {OF_AUTOMATION} ({slot})'
         for late in (0, 300, 600)
     )
     yield Recording(
@@ -62,37 +64,32 @@ max by (job) (
 
 def state() -> Iterator[Recording]:
     """Return the rules in order."""
-    hours = f"({EXPECTED} * 0 + on (window) group_left () sendgrid:click_window:hours)"
-    judging = "job_automation:sendgrid_click_drop:judging_hours"
-    recovered = "job_automation:sendgrid_click_drop:recovered"
+    judging, recovered = "job_automation_window:sendgrid_clicks:judging", "job_automation:sendgrid_click_drop:recovered"
+    low_now = "job_automation_window:sendgrid_clicks:low_now"
     yield Recording(
         LOW,
         f"""\
-  ({SCORE} >= on ({AUTOMATION}) group_left () {SENSITIVITY.record})
+  ({SHORT} and ({SCORE} >= {OF_AUTOMATION} {SENSITIVITY.record})) < {OF_AUTOMATION} {RATIO.record}
 and
-  {OBSERVED} < ({EXPECTED} * on ({AUTOMATION}) group_left () {RATIO.record})
+  {SHORT_EXPECTED} >= {OF_AUTOMATION} {MINIMUM.record}
 and
-  ({EXPECTED} >= on ({AUTOMATION}) group_left () {MINIMUM.record})
-and
-  {hours} * 3600 >= on ({AUTOMATION}) group_left () (4 * {INTERVAL})""",
+  {_hours(SHORT_EXPECTED)} * 3600 >= {OF_AUTOMATION} (4 * {INTERVAL})""",
         "Windows with too few clicks. A window shorter than four polls says nothing.",
     )
     yield Recording(
         judging,
-        f"min by ({AUTOMATION}) (({EXPECTED} >= 30) * 0 + on (window) group_left () sendgrid:click_window:hours)",
+        f"bottomk by ({AUTOMATION}) (1, {EXPECTED} >= 30)",
         "The shortest window with 30 expected clicks says how it is now.",
     )
     yield Recording(
         recovered,
-        f"""\
-max by ({AUTOMATION}) (
-  (
-      {OBSERVED} >= ({EXPECTED} * on ({AUTOMATION}) group_left () ((1 + {RATIO.record}) / 2))
-    and
-      {hours} == on ({AUTOMATION}) group_left () {judging}
-  ) ^ 0
-)""",
+        f"max by ({AUTOMATION}) ({judging} unless {SHORT}) ^ 0",
         "Clicks are back in that window: longer ones, which still hold the drop, no longer count.",
+    )
+    yield Recording(
+        low_now,
+        f"{_hours(LOW)} <= {OF_AUTOMATION} max by ({AUTOMATION}) ({_hours(judging)})",
+        "Windows with too few clicks that are no longer than that one.",
     )
     yield Recording(
         JUDGEABLE,
@@ -110,7 +107,7 @@ unless
     yield Recording(
         CALM,
         f"""\
-  {recovered} unless (max by ({AUTOMATION}) ({LOW} and {hours} <= on ({AUTOMATION}) group_left () {judging}))
+  {recovered} unless max by ({AUTOMATION}) ({low_now})
 or
   (max by ({AUTOMATION}) ({SCORE}) < {SENSITIVITY.record} / 2) ^ 0
 or
@@ -118,8 +115,8 @@ or
         "Nothing speaks for a drop any more.",
     )
     holding = f"({STALE} or ({FRESH} unless {JUDGEABLE}) or ({FRESH} unless {CALM}))"
-    stopped = f"{LOW} and {OBSERVED} == 0"
-    dropped = f"({LOW} unless on ({AUTOMATION}) {recovered}) or ({LOW} and {hours} <= on ({AUTOMATION}) group_left () {judging})"
+    stopped = f"{LOW} == 0"
+    dropped = f"{LOW} unless on ({AUTOMATION}) {recovered} or {low_now}"
     for kind, sign in (("stopped", stopped), ("dropped", dropped)):
         yield Recording(
             STATE,
@@ -134,3 +131,8 @@ or
             else "",
             labels={"kind": kind},
         )
+
+
+def _hours(windows: str) -> str:
+    """Return the length of each of the windows, in place of its value."""
+    return f"({windows} * 0 + on (window) group_left () sendgrid:click_window:hours)"

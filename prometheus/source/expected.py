@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from prometheus.source.rules import Recording
 from prometheus.source.series import (
     AUTOMATION,
+    BURST,
     CLOCK,
     COUNTED,
+    CREDITED,
     FRESH,
+    GAINED,
     HELD,
     INTERVAL,
     LEVEL,
@@ -20,6 +23,8 @@ from prometheus.source.series import (
     STEP_HOURS,
     SUM,
     TOTAL,
+    UNALIKE,
+    WEEK,
 )
 
 
@@ -70,10 +75,14 @@ or
         "When the total last changed.",
     )
     yield Recording(
+        GAINED,
+        f"clamp_min({fresh_total} - last_over_time({TOTAL}[12h]), 0)",
+        "Clicks since the evaluation before.",
+    )
+    yield Recording(
         COUNTED,
         f"""\
-  last_over_time({COUNTED}[12h])
-  + clamp_min({fresh_total} - last_over_time({TOTAL}[12h]), 0)
+  last_over_time({COUNTED}[12h]) + {GAINED}
 or
   {fresh_total}""",
         """Clicks counted upwards only. SendGrid corrects totals downwards now and then; two per cent of a lifetime is many
@@ -87,6 +96,14 @@ or
 or
   (last_over_time({HELD}[20m]) and {SEEN})""",
         "The same count, held while the data is stale.",
+    )
+    yield Recording(
+        WEEK,
+        f"""\
+  {HELD} - {HELD} offset 1w
+or
+  {HELD} - {HELD} offset 2d""",
+        "Clicks of seven days, or of two days when the automation is younger.",
     )
 
 
@@ -118,13 +135,17 @@ or
             "All weeks so far, halving in weight: carries memory beyond what Prometheus keeps.",
         )
     before, day_before = f"{_before(week)} offset 1w", f"{_before(day)} offset 1w"
-    apart = f"({day} - {day_before}) ^ 2 > 6 * ({day} + {day_before})"
+    yield Recording(
+        UNALIKE,
+        f"{day} / ({day_before}) and ({day} - {day_before}) ^ 2 > 6 * ({day} + {day_before})",
+        "Last week's part of the weeks before it, where the difference is more than chance.",
+    )
     yield Recording(
         RATE,
         f"""\
-  {week} and {day} < 0.67 * ({day_before}) and {apart}
+  {week} and {UNALIKE} < 0.67
 or
-  ({before}) and ({day_before}) < 0.67 * {day} and {apart}
+  {before} and {UNALIKE} > 1.5
 or
   ({week} + {before}) / 2
 or
@@ -160,6 +181,34 @@ or
   {SEEN} * 0 + 1""",
         "The same, as it was before the longest window: scales the expectation down where an automation fades slowly.",
     )
+    yield from _credit()
+
+
+def _credit() -> Iterator[Recording]:
+    allowed, left = "job_automation:sendgrid_clicks:allowed", "job_automation:sendgrid_clicks:allowed_next"
+    most = f"(20 + {BURST} * {RATE} * clamp_min({INTERVAL} / 1800, 1))"
+    yield Recording(
+        allowed,
+        f"""\
+  last_over_time({left}[20m]) + {BURST} * {RATE} * on () group_left () {STEP_HOURS} < {most}
+or
+  {most}""",
+        f"""Clicks that may count now: {BURST} times the expected ones, saved up for an hour or two polls. A burst on one link must
+        not look like the end of the others.""",
+    )
+    yield Recording(
+        CREDITED,
+        f"""\
+  {GAINED} < {allowed}
+or
+  {allowed} and {GAINED}
+or
+  {GAINED}
+or
+  {SEEN} * 0""",
+        "Clicks since the evaluation before that do count: all of them where nothing is known of the season yet.",
+    )
+    yield Recording(left, f"{allowed} - {CREDITED}")
 
 
 def _before(name: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 AUTOMATION = "job, automation_id"
-STEP = "job, automation_id, step_id"
-LINK = "job, automation_id, step_id, url, url_location"
+OF_AUTOMATION = f"on ({AUTOMATION}) group_left ()"
+"""Joins what is known of an automation to its links, steps or windows."""
+
 
 WINDOWS = {
     "1h": 1.0, "90m": 1.5, "2h": 2.0, "3h": 3.0, "5h": 5.0,
@@ -20,15 +21,22 @@ HOURLY_VARIANCE = 0.045
 LEVEL_VARIANCE = 0.01
 """Relative variance that no longer window takes away: weeks differ."""
 
-SHARE_VARIANCE = 0.02
+SHARE_VARIANCE = 0.03
 """Relative variance of a share around what it was in the week before."""
 
-TRIALS = 6
+TRIALS = 5.5
 """Minus the logarithm of how often chance may end a link or a step in a week, before its clicks are counted in."""
 
+BURST = 1.6
+"""How many times the expected clicks count as evidence against a silent link; more is a burst that tells nothing of it."""
+
+GAINED = "job_automation:sendgrid_clicks:gained"
+CREDITED = "job_automation:sendgrid_clicks:credited"
+WEEK = "job_automation:sendgrid_clicks:week"
 COUNTED = "job_automation:sendgrid_clicks:counted"
 TOTAL = "job_automation:sendgrid_clicks:total"
 RATE = "job_automation:sendgrid_clicks:expected_rate"
+UNALIKE = "job_automation:sendgrid_clicks:weeks_unalike"
 SUM = "job_automation:sendgrid_clicks:expected_sum"
 LEVEL = "job_automation:sendgrid_clicks:level"
 SCALE = "job_automation:sendgrid_clicks:scale"
@@ -47,8 +55,28 @@ CALM = "job_automation:sendgrid_click_drop:calm"
 OBSERVED = "job_automation_window:sendgrid_clicks:observed"
 EXPECTED = "job_automation_window:sendgrid_clicks:expected"
 SCORE = "job_automation_window:sendgrid_clicks:score"
+SHORT = "job_automation_window:sendgrid_clicks:short"
+SHORT_EXPECTED = "job_automation_window:sendgrid_clicks:short_expected"
 LOW = "job_automation_window:sendgrid_clicks:low"
 STALE = f"({SEEN} unless {FRESH})"
+
+
+@dataclass(frozen=True)
+class Level:
+    """What can fall silent while its automation goes on."""
+
+    what: str
+    prefix: str
+    labels: str
+
+    def series(self, name: str) -> str:
+        """Return the name of a recorded series of this level."""
+        return f"{self.prefix}:sendgrid_clicks:{name}"
+
+
+STEP = Level("step", "job_step", f"{AUTOMATION}, step_id")
+LINK = Level("link", "job_link", f"{AUTOMATION}, step_id, url, url_location")
+LARGEST = STEP.series("week_of_largest_link")
 
 
 @dataclass(frozen=True)

@@ -7,117 +7,105 @@ from collections.abc import Iterator
 from prometheus.source.rules import Recording
 from prometheus.source.series import (
     AUTOMATION,
-    COUNTED,
+    CREDITED,
     FRESH,
-    HELD,
     LINK,
+    OF_AUTOMATION,
     SHARE_VARIANCE,
     STALE,
     STEP,
-    SUM,
     TRIALS,
+    WEEK,
+    Level,
 )
+
+REMARKABLE = 3
+"""Clicks that are missing before a silence is looked at more closely."""
 
 
 def silences() -> Iterator[Recording]:
     """Return the rules in order."""
-    link = f'max by ({LINK}) (automation_link_clicks{{url!="__other__"}})'
-    step = f"sum by ({STEP}) (max by ({LINK}) (automation_link_clicks))"
-    for level, source, what in (("job_step", step, "step"), ("job_link", link, "link")):
-        yield from _silence(level, source, what)
-
-
-def _silence(level: str, source: str, what: str) -> Iterator[Recording]:
-    now, before = f"{level}:sendgrid_clicks:now", f"{level}:sendgrid_clicks:before"
-    moved, at = f"{level}:sendgrid_clicks:last_moved_timestamp_seconds", f"{level}:sendgrid_clicks:count_at_last_move"
-    expected_at = f"{level}:sendgrid_clicks:expected_at_last_move"
-    silent, since = f"{level}:sendgrid_clicks:others_since", f"{level}:sendgrid_clicks:others_since_at_most"
-    week, expected = f"{level}:sendgrid_clicks:week", f"{level}:sendgrid_clicks:silence_expected"
-    score = f"{level}:sendgrid_clicks:silence_score"
-    join = f"on ({AUTOMATION}) group_left ()"
-    base = "job_automation:sendgrid_clicks:held_week_ago"
-    if level == "job_step":
-        yield Recording(
-            base,
-            f"last_over_time({COUNTED}[12h] offset 1w) or last_over_time({COUNTED}[12h] offset 2d)",
-            """What an automation had a week ago, or two days ago when it is younger.""",
-        )
+    now, since = LINK.series("now"), LINK.series("others_since")
     yield Recording(
         now,
         f"""\
-  {source} and on ({AUTOMATION}) {FRESH}
+  max by ({LINK.labels}) (automation_link_clicks) and on ({AUTOMATION}) {FRESH}
 or
   (last_over_time({now}[20m]) and on ({AUTOMATION}) {STALE})""",
-        f"Clicks of a {what}, held while the data is stale.",
-    )
-    yield Recording(
-        moved,
-        f"""\
-  time() + 0 * ({now} != last_over_time({before}[20m]))
-or
-  (last_over_time({moved}[20m]) and {now})
-or
-  time() + 0 * {now}""",
-        f"When the clicks of the {what} last changed.",
-    )
-    yield Recording(
-        at,
-        f"""\
-  ({moved} == time()) * 0 + {join} {HELD}
-or
-  (last_over_time({at}[20m]) and {now})""",
-        "The automation's count at that moment.",
-    )
-    yield Recording(
-        expected_at,
-        f"""\
-  ({moved} == time()) * 0 + {join} {SUM}
-or
-  (last_over_time({expected_at}[20m]) and {now})""",
-        "What was expected of it so far at that moment.",
-    )
-    yield Recording(before, now, "For the next evaluation.")
-    yield Recording(
-        silent,
-        f"({at} * -1 + {join} {HELD}) > 3",
-        f"Clicks of the automation since the {what}'s last one. What follows is worked out for silent ones alone.",
+        "Clicks of a link, held while the data is stale.",
     )
     yield Recording(
         since,
         f"""\
-  1.6 * (({silent} * 0 + {expected_at}) * -1 + {join} {SUM}) < {silent}
+  (last_over_time({since}[20m]) and idelta({now}[20m]) == 0) + {OF_AUTOMATION} {CREDITED}
 or
-  {silent}""",
-        f"The same, but hardly more than expected: a burst on another {what} must not look like the end of this one.",
+  {now} * 0""",
+        """Clicks of the automation since the link's last one. Only this rule and the one above keep something for every link:
+        that is what a minute costs.""",
     )
-    current = f"({silent} * 0 + {now})"
     yield Recording(
-        week,
-        f"""\
-  {current} - ({silent} * 0 + {now} offset 1w or {silent} * 0 and on ({AUTOMATION}) {COUNTED} offset 1w)
-or
-  {current} - ({silent} * 0 + {now} offset 2d or {silent} * 0 and on ({AUTOMATION}) {COUNTED} offset 2d)""",
-        f"Clicks of the {what} in seven days; from its birth on if it is younger, in two days if the automation is.",
+        STEP.series("others_since"), f"min by ({STEP.labels}) ({since})", "The same for a step, by its liveliest link."
     )
-    others = f"{level}:sendgrid_clicks:others_before"
+    yield from _silence(STEP, STEP.series("others_since"))
+    yield from _silence(LINK, f'{since}{{url!="__other__"}}')
+
+
+def _silence(level: Level, since: str) -> Iterator[Recording]:
+    missing, silent = level.series("silence_missing"), level.series("silence")
     yield Recording(
-        others,
-        f"clamp_min(({silent} * 0 + {at}) - {join} {base} - {week}, 1)",
-        f"Clicks of all other {what}s in the same days, up to that moment.",
+        missing,
+        f"{since} * last_over_time({level.series('week')}[2h]) > {OF_AUTOMATION} ({REMARKABLE} * {WEEK})",
+        f"""Where these should have brought the {level.what} more than {REMARKABLE} clicks by its share of the week: what follows is worked
+        out for such alone.""",
+    )
+    yield Recording(
+        silent, f"{since} and {missing}", f"Clicks of the automation since the silent {level.what}'s last one."
+    )
+    yield from _share(level, missing, silent)
+    week, others, expected = (
+        level.series("silence_week"),
+        level.series("silence_others"),
+        level.series("silence_expected"),
     )
     yield Recording(
         expected,
-        f"""\
-  (({since} > 3) * ln(1 + {week} / {others})) > 6
-and
-  {week} * (time() - {moved}) / clamp_min(604800 - (time() - {moved}), 3600) >= 6""",
-        f"""Clicks the {what} should have had since its last one, told by the others' clicks since and by its share before.
-        Volume and season cancel. Its own pace over the week must agree.""",
+        f"{silent} * ln(1 + {week} / {others}) > 6",
+        f"""Clicks the {level.what} should have had since its last one, told by the others' clicks since and by its share before.
+        Volume and season cancel.""",
     )
     doubt = f"(1 / {week} + 1 / {others} + {SHARE_VARIANCE})"
     yield Recording(
-        score,
+        level.series("silence_score"),
         f"10 * ln(1 + {expected} * {doubt}) / {doubt} / ({TRIALS} + ln({week}))",
         """Evidence that it is dead, on the scale of the totals' score: the more clicks it has, the more often chance gets to
         try, so the more is asked.""",
+    )
+
+
+def _share(level: Level, missing: str, silent: str) -> Iterator[Recording]:
+    latest, before = level.series("silence_week_latest"), level.series("silence_week_before")
+    week = level.series("silence_week")
+    yield Recording(
+        latest,
+        f"{missing} / {silent} <= {OF_AUTOMATION} {WEEK}",
+        f"Clicks of the silent {level.what} in the days that its share is taken from.",
+    )
+    yield Recording(
+        before,
+        f"""\
+(last_over_time({level.series("week")}[2h] offset 1w) and {silent}) * {OF_AUTOMATION} ({WEEK} / {WEEK} offset 1w)""",
+        "The same by its share of the week before.",
+    )
+    yield Recording(
+        week,
+        f"""\
+  {before} < {latest}
+or
+  {latest}""",
+        "The lower of both, so that a burst in one week does not make the next one look silent.",
+    )
+    yield Recording(
+        level.series("silence_others"),
+        f"clamp_min({week} * -1 + {OF_AUTOMATION} {WEEK} - {silent}, 1)",
+        f"Clicks of all other {level.what}s in the same days, up to the silence.",
     )

@@ -11,9 +11,13 @@ from prometheus.source.series import (
     HOURLY_VARIANCE,
     LEVEL_VARIANCE,
     OBSERVED,
+    OF_AUTOMATION,
+    RATIO,
     SCALE,
     SCORE,
     SEEN,
+    SHORT,
+    SHORT_EXPECTED,
     SUM,
     THRESHOLDS,
     WINDOWS,
@@ -22,35 +26,46 @@ from prometheus.source.series import (
 
 def windows() -> Iterator[Recording]:
     """Return the rules in order."""
-    certainty = "job_automation_window:sendgrid_clicks:certainty"
     for window, hours in WINDOWS.items():
         yield Recording("sendgrid:click_window:hours", f"vector({hours:g})", labels={"window": window})
     for window in WINDOWS:
         labels = {"window": window}
         yield Recording(OBSERVED, f"{COUNTED} - {COUNTED} offset {window}", labels=labels)
         yield Recording(EXPECTED, f"({SUM} - {SUM} offset {window}) * {SCALE}", labels=labels)
+
+
+def evidence() -> Iterator[Recording]:
+    """Return the rules in order."""
+    certainty = "job_automation_window:sendgrid_clicks:certainty"
+    yield Recording(
+        SHORT,
+        f"{OBSERVED} / ({EXPECTED} > 2) < {OF_AUTOMATION} ((1 + {RATIO.record}) / 2)",
+        """The part of the expected clicks that came, for windows that are short of them; halfway between the ratio and all of
+        them a drop is over. What follows is worked out for these windows alone.""",
+    )
+    yield Recording(SHORT_EXPECTED, f"{EXPECTED} and {SHORT}", "What was expected in these.")
     yield Recording(
         certainty,
         f"""\
 1 / (
-    0.35 / ({EXPECTED} > 0)
+    0.35 / ({SHORT_EXPECTED} or {EXPECTED}{{window="1h"}} > 0)
   + on (window) group_left ()
     ({HOURLY_VARIANCE} / clamp_min(sendgrid:click_window:hours, 1) + {LEVEL_VARIANCE})
 )""",
         """How many clicks the expectation is worth: what the baseline's own chance, the noise from hour to hour and the
-        difference between weeks leave of it.""",
+        difference between weeks leave of it. For an hour always, since dashboards draw what is usual.""",
     )
-    observed = f"clamp_min({OBSERVED}, 0.01)"
+    observed = f"clamp_min({SHORT} * {SHORT_EXPECTED}, 0.01)"
     yield Recording(
         SCORE,
         f"""\
-    ({observed} < {EXPECTED}) * ln({observed} / {EXPECTED})
+    {observed} * ln({observed} / {SHORT_EXPECTED})
   -
-    ({observed} + {certainty}) * ln(({observed} + {certainty}) / ({EXPECTED} + {certainty}))
+    ({observed} + {certainty}) * ln(({observed} + {certainty}) / ({SHORT_EXPECTED} + {certainty}))
 or
-  {EXPECTED} * 0""",
+  {EXPECTED}{{window="1h"}} * 0""",
         """Evidence for a drop: the logarithm of how much better these clicks fit a lower rate than the expected one (negative
-        binomial). Few expected clicks can never score high, whatever the window.""",
+        binomial). Few expected clicks can never score high, whatever the window. 0 in the window of an hour where none is short.""",
     )
 
 

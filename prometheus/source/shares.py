@@ -1,0 +1,54 @@
+"""Rules on every link and step that need no minute: they run twice an hour, beside the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus.source.rules import Recording
+from prometheus.source.series import AUTOMATION, HELD, LARGEST, LINK, STEP
+
+
+def shares() -> Iterator[Recording]:
+    """Return the rules in order."""
+    now, week, moved = LINK.series("now"), LINK.series("week"), LINK.series("last_moved_timestamp_seconds")
+    young = f"on ({AUTOMATION}) ({HELD} offset 2d unless {HELD} offset 1w)"
+    yield Recording(
+        week,
+        f"""\
+  {now} - {now} offset 1w
+or
+  ({now} unless {now} offset 1w) and on ({AUTOMATION}) {HELD} offset 1w
+or
+  ({now} and {young}) - (({now} offset 2d and {young}) or ({now} and {young}) * 0)""",
+        "Clicks of the link in seven days; from its birth on if it is younger, in two days if the automation is.",
+    )
+    yield Recording(STEP.series("week"), f"sum by ({STEP.labels}) ({week})", "The same for a step.")
+    yield Recording(
+        LARGEST, f"max by ({STEP.labels}) ({week})", "Clicks of the step's most clicked link in those days."
+    )
+    yield Recording(
+        moved,
+        f"""\
+  (changes({now}[35m]) > 0) * 0 + time()
+or
+  last_over_time({moved}[2h]) and {now}""",
+        "When the clicks of the link last changed, to half an hour. For dashboards.",
+    )
+    yield Recording(STEP.series("last_moved_timestamp_seconds"), f"max by ({STEP.labels}) ({moved})")
+    for level in (STEP, LINK):
+        last_week, habit = level.series("silence_last_week"), level.series("silence_habit")
+        yield Recording(
+            last_week,
+            f"max_over_time({level.series('silence_score')}[3d] offset 132h) > 2",
+            f"How silent the {level.what} was around the same time last week, where it was.",
+        )
+        yield Recording(
+            habit,
+            f"""\
+  0.9 * last_over_time({habit}[2h] offset 1w) > {last_week}
+or
+  {last_week}
+or
+  0.9 * last_over_time({habit}[2h] offset 1w) > 2""",
+            "And in the weeks before: as much again is a habit.",
+        )
