@@ -163,7 +163,7 @@ rules: setup-python ## write prometheus/rules/ anew from their source
 
 .PHONY: alerts-backtest
 alerts-backtest: setup ## judge the click rules on hundreds of histories: hours; it goes on where it stopped
-	@$(BIN)/python -m prometheus.backtest $(ARGS)
+	@$(BIN)/python -m prometheus.backtest --document $(ARGS)
 
 .PHONY: alerts-cost
 alerts-cost: setup ## what one evaluation of the rules costs a Prometheus with 20,000 links

@@ -10,6 +10,7 @@ from prometheus.backtest import report, runs
 
 RULES = (Path(__file__).parents[1] / "rules" / "sendgrid-clicks.yml",)
 STORE = Path(__file__).parents[1] / "backtest-results" / "outcomes.jsonl"
+PAGE = Path(__file__).parents[2] / "docs" / "alerts.md"
 
 
 def main() -> int:
@@ -29,6 +30,8 @@ def main() -> int:
             promtool=arguments.promtool,
         )
     sys.stdout.write(report.table(outcomes))
+    if arguments.document:
+        PAGE.write_text(report.documented(PAGE.read_text(encoding="utf-8"), outcomes), encoding="utf-8")
     return 1 if report.failures(outcomes) else 0
 
 
@@ -43,6 +46,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=12, help="histories in one run of promtool")
     parser.add_argument("--promtool", default="promtool")
     parser.add_argument("--report", action="store_true", help="print the table of the store and run nothing")
+    parser.add_argument("--document", action="store_true", help="also write the table into docs/alerts.md")
     return parser.parse_args()
 
 

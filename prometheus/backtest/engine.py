@@ -14,7 +14,8 @@ import numpy as np
 from prometheus.backtest.histories import STEP_MINUTES, History, Numbers
 
 FIRING = 'ALERTS{alertstate="firing",automation_id!=""}'
-QUERY = f"{FIRING} unless {FIRING} offset 5m"
+RAREST_EVALUATION = 15
+"""Minutes between two evaluations at most: rules look 20 minutes back to the one before."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,10 @@ class EngineError(Exception):
 
 
 def run(histories: Sequence[History], rules: Sequence[Path], promtool: str = "promtool") -> list[Firing]:
-    """Return every alert that began in the histories; they do not see each other."""
+    """Return every alert that began in the histories; they do not see each other.
+
+    The rules are evaluated as often as the numbers may change, which for seldom polls is a fraction of the work.
+    """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "test.yml"
         with file.open("w", encoding="utf-8") as out:
@@ -49,7 +53,8 @@ def run(histories: Sequence[History], rules: Sequence[Path], promtool: str = "pr
 
 def _document(histories: Sequence[History], rules: Sequence[Path]) -> Iterator[str]:
     yield "rule_files: [" + ", ".join(str(path.resolve()) for path in rules) + "]"
-    yield f"evaluation_interval: {STEP_MINUTES}m"
+    every = min(RAREST_EVALUATION, *(history.case.poll_minutes for history in histories))
+    yield f"evaluation_interval: {every}m"
     yield "tests:"
     yield f"- interval: {STEP_MINUTES}m"
     yield "  input_series:"
@@ -58,8 +63,8 @@ def _document(histories: Sequence[History], rules: Sequence[Path]) -> Iterator[s
             yield f"  - series: '{series}'"
             yield f"    values: '{_values(values)}'"
     yield "  promql_expr_test:"
-    for step in range(max(history.total.size for history in histories)):
-        yield f"  - {{expr: '{QUERY}', eval_time: {step * STEP_MINUTES}m}}"
+    for minutes in range(0, max(history.total.size for history in histories) * STEP_MINUTES, every):
+        yield f"  - {{expr: '{FIRING} unless {FIRING} offset {every}m', eval_time: {minutes}m}}"
 
 
 def _series(history: History) -> Iterator[tuple[str, Numbers]]:

@@ -103,6 +103,15 @@ def table(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(line for line in lines if line) + "\n"
 
 
+def documented(page: str, outcomes: Sequence[Outcome]) -> str:
+    """Return the page with the table of these outcomes between its markers."""
+    before, begin, rest = page.partition("<!-- backtest:begin -->\n")
+    _, end, after = rest.partition("<!-- backtest:end -->")
+    if not begin or not end:
+        raise ValueError("the page has no markers for the table")
+    return f"{before}{begin}{table(outcomes)}{end}{after}"
+
+
 def failures(outcomes: Sequence[Outcome]) -> list[str]:
     """Return the figures that miss their bar, as sentences."""
     return [line for line in table(outcomes).splitlines() if "**missed**" in line]

@@ -51,9 +51,10 @@ class Plan:
 
 
 QUICK = (
-    Case("stop", 2000, 81_000, weeks=3),
-    Case("dead link", 20000, 81_000, weeks=3),
-    Case("corrected by 2 %", 2000, 81_000, weeks=3),
+    Case("stop", 2000, 81_000, poll_minutes=15, weeks=3),
+    Case("dead link", 20000, 81_000, poll_minutes=15, weeks=3),
+    Case("corrected by 2 %", 2000, 81_000, poll_minutes=15, weeks=3),
+    Case("week at three times", 300, 81_000, poll_minutes=15, weeks=4),
 )
 """A selection that takes about a minute on two idle cores."""
 

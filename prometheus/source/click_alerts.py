@@ -81,15 +81,12 @@ def _silence(level: Level, name: str, what: str, condition: str = "") -> Alert:
     score, habit = level.series("silence_score"), level.series("silence_habit")
     labels = level.labels.split(", ")
     matchers, arguments = ",".join(f"{label}=%q" for label in labels), " ".join(f"$labels.{label}" for label in labels)
-    clicks = f"sum({LINK.series('now')}{{{matchers}}})"
-    since = (
-        f'{{{{ with printf "{clicks}" {arguments} | query }}}}'
-        f'{{{{ with printf "time() - min_over_time(timestamp({clicks} == %f)[7d:5m])" {arguments} (. | first | value)'
-        " | query }} for {{ . | first | value | humanizeDuration }}{{ end }}{{ end }}"
-    )
-    promised = (
-        f'{{{{ with printf "{level.series("silence_expected")}{{{matchers}}}" {arguments} | query }}}}'
-        'about {{ . | first | value | printf "%.0f" }} were expected{{ end }}'
+    others, own = (
+        f'{{{{ with printf "{series}{{{matchers}}}" {arguments} | query }}}}{text}{{{{ end }}}}'
+        for series, text in (
+            (level.series("silence"), ' while the others had {{ . | first | value | printf "%.0f" }}'),
+            (level.series("silence_expected"), '; about {{ . | first | value | printf "%.0f" }} were expected'),
+        )
     )
     return Alert(
         name,
@@ -101,7 +98,7 @@ unless
   {score} <= 2 * last_over_time({habit}[2h]){condition}""",
         "warning",
         f"Nobody clicks the {what} of the automation {NAME} any more.",
-        f"The {what} of the automation {NAME} has had no click{since}, while the others go on: now 0, {promised}.\n"
+        f"The {what} of the automation {NAME} has had no click{others}{own}.\n"
         "Open it and see whether it works, or whether somebody has taken it out.",
         DASHBOARD,
         """Told by its share of the automation's clicks, so it needs no hour of waiting. A silence less than twice as

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from prometheus.backtest import engine, histories, report, runs
-from tests.alerts.conftest import PROMETHEUS
+from tests.alerts.conftest import PROMETHEUS, ROOT
 
 RULES = (PROMETHEUS / "rules" / "sendgrid-clicks.yml",)
 SLACK = 2
@@ -38,6 +38,13 @@ def test_selection_keeps_the_bars(tmp_path: Path) -> None:
         if outcome.case.is_drop:
             bar = report.BARS[outcome.case.kind][int(outcome.case.volume)]
             assert report.delay_hours(outcome) <= SLACK * bar, outcome.case.name
+
+
+def test_page_holds_the_table_of_the_committed_outcomes() -> None:
+    page = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+    outcomes = list(runs.read(PROMETHEUS / "backtest-results" / "outcomes.jsonl"))
+
+    assert report.documented(page, outcomes) == page
 
 
 def test_same_case_gives_the_same_history() -> None:
