@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 import pytest
+
+from tests.programs import needs, program
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "prometheus"
 
 
-def _promtools() -> list[str]:
-    """Return Debian's promtool and, if EXPORTER_TEST_PROMTOOL names one, a newer one."""
-    newer = os.environ.get("EXPORTER_TEST_PROMTOOL", "")
-    return [tool for tool in ("promtool", newer) if tool and shutil.which(tool)]
-
-
-@pytest.fixture(params=_promtools() or ["promtool"], ids=lambda tool: Path(tool).parent.name or "path")
+@pytest.fixture(params=[pytest.param(name, marks=needs(name)) for name in ("promtool", "promtool-newer")])
 def promtool(request: pytest.FixtureRequest) -> str:
-    """Return each promtool that can be had."""
-    tool = str(request.param)
-    if shutil.which(tool) is None:
-        pytest.skip("promtool is not installed (apt-get install prometheus)")
-    return tool
+    """Return Debian's promtool, then the newer one: a rule must mean the same to both."""
+    return program(str(request.param))

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 from pathlib import Path
-
-import pytest
 
 from prometheus.backtest import engine, histories, report, runs
 from tests.alerts.conftest import PROMETHEUS, ROOT
+from tests.programs import needs
 
 RULES = (PROMETHEUS / "rules" / "sendgrid-clicks.yml",)
 SLACK = 2
 """A single drop may take longer than the median, but not twice as long."""
-
-needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="needs Debian's prometheus")
 
 
 def _outcome(kind: str, drop: int | None, *begins: int) -> runs.Outcome:
@@ -25,7 +21,7 @@ def _outcome(kind: str, drop: int | None, *begins: int) -> runs.Outcome:
     return runs.Outcome(histories.Case(kind, 300, 1), drop, (), (), firings)
 
 
-@needs_promtool
+@needs("promtool")
 def test_selection_keeps_the_bars(tmp_path: Path) -> None:
     processes = min(2, os.cpu_count() or 1)
     outcomes = runs.run(

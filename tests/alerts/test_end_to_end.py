@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import queue
 import re
-import shutil
 import socket
 import subprocess
 import threading
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.alerts.conftest import PROMETHEUS
+from tests.programs import needs
 
 SPEED = 30
 WEEK = 7 * 86400 // SPEED
@@ -30,11 +30,6 @@ RATES = (8, 6, 4)
 """Clicks a second."""
 
 SECONDS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
-
-needs_programs = pytest.mark.skipif(
-    not all(shutil.which(name) for name in ("prometheus", "promtool", "prometheus-alertmanager")),
-    reason="needs Debian's prometheus and prometheus-alertmanager",
-)
 
 
 def faster(rules: str) -> str:
@@ -158,7 +153,7 @@ def history(folder: Path, born: float) -> Path:
     return data
 
 
-@needs_programs
+@needs("prometheus", "promtool", "prometheus-alertmanager")
 def test_dead_link_reaches_the_webhook_as_a_sentence(
     tmp_path: Path, born: float, exporter_port: int, inbox: tuple[int, queue.Queue[dict[str, Any]]]
 ) -> None:
