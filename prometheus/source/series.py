@@ -10,7 +10,7 @@ OF_AUTOMATION = f"on ({AUTOMATION}) group_left ()"
 
 
 WINDOWS = {
-    "1h": 1.0, "90m": 1.5, "2h": 2.0, "3h": 3.0, "5h": 5.0,
+    "1h": 1.0, "80m": 4 / 3, "2h": 2.0, "3h": 3.0, "5h": 5.0,
     "8h": 8.0, "14h": 14.0, "24h": 24.0, "40h": 40.0, "72h": 72.0,
 }  # fmt: skip
 """The windows that are judged at once; which of them decides depends on the clicks expected in it."""
