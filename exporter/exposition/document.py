@@ -1,16 +1,11 @@
 """A whole scrape: comments, runs and the exporter's own metrics in one body, as text or as one gzip stream."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from exporter.exposition.catalog import PER_AUTOMATION
 from exporter.exposition.segment import EMPTY, Run, compress, gzip_chunks, gzip_size, join, run_of, text_chunks
 from exporter.exposition.text import OPENMETRICS_END, header
-
-_CHUNK: Final = 96 * 1024
-"""Bytes that are written at once: fewer cost calls, more are held for each slow reader, and the C library gives from
-128 KiB on every one memory of its own, fresh from the kernel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +19,8 @@ class Document:
         return gzip_size(self.run) if compressed else self.run.length
 
     def chunks(self, *, compressed: bool) -> Iterator[bytes]:
-        """Give the body in chunks, of which only one is in memory at a time."""
-        return _gathered(gzip_chunks(self.run) if compressed else text_chunks(self.run))
+        """Give the body in chunks: compressed as they are kept, or as text with one at a time in memory."""
+        return gzip_chunks(self.run) if compressed else text_chunks(self.run)
 
 
 class Frame:
@@ -51,15 +46,3 @@ class Frame:
     def document(self, families: Run, own: Run, *, openmetrics: bool) -> Document:
         """Return the families followed by the exporter's own metrics, which have no end mark."""
         return Document(join([families, own, self._end if openmetrics else EMPTY]))
-
-
-def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    gathered, size = [], 0
-    for piece in pieces:
-        gathered.append(piece)
-        size += len(piece)
-        if size >= _CHUNK:
-            yield b"".join(gathered)
-            gathered, size = [], 0
-    if gathered:
-        yield b"".join(gathered)

@@ -14,7 +14,7 @@ class Scrape:
     length: int
     """The bytes that `chunks` yields in all."""
     chunks: Iterator[bytes]
-    """Pieces of some 64 to 256 KB, taken one by one as fast as the reader takes them; never taken for a HEAD."""
+    """Pieces of any size, taken as fast as the reader takes them; never taken for a HEAD."""
     gzip: bool
     """Whether the bytes are one gzip stream."""
 
