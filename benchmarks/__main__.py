@@ -49,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
         rows = tuple(_measured(Bench(Path(folder), quick=options.quick), options.rows))
     report = Report(describe(), rows, time.monotonic() - begun)
+    if options.update and options.json is not None and options.json.exists():
+        report = Report.from_json(options.json.read_text()).updated(report)
     sys.stdout.write(report.to_text())
     for path, text in ((options.json, report.to_json()), (options.text, report.to_text())):
         if path is not None:
@@ -90,6 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON, raw medians included")
     parser.add_argument("--text", type=Path, metavar="FILE", help="also write the table")
+    parser.add_argument(
+        "--update", action="store_true", help="put the rows in place of those in the JSON, and keep its others"
+    )
     parser.add_argument(
         "--timeout", type=int, default=3600, help="seconds after which to give up (default: %(default)s)"
     )

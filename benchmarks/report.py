@@ -75,6 +75,13 @@ class Report:
         document = json.loads(text)
         return cls(document["machine"], tuple(Row(**row) for row in document["rows"]), document["seconds"])
 
+    def updated(self, later: Self) -> Self:
+        """Return the report with the rows of a later run in place of its own; those of one group stay of one run."""
+        found = {row.id: row for row in later.rows}
+        known = {row.id for row in self.rows}
+        rows = (*(found.get(row.id, row) for row in self.rows), *(row for row in later.rows if row.id not in known))
+        return type(self)(later.machine, rows, self.seconds + later.seconds)
+
     def to_text(self) -> str:
         """Return the table with the machine above it and the notes below."""
         cells = [_HEADINGS, *((r.figure, r.target, r.measured, r.verdict, str(r.n or "")) for r in self.rows)]

@@ -43,3 +43,13 @@ def test_json_holds_the_whole_report():
 @pytest.mark.parametrize(("value", "text"), [(1234.5, "1,234 x"), (0.747, "0.747 x"), (11.52, "11.5 x")])
 def test_values_are_as_exact_as_they_are_worth(value, text):
     assert Row("a", "b", value=value, unit="x").measured == text
+
+
+def test_rows_of_a_later_run_take_the_places_of_the_earlier_ones():
+    first = Report({"cpu": "a"}, (Row("one", "one", value=1), Row("two", "two", value=2)), 10)
+    later = Report({"cpu": "a"}, (Row("two", "two", value=3), Row("three", "three", value=4)), 5)
+
+    report = first.updated(later)
+
+    assert [(row.id, row.value) for row in report.rows] == [("one", 1), ("two", 3), ("three", 4)]
+    assert report.seconds == 15
