@@ -40,15 +40,16 @@ _IDS: Final[Mapping[str, Sequence[str]]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmarks; return 1 where a target was missed."""
+    """Run the benchmarks; return 1 where a target was missed or a group failed."""
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGALRM, _expired)
     signal.signal(signal.SIGTERM, _expired)
     signal.alarm(options.timeout)
     begun = time.monotonic()
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
-        rows = tuple(_measured(Bench(Path(folder), quick=options.quick), options.rows))
-    report = Report(describe(), rows, time.monotonic() - begun)
+        failed = _measure(Bench(Path(folder), quick=options.quick), options.rows, rows)
+    report = Report(describe(), tuple(rows), time.monotonic() - begun)
     if options.update and options.json is not None and options.json.exists():
         report = Report.from_json(options.json.read_text()).updated(report)
     sys.stdout.write(report.to_text())
@@ -56,13 +57,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-    return 1 if report.missed else 0
+    return 1 if report.missed or failed else 0
 
 
-def _measured(bench: Bench, wanted: Sequence[str]) -> Iterator[Row]:
+def _measure(bench: Bench, wanted: Sequence[str], rows: list[Row]) -> Sequence[str]:
+    """Add the rows that are wanted; return the groups that failed, whose loss must not be that of all."""
+    failed = []
     for group, measure in _GROUPS.items():
         if _selected(group, wanted):
-            yield from (row for row in measure(bench) if not wanted or group in wanted or _matches(row.id, wanted))
+            try:
+                rows += [row for row in measure(bench) if not wanted or group in wanted or _matches(row.id, wanted)]
+            except (OSError, RuntimeError, ValueError) as exc:
+                bench.say(f"the group {group} failed: {exc}")
+                failed.append(group)
+    return failed
 
 
 def _selected(group: str, wanted: Sequence[str]) -> bool:

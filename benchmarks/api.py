@@ -6,17 +6,21 @@ from the first to that one.
 
 import json
 import sys
+from typing import Final
 from urllib.parse import urlsplit
 
 from benchmarks.workload import Workload
 from exporter.simulator.model import FixedAutomation, Row
 from exporter.simulator.simulator import Simulator
 
+_REMEMBERED: Final = 100_000
+"""Requests: more than a sweep makes."""
+
 
 def main() -> None:
     """Serve until stdin is closed."""
     links, each, latency = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
-    simulator = Simulator(automations(Workload(links, each)), rate_limit=0)
+    simulator = Simulator(automations(Workload(links, each)), rate_limit=0, record_requests=_REMEMBERED)
     simulator.behave(latency=latency)
     with simulator:
         told = {"port": urlsplit(simulator.base_url).port, "base_url": simulator.base_url, "api_key": simulator.api_key}

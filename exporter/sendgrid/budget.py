@@ -43,14 +43,13 @@ def read_rate_limit(headers: Mapping[str, str], now: float) -> RateLimit:
     are computed against the answer's own `Date`, so that a wrong clock here or there does not matter.
     """
     lower = {name.lower(): value for name, value in headers.items()}
-    sent_at = _http_date(lower.get("date")) or now
     reset = _number(lower.get("x-ratelimit-reset"))
     if reset is not None and reset >= _EPOCH_FROM:
-        reset -= sent_at
+        reset -= _http_date(lower.get("date")) or now
     retry_after = _number(lower.get("retry-after"))
     if retry_after is None:
         retry_at = _http_date(lower.get("retry-after"))
-        retry_after = None if retry_at is None else retry_at - sent_at
+        retry_after = None if retry_at is None else retry_at - (_http_date(lower.get("date")) or now)
     return RateLimit(
         limit=_number(lower.get("x-ratelimit-limit")),
         remaining=_number(lower.get("x-ratelimit-remaining")),

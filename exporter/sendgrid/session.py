@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from ssl import SSLContext
 from typing import Any
+from urllib.parse import urlencode
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
 
 from exporter.clock import Clock
 from exporter.sendgrid.sockets import Deadline, pool_classes, trusting_context
@@ -28,17 +28,6 @@ class ClientOptions:
     proxy: str | None = None
 
 
-class BearerAuth(AuthBase):
-    """Puts the key into a request; an `AuthBase`, since requests lets .netrc overwrite a plain header."""
-
-    def __init__(self, key: str) -> None:
-        self._key = key
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._key}"
-        return request
-
-
 class _Session(requests.Session):
     """A session for which a redirect is an answer: requests would read its whole body, even if it is not followed."""
 
@@ -56,6 +45,8 @@ class Connection:
         adapter: Callable[[Deadline], HTTPAdapter],
     ) -> None:
         self.deadline = Deadline(clock)
+        self._base_url = options.base_url
+        self._prepared: requests.PreparedRequest | None = None
         self.session = _Session()
         self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         self.session.trust_env = False
@@ -69,10 +60,19 @@ class Connection:
         self.session.mount("http://", mounted)
 
     def get(self, url: str, query: Mapping[str, str], key: str, seconds: float) -> requests.Response:
-        """Send one request; the body is left to be read. Redirects are answers, they are not followed."""
-        return self.session.get(
-            url, params=query, auth=BearerAuth(key), timeout=seconds, stream=True, allow_redirects=False
-        )
+        """Send one request for an address below the base URL; the body is left to be read, redirects are answers.
+
+        Only address and key differ from one request to the next, and requests takes as long to prepare one as urllib3
+        to send it: the first is prepared, the others are copies. Nothing but this puts the key into a request, so no
+        .netrc can take its place.
+        """
+        if self._prepared is None:
+            self._prepared = self.session.prepare_request(requests.Request("GET", self._base_url))
+        request = self._prepared.copy()
+        base = str(self._prepared.url).rstrip("/")
+        request.url = f"{base}{url.removeprefix(self._base_url)}?{urlencode(query)}"
+        request.headers["Authorization"] = f"Bearer {key}"
+        return self.session.send(request, timeout=seconds, stream=True, allow_redirects=False)
 
 
 class _DeadlineAdapter(HTTPAdapter):
