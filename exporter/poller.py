@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationId, AutomationStats, LinkClicks, Outcome, PollResult
 from exporter.errors import IncompleteError, SendGridError, StoppedError
-from exporter.exposition.block import Block, key_of, render
+from exporter.exposition.block import Block, block_of, key_of, lines_of
 from exporter.labels import LabelHygiene
 from exporter.store import Store
 from exporter.telemetry import Telemetry
@@ -138,7 +138,8 @@ class Poller:
     ) -> None:
         before = self.store.snapshot.block(automation.id)
         links = self._capped(automation.id, memory, self.hygiene.clean(stats.links), before)
-        block = render(automation.id, links, stats.total_clicks)
+        lines = lines_of(automation.id, links)
+        block = block_of(lines, len(links), stats.total_clicks)
         if before is not None and before.links == block.links:
             block = Block(before.links, block.series, block.total_clicks)
         memory.succeeded_at = self.clock.monotonic()
@@ -148,7 +149,7 @@ class Poller:
             block,
             last_success=wall,
             expires=memory.succeeded_at + stale_after,
-            decreased=before is not None and question == memory.question and block.fell_below(before),
+            decreased=before is not None and question == memory.question and block.fell_below(before, lines),
         )
         if self.keeper is not None:
             self.keeper.save(automation.id, question, block, wall)

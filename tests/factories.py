@@ -1,11 +1,12 @@
 """One valid default of each value; a test names only what matters to it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from exporter.about import About
 from exporter.domain import Automation, AutomationId, AutomationStats, LinkClicks
-from exporter.exposition.block import Block, render
+from exporter.exposition.block import Block, block_of, lines_of
 from exporter.labels import LabelRules
 from exporter.sendgrid.budget import RateLimit
 from exporter.sendgrid.session import ClientOptions
@@ -70,3 +71,8 @@ def a_page(*rows: dict[str, Any], total: Any = None, count: Any = None, token: s
         metadata["next"] = f"{url}?page_token={token}"
     clicks = sum(row["clicks"] for row in rows)
     return {"results": list(rows), "total_clicks": clicks if total is None else total, "_metadata": metadata}
+
+
+def render(automation_id: AutomationId, links: Sequence[LinkClicks], total_clicks: int) -> Block:
+    """Return the block of an automation's stats, as the poller makes it."""
+    return block_of(lines_of(automation_id, links), len(links), total_clicks)

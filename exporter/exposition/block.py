@@ -14,7 +14,7 @@ from exporter.exposition.catalog import (
     TOTAL_CLICKS,
     UP,
 )
-from exporter.exposition.segment import Run, Segment, compress, run_of
+from exporter.exposition.segment import THOROUGH, Run, Segment, compress, run_of
 from exporter.exposition.text import Family, any_fell, line, link_key, link_lines, samples
 
 
@@ -31,11 +31,16 @@ class Block:
         """Return the published clicks, keyed as `key_of` keys a row."""
         return samples(self.links.text())
 
-    def fell_below(self, before: "Block") -> bool:
-        """Tell whether the total or a published link has fewer clicks; a rest row loses those of a promoted link."""
+    def fell_below(self, before: "Block", lines: Iterable[bytes]) -> bool:
+        """Tell whether the total or a published link has fewer clicks; a rest row loses those of a promoted link.
+
+        `lines` is the block's own text, which who has just rendered it still has.
+        """
         if self.total_clicks < before.total_clicks:
             return True
-        return self.links != before.links and any_fell(before.links.text(), self.links.text(), apart_from=_REST)
+        if self.links == before.links:
+            return False
+        return any_fell(before.links.text(), b"".join(lines), apart_from=_REST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +63,14 @@ class AutomationView:
 _REST: Final = f',url="{REST_URL}",'.encode()
 
 
-def render(automation_id: AutomationId, links: Sequence[LinkClicks], total_clicks: int) -> Block:
-    """Return the block of an automation's stats."""
-    return Block(compress(link_lines(LINK_CLICKS.name, automation_id, links)), len(links), total_clicks)
+def lines_of(automation_id: AutomationId, links: Sequence[LinkClicks]) -> Sequence[bytes]:
+    """Return the text of an automation's links, in pieces."""
+    return tuple(link_lines(LINK_CLICKS.name, automation_id, links))
+
+
+def block_of(lines: Iterable[bytes], series: int, total_clicks: int) -> Block:
+    """Return the block of such a text, which has as many lines as there are series."""
+    return Block(compress(lines, THOROUGH), series, total_clicks)
 
 
 def key_of(automation_id: AutomationId, row: LinkClicks) -> bytes:

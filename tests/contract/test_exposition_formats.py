@@ -11,13 +11,12 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.domain import LinkClicks, add_up
-from exporter.exposition.block import render
 from exporter.labels import LabelHygiene
 from exporter.serving import OPENMETRICS, TEXT, Exposition
 from exporter.store import Store
 from exporter.telemetry import Telemetry
 from tests.contract.test_metrics_golden import full_exposition, text_of
-from tests.factories import an_about, an_automation, an_id, label_rules
+from tests.factories import an_about, an_automation, an_id, label_rules, render
 from tests.fakes import FakeClock
 from tests.programs import needs, program
 

@@ -11,11 +11,12 @@ import pytest
 
 from exporter.domain import AutomationId, LinkClicks
 from exporter.errors import StateError
-from exporter.exposition.block import Block, render
+from exporter.exposition.block import Block
 from exporter.simulator import Row, Simulator, fixed
 from exporter.state import SavedBlock, open_state
 from tests.e2e.harness.process import COMMAND, ExporterProcess
 from tests.e2e.harness.waiting import wait_until
+from tests.factories import render
 from tests.programs import needs
 
 ID: Final = AutomationId("00000000-0000-4000-8000-000000000001")

@@ -8,9 +8,8 @@ from contextlib import closing, contextmanager
 import pytest
 
 from exporter.errors import StateError
-from exporter.exposition.block import render
 from exporter.state import SavedBlock, open_state
-from tests.factories import a_block, a_link, an_id
+from tests.factories import a_block, a_link, an_id, render
 
 ID = an_id()
 EMPTY_BLOCK = render(ID, [], 0)
