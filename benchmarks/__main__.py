@@ -31,7 +31,7 @@ _IDS: Final[Mapping[str, Sequence[str]]] = {
     "memory": ("memory-*", "slow-readers-*"),
     "processes": ("idle-memory", "cold-start"),
     "ingest": ("page", "change-*", "lock"),
-    "polling": ("sweep", "p99", "p99-idle"),
+    "polling": ("sweep", "p99", "p99-idle", "p99-full"),
     "automations": ("growth-automations-*",),
     "scrapers": ("growth-scrapers-*",),
     "shards": ("growth-shards-*",),

@@ -16,6 +16,7 @@ from benchmarks.holds import LockWatch
 from benchmarks.pages import ADDRESS, pages
 from benchmarks.workload import Workload
 from exporter.about import about
+from exporter.assembly import settle
 from exporter.clock import SystemClock
 from exporter.domain import Automation, AutomationId, AutomationStats, Outcome
 from exporter.labels import LabelHygiene, LabelRules
@@ -170,6 +171,7 @@ def main() -> None:
     """Fill the store, serve, and obey until stdin is closed."""
     numbers = [int(argument) for argument in sys.argv[1:]]
     exporter = Exporter(Workload(*numbers))
+    settle()
     exporter.fill()
     metrics = Metrics(exporter)
     server = serve(metrics)
