@@ -10,16 +10,17 @@ from prometheus.source.series import AUTOMATION, HELD, LARGEST, LINK, STEP
 
 def shares() -> Iterator[Recording]:
     """Return the rules in order."""
-    now, week, moved = LINK.series("now"), LINK.series("week"), LINK.series("last_moved_timestamp_seconds")
+    series, week, moved = LINK.series("now"), LINK.series("week"), LINK.series("last_moved_timestamp_seconds")
+    now = f"last_over_time({series}[20m])"  # whichever group is evaluated first
     young = f"on ({AUTOMATION}) ({HELD} offset 2d unless {HELD} offset 1w)"
     yield Recording(
         week,
         f"""\
-  {now} - {now} offset 1w
+  {now} - {series} offset 1w
 or
-  ({now} unless {now} offset 1w) and on ({AUTOMATION}) {HELD} offset 1w
+  ({now} unless {series} offset 1w) and on ({AUTOMATION}) {HELD} offset 1w
 or
-  ({now} and {young}) - (({now} offset 2d and {young}) or ({now} and {young}) * 0)""",
+  ({now} and {young}) - (({series} offset 2d and {young}) or ({now} and {young}) * 0)""",
         "Clicks of the link in seven days; from its birth on if it is younger, in two days if the automation is.",
     )
     yield Recording(STEP.series("week"), f"sum by ({STEP.labels}) ({week})", "The same for a step.")
@@ -29,7 +30,7 @@ or
     yield Recording(
         moved,
         f"""\
-  (changes({now}[35m]) > 0) * 0 + time()
+  (changes({series}[35m]) > 0) * 0 + time()
 or
   last_over_time({moved}[2h]) and {now}""",
         "When the clicks of the link last changed, to half an hour. For dashboards.",
