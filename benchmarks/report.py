@@ -76,7 +76,7 @@ class Report:
         return cls(document["machine"], tuple(Row(**row) for row in document["rows"]), document["seconds"])
 
     def updated(self, later: Self) -> Self:
-        """Return the report with the rows of a later run in place of its own; those of one group stay of one run."""
+        """Return the report with the rows of a later run in place of its own."""
         found = {row.id: row for row in later.rows}
         known = {row.id for row in self.rows}
         rows = (*(found.get(row.id, row) for row in self.rows), *(row for row in later.rows if row.id not in known))

@@ -84,7 +84,7 @@ class Outbox:
     def _after_what_left(self, pieces: Sequence[bytes]) -> bytes:
         """Give the kernel the pieces as they are; return what it did not take, for the transport to keep.
 
-        asyncio would put them into one before it writes them, which for a large scrape costs as much as the rest.
+        asyncio would put them into one before it writes them: another copy of every scrape.
         """
         sent = 0
         if self._socket is not None and not self._transport.get_write_buffer_size():
