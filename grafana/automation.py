@@ -142,13 +142,13 @@ def _steps() -> AnyPanel:
     )
     per_step = f"sum by (step_id) ({promql.clicks(link_tables.EVERY_ROW)})"
     before = f"sum by (step_id) ({promql.last_week(link_tables.EVERY_ROW)})"
-    moved = promql.recorded(promql.STEP_MOVED, f'{promql.ONE}, step_id=~"$step"', "step_id")
+    last_click = promql.last_click(f'{promql.ONE}, step_id=~"$step"', "step_id")
     targets = [
         rows(promql.short_step(per_step), "A"),
         rows(promql.share(per_step), "B"),
         rows(f"{per_step} / on () group_left () (max({per_step}) > 0)", "C"),
         rows(promql.change(per_step, before), "D"),
-        rows(f"{moved} * 1000", "E"),
+        rows(f"{last_click} and on (step_id) {per_step}", "E"),
     ]
     columns = [
         Column("step", "Step", link_tables.NARROW_STEP),

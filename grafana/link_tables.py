@@ -65,7 +65,7 @@ def top_links() -> AnyPanel:
 
 
 def _last_click() -> str:
-    return f"{promql.recorded(promql.LINK_MOVED, promql.CHOSEN, promql.LINK_LABELS)} * 1000"
+    return promql.last_click(promql.CHOSEN, promql.LINK_LABELS)
 
 
 def _daily() -> str:

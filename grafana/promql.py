@@ -31,8 +31,7 @@ AN_HOUR: Final = 'window="1h"'
 DEVIATIONS: Final = 2
 """Half of the usual band, in standard deviations: outside of it is one hour in twenty when all is well."""
 SCORE: Final = rules.SCORE
-LINK_MOVED: Final = "job_link:sendgrid_clicks:last_moved_timestamp_seconds"
-STEP_MOVED: Final = "job_step:sendgrid_clicks:last_moved_timestamp_seconds"
+LINK_MOVED: Final = "job_link:sendgrid_clicks:moved_timestamp_seconds"
 ALERT_SCORE: Final = float(rules.SENSITIVITY.default)
 """The score that raises a click-drop alert, unless a user set another."""
 
@@ -167,6 +166,11 @@ def counted(expression: str, condition: str) -> str:
 def recorded(series: str, matchers: str = JOB, by: str = "automation_id", modifier: str = "") -> str:
     """Return a recorded series, the largest over the jobs."""
     return f"max by ({by}) ({series}{{{matchers}}}{modifier})"
+
+
+def last_click(matchers: str, by: str) -> str:
+    """Return when links were last clicked, in milliseconds, to half an hour, in the last 30 days."""
+    return f"max by ({by}) (last_over_time({LINK_MOVED}{{{matchers}}}[30d])) * 1000"
 
 
 def unread(matchers: str = JOB) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from prometheus.source.rules import Alert
 from prometheus.source.series import (
     AUTOMATION,
+    BESIDE_LARGEST,
     EXPECTED,
     HELD,
     INTERVAL,
-    LARGEST,
     LINK,
     MOVED,
     OBSERVED,
@@ -110,8 +110,8 @@ unless
 _SEVERAL_LINKS = f"""
 and
   (
-    {STEP.series("silence_expected")} * (1 - last_over_time({LARGEST}[2h]) / last_over_time({STEP.series("week")}[2h])) >= 3
+    {STEP.series("silence_expected")} * last_over_time({BESIDE_LARGEST}[2h]) >= 3
   or
-    last_over_time({LARGEST}[2h]) == last_over_time({STEP.series("week")}[2h])
+    last_over_time({BESIDE_LARGEST}[2h]) == 0
   )"""
 """A step is dead when the links beside its largest are silent too, or when it has just that one."""

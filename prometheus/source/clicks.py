@@ -14,7 +14,6 @@ def groups() -> list[Group]:
         *totals.thresholds(),
         *totals.windows(),
         *totals.evidence(),
-        *totals.band(),
         *drops.standstill(),
         *drops.state(),
         *silences.silences(),

@@ -30,19 +30,23 @@ from prometheus.source.series import (
 
 def standstill() -> Iterator[Recording]:
     """Return the rules in order."""
-    slot = f"floor(({MOVED} and {FRESH} and time() - {MOVED} > 2700) / 300) * 300"
+    standing = "job_automation:sendgrid_standstill:slot_timestamp_seconds"
     slots, starts = "job_slot:sendgrid_standstill:automations", "job_slot:sendgrid_standstill:started_timestamp_seconds"
+    yield Recording(
+        standing,
+        f"floor(({MOVED} < time() - 2700 and {FRESH}) / 300) * 300",
+        "When automations last moved that have not for three quarters of an hour, to 5 minutes.",
+    )
     members = "\n  or\n".join(
-        f'    count_values by ({AUTOMATION}) ("slot", {slot} + {late}) * 0\n    + {OF_AUTOMATION} ({slot})'
+        f'    count_values by ({AUTOMATION}) ("slot", {standing} + {late}) * 0\n    + {OF_AUTOMATION} {standing}'
         for late in (0, 300, 600)
     )
     yield Recording(
         slots,
         f"count by (job, slot) (\n{members}\n)",
-        """Automations that last moved within the same 15 minutes, three quarters of an hour ago or more: for every 5 minutes, those of these and
-        of the ten minutes before.""",
+        "Those that last moved within the same 15 minutes: for every 5 minutes, those of these and of the ten before.",
     )
-    yield Recording(starts, f"max by (job, slot) (\n{members}\n)", "When the last of them moved, to 5 minutes.")
+    yield Recording(starts, f"max by (job, slot) (\n{members}\n)", "When the last of them moved.")
     yield Recording(
         STANDSTILL_SINCE,
         f"""\
@@ -64,7 +68,7 @@ max by (job) (
 
 def state() -> Iterator[Recording]:
     """Return the rules in order."""
-    judging, recovered = "job_automation_window:sendgrid_clicks:judging", "job_automation:sendgrid_click_drop:recovered"
+    judging, recovered = "job_automation:sendgrid_clicks:judging", "job_automation:sendgrid_click_drop:recovered"
     low_now = "job_automation_window:sendgrid_clicks:low_now"
     yield Recording(
         LOW,
@@ -78,17 +82,17 @@ and
     )
     yield Recording(
         judging,
-        f"bottomk by ({AUTOMATION}) (1, {EXPECTED} >= 30)",
-        "The shortest window with 30 expected clicks says how it is now.",
+        f"min by ({AUTOMATION}) ({EXPECTED} >= 30)",
+        "What is expected in the shortest window with 30 expected clicks: that window says how it is now.",
     )
     yield Recording(
         recovered,
-        f"max by ({AUTOMATION}) ({judging} unless {SHORT}) ^ 0",
+        f"{judging} unless on ({AUTOMATION}) ({SHORT_EXPECTED} == {OF_AUTOMATION} {judging})",
         "Clicks are back in that window: longer ones, which still hold the drop, no longer count.",
     )
     yield Recording(
         low_now,
-        f"{_hours(LOW)} <= {OF_AUTOMATION} max by ({AUTOMATION}) ({_hours(judging)})",
+        f"{LOW} and ({SHORT_EXPECTED} <= {OF_AUTOMATION} {judging})",
         "Windows with too few clicks that are no longer than that one.",
     )
     yield Recording(
@@ -107,7 +111,7 @@ unless
     yield Recording(
         CALM,
         f"""\
-  {recovered} unless max by ({AUTOMATION}) ({low_now})
+  ({recovered} unless max by ({AUTOMATION}) ({low_now})) ^ 0
 or
   (max by ({AUTOMATION}) ({SCORE}) < {SENSITIVITY.record} / 2) ^ 0
 or

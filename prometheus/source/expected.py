@@ -20,6 +20,7 @@ from prometheus.source.series import (
     RATE,
     SCALE,
     SEEN,
+    STALE,
     STEP_HOURS,
     SUM,
     TOTAL,
@@ -63,46 +64,42 @@ or
         """When the automation was last fresh: kept for three days while its data is stale or the exporter is down, and
         forgotten at once when it leaves the configuration.""",
     )
-    fresh_total = f"(max by ({AUTOMATION}) (automation_total_clicks) and {FRESH})"
     yield Recording(
-        MOVED,
+        TOTAL,
         f"""\
-  time() + 0 * ({fresh_total} != last_over_time({TOTAL}[12h]))
+  max by ({AUTOMATION}) (automation_total_clicks) and {FRESH}
 or
-  (last_over_time({MOVED}[12h]) and {SEEN})
-or
-  time() * {FRESH}""",
-        "When the total last changed.",
+  (last_over_time({TOTAL}[20m]) and {STALE})""",
+        "Clicks of the automation, held while the data is stale.",
     )
     yield Recording(
         GAINED,
-        f"clamp_min({fresh_total} - last_over_time({TOTAL}[12h]), 0)",
-        "Clicks since the evaluation before.",
+        f"clamp_min(idelta({TOTAL}[3h]), 0) and {FRESH}",
+        "Clicks since the evaluation before, and those of an outage when it ends.",
     )
     yield Recording(
-        COUNTED,
+        MOVED,
         f"""\
-  last_over_time({COUNTED}[12h]) + {GAINED}
+  time() + 0 * ({GAINED} > 0)
 or
-  {fresh_total}""",
-        """Clicks counted upwards only. SendGrid corrects totals downwards now and then; two per cent of a lifetime is many
-        hours of clicks, and a plain difference of totals would show it as a drop.""",
+  (last_over_time({MOVED}[3h]) and {SEEN})
+or
+  time() * {FRESH}""",
+        "When the total last grew.",
     )
-    yield Recording(TOTAL, fresh_total[1:-1], "The total at this evaluation, for the next.")
     yield Recording(
         HELD,
         f"""\
-  {COUNTED}
+  last_over_time({HELD}[3h]) + ({GAINED} or {STALE} * 0)
 or
-  (last_over_time({HELD}[20m]) and {SEEN})""",
-        "The same count, held while the data is stale.",
+  {TOTAL}""",
+        """Clicks counted upwards only. SendGrid corrects totals downwards now and then; two per cent of a lifetime is many
+        hours of clicks, and a plain difference of totals would show it as a drop.""",
     )
+    yield Recording(COUNTED, f"{HELD} and {FRESH}", "The same, absent while the data is stale.")
     yield Recording(
         WEEK,
-        f"""\
-  {HELD} - {HELD} offset 1w
-or
-  {HELD} - {HELD} offset 2d""",
+        f"{HELD} - ({HELD} offset 1w or {HELD} offset 2d)",
         "Clicks of seven days, or of two days when the automation is younger.",
     )
 
@@ -110,34 +107,39 @@ or
 def season() -> Iterator[Recording]:
     """Return the rules in order."""
     week, day = "job_automation:sendgrid_clicks:rate_last_week", "job_automation:sendgrid_clicks:quarterday_last_week"
-    for name, early, late, first in (
-        (week, "167h30m", "168h30m", True),
-        (day, "165h", "171h", False),
-    ):
-        base = _before(name)
+    for name, early, late in ((week, "167h30m", "168h30m"), (day, "165h", "171h")):
+        before, base = _before(name), _baseline(name)
+        hour = name == week
+        yield Recording(
+            before,
+            f"{base} offset 1w and {SEEN}",
+            "The weeks before last week, halving in weight: carries memory beyond what Prometheus keeps."
+            if hour
+            else "",
+        )
         yield Recording(
             name,
             f"""\
-  {COUNTED} offset {early} - {COUNTED} offset {late}
+  clamp_min({COUNTED} offset {early} - {COUNTED} offset {late}, 0) and {SEEN}
 or
-  ({base} offset 1w and {SEEN})""",
+  {before}""",
             """Clicks per hour at this time last week, over the hour around it. Where last week has a hole (and so at the
             backlog that ends it), what was expected then stands in."""
-            if first
+            if hour
             else "Clicks of the six hours around this time last week.",
         )
         yield Recording(
             base,
             f"""\
-  0.5 * {name} + 0.5 * ({base} offset 1w)
+  ({name} + {before}) / 2
 or
   {name}""",
-            "All weeks so far, halving in weight: carries memory beyond what Prometheus keeps.",
+            "All weeks so far." if hour else "",
         )
-    before, day_before = f"{_before(week)} offset 1w", f"{_before(day)} offset 1w"
+    before, day_before = _before(week), _before(day)
     yield Recording(
         UNALIKE,
-        f"{day} / ({day_before}) and ({day} - {day_before}) ^ 2 > 6 * ({day} + {day_before})",
+        f"{day} / {day_before} and ({day} - {day_before}) ^ 2 > 6 * ({day} + {day_before})",
         "Last week's part of the weeks before it, where the difference is more than chance.",
     )
     yield Recording(
@@ -156,21 +158,22 @@ or
     )
     yield Recording(
         STEP_HOURS,
-        f"clamp_max(time() - last_over_time({CLOCK}[12h]), 900) / 3600",
+        f"clamp_max(time() - (last_over_time({CLOCK}[3h]) or vector(time())), 900) / 3600",
         "Hours since the last evaluation; the next sum is an integral over time.",
     )
     yield Recording(CLOCK, "vector(time())")
     yield Recording(
         SUM,
         f"""\
-  last_over_time({SUM}[12h]) + ({RATE} * on () group_left () {STEP_HOURS} or {SEEN} * 0)
+  (last_over_time({SUM}[3h]) >= 0) + ({RATE} * scalar({STEP_HOURS}) or {SEEN} * 0)
 or
   {RATE} * 0""",
-        "Clicks expected so far. Differences of it are clicks expected in between.",
+        """Clicks expected so far. Differences of it are clicks expected in between. It begins anew when the count does: a window
+        that reaches across says nothing.""",
     )
     yield Recording(
         LEVEL,
-        f"clamp(({COUNTED} - {COUNTED} offset 72h + 20) / ({SUM} - {SUM} offset 72h + 20), 0.25, 1)",
+        f"clamp(({COUNTED} - {COUNTED} offset 72h + 20) / (({SUM} - {SUM} offset 72h >= 0) + 20), 0.25, 1)",
         "Clicks of three days against the season.",
     )
     yield Recording(
@@ -190,7 +193,7 @@ def _credit() -> Iterator[Recording]:
     yield Recording(
         allowed,
         f"""\
-  last_over_time({left}[20m]) + {BURST} * {RATE} * on () group_left () {STEP_HOURS} < {most}
+  last_over_time({left}[20m]) + {BURST} * {RATE} * scalar({STEP_HOURS}) < {most}
 or
   {most}""",
         f"""Clicks that may count now: {BURST} times the expected ones, saved up for an hour or two polls. A burst on one link must
@@ -212,4 +215,8 @@ or
 
 
 def _before(name: str) -> str:
+    return name.replace("_last_week", "_weeks_before")
+
+
+def _baseline(name: str) -> str:
     return name.replace("_last_week", "_baseline")

@@ -9,10 +9,7 @@ OF_AUTOMATION = f"on ({AUTOMATION}) group_left ()"
 """Joins what is known of an automation to its links, steps or windows."""
 
 
-WINDOWS = {
-    "1h": 1.0, "80m": 4 / 3, "2h": 2.0, "3h": 3.0, "5h": 5.0,
-    "8h": 8.0, "14h": 14.0, "24h": 24.0, "40h": 40.0, "72h": 72.0,
-}  # fmt: skip
+WINDOWS = {"1h": 1.0, "80m": 4 / 3, "2h": 2.0, "5h": 5.0, "14h": 14.0, "24h": 24.0, "72h": 72.0}
 """The windows that are judged at once; which of them decides depends on the clicks expected in it."""
 
 HOURLY_VARIANCE = 0.045
@@ -76,7 +73,7 @@ class Level:
 
 STEP = Level("step", "job_step", f"{AUTOMATION}, step_id")
 LINK = Level("link", "job_link", f"{AUTOMATION}, step_id, url, url_location")
-LARGEST = STEP.series("week_of_largest_link")
+BESIDE_LARGEST = STEP.series("beside_largest_link")
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ RATIO = Threshold("ratio", "0.5", "Alert only when clicks are below this part of
 SENSITIVITY = Threshold(
     "sensitivity",
     "10",
-    "Alert when the evidence reaches this. Each unit more makes false alarms about three times rarer.",
+    "Alert when the evidence reaches this. Each unit more makes false alarms two to three times rarer.",
 )
 MINIMUM = Threshold("minimum", "10", "Look only at windows in which at least this many clicks are expected.")
 THRESHOLDS = (RATIO, SENSITIVITY, MINIMUM)

@@ -5,37 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from prometheus.source.rules import Recording
-from prometheus.source.series import AUTOMATION, HELD, LARGEST, LINK, STEP
+from prometheus.source.series import AUTOMATION, BESIDE_LARGEST, HELD, LINK, STEP
 
 
 def shares() -> Iterator[Recording]:
     """Return the rules in order."""
-    series, week, moved = LINK.series("now"), LINK.series("week"), LINK.series("last_moved_timestamp_seconds")
+    series, week, moved = LINK.series("now"), LINK.series("week"), LINK.series("moved_timestamp_seconds")
     now = f"last_over_time({series}[20m])"  # whichever group is evaluated first
-    young = f"on ({AUTOMATION}) ({HELD} offset 2d unless {HELD} offset 1w)"
+    young = f"({HELD} offset 2d unless {HELD} offset 1w)"
     yield Recording(
         week,
         f"""\
-  {now} - {series} offset 1w
+  {now} - (({series} offset 2d and on ({AUTOMATION}) {young}) or {series} offset 1w)
 or
-  ({now} unless {series} offset 1w) and on ({AUTOMATION}) {HELD} offset 1w
-or
-  ({now} and {young}) - (({series} offset 2d and {young}) or ({now} and {young}) * 0)""",
+  ({now} and on ({AUTOMATION}) {HELD} offset 2d)""",
         "Clicks of the link in seven days; from its birth on if it is younger, in two days if the automation is.",
     )
     yield Recording(STEP.series("week"), f"sum by ({STEP.labels}) ({week})", "The same for a step.")
     yield Recording(
-        LARGEST, f"max by ({STEP.labels}) ({week})", "Clicks of the step's most clicked link in those days."
+        BESIDE_LARGEST,
+        f"1 - max by ({STEP.labels}) ({week}) / {STEP.series('week')}",
+        "The part of them that the step's most clicked link did not have.",
     )
     yield Recording(
         moved,
-        f"""\
-  (changes({series}[35m]) > 0) * 0 + time()
-or
-  last_over_time({moved}[2h]) and {now}""",
-        "When the clicks of the link last changed, to half an hour. For dashboards.",
+        f"(changes({series}[35m]) > 0) * 0 + time()",
+        "When clicks of the link changed, to half an hour; recorded only then. For dashboards.",
     )
-    yield Recording(STEP.series("last_moved_timestamp_seconds"), f"max by ({STEP.labels}) ({moved})")
     for level in (STEP, LINK):
         last_week, habit = level.series("silence_last_week"), level.series("silence_habit")
         yield Recording(

@@ -8,7 +8,6 @@ from prometheus.source.rules import Recording
 from prometheus.source.series import (
     AUTOMATION,
     CREDITED,
-    FRESH,
     LINK,
     OF_AUTOMATION,
     SHARE_VARIANCE,
@@ -29,10 +28,10 @@ def silences() -> Iterator[Recording]:
     yield Recording(
         now,
         f"""\
-  max by ({LINK.labels}) (automation_link_clicks) and on ({AUTOMATION}) {FRESH}
+  max by ({LINK.labels}) (automation_link_clicks)
 or
   (last_over_time({now}[20m]) and on ({AUTOMATION}) {STALE})""",
-        "Clicks of a link, held while the data is stale.",
+        "Clicks of a link, held while the automation's data is stale.",
     )
     yield Recording(
         since,
@@ -43,10 +42,7 @@ or
         """Clicks of the automation since the link's last one. Only this rule and the one above keep something for every link:
         that is what a minute costs.""",
     )
-    yield Recording(
-        STEP.series("others_since"), f"min by ({STEP.labels}) ({since})", "The same for a step, by its liveliest link."
-    )
-    yield from _silence(STEP, STEP.series("others_since"))
+    yield from _silence(STEP, f"min by ({STEP.labels}) ({since})")
     yield from _silence(LINK, f'{since}{{url!="__other__"}}')
 
 
@@ -55,11 +51,9 @@ def _silence(level: Level, since: str) -> Iterator[Recording]:
     yield Recording(
         missing,
         f"{since} * last_over_time({level.series('week')}[2h]) > {OF_AUTOMATION} ({REMARKABLE} * {WEEK})",
-        f"""Where these should have brought the {level.what} more than {REMARKABLE} clicks by its share of the week: what follows is worked
-        out for such alone.""",
-    )
-    yield Recording(
-        silent, f"{since} and {missing}", f"Clicks of the automation since the silent {level.what}'s last one."
+        f"""Where the automation's clicks since its last one should have brought the {level.what} more than {REMARKABLE} clicks by its share of the week: what follows is worked
+        out for such alone."""
+        + (" A step's last click is that of its liveliest link." if level is STEP else ""),
     )
     yield from _share(level, missing, silent)
     week, others, expected = (
@@ -87,8 +81,11 @@ def _share(level: Level, missing: str, silent: str) -> Iterator[Recording]:
     week = level.series("silence_week")
     yield Recording(
         latest,
-        f"{missing} / {silent} <= {OF_AUTOMATION} {WEEK}",
+        f"(last_over_time({level.series('week')}[2h]) and {missing}) <= {OF_AUTOMATION} {WEEK}",
         f"Clicks of the silent {level.what} in the days that its share is taken from.",
+    )
+    yield Recording(
+        silent, f"{missing} / {latest}", f"Clicks of the automation since the silent {level.what}'s last one."
     )
     yield Recording(
         before,

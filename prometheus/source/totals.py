@@ -59,25 +59,19 @@ def evidence() -> Iterator[Recording]:
     yield Recording(
         SCORE,
         f"""\
-    {observed} * ln({observed} / {SHORT_EXPECTED})
-  -
-    ({observed} + {certainty}) * ln(({observed} + {certainty}) / ({SHORT_EXPECTED} + {certainty}))
+  (
+      {observed} * ln({observed} / {SHORT_EXPECTED})
+    -
+      ({observed} + {certainty}) * ln(({observed} + {certainty}) / ({SHORT_EXPECTED} + {certainty}))
+  )
+/
+  on (window) group_left () (1.02 - 0.06 * ln(clamp_min(sendgrid:click_window:hours, 1)))
 or
   {EXPECTED}{{window="1h"}} * 0""",
         """Evidence for a drop: the logarithm of how much better these clicks fit a lower rate than the expected one (negative
-        binomial). Few expected clicks can never score high, whatever the window. 0 in the window of an hour where none is short.""",
+        binomial). Few expected clicks can never score high, whatever the window. A longer window has fewer chances to err and may
+        ask for less. 0 in the window of an hour where none is short.""",
     )
-
-
-def band() -> Iterator[Recording]:
-    """Return the rules in order."""
-    rate = "job_automation:sendgrid_clicks:rate1h"
-    usual = f"{rate}_expected"
-    width = f"3 * sqrt({usual} + {HOURLY_VARIANCE + LEVEL_VARIANCE:g} * {usual} ^ 2)"
-    yield Recording(rate, f'sum without (window) ({OBSERVED}{{window="1h"}})', "For dashboards: an hour's clicks.")
-    yield Recording(usual, f'sum without (window) ({EXPECTED}{{window="1h"}})')
-    yield Recording(f"{usual}_low", f"clamp_min({usual} - {width}, 0)")
-    yield Recording(f"{usual}_high", f"{usual} + {width}")
 
 
 def thresholds() -> Iterator[Recording]:
@@ -89,9 +83,6 @@ def thresholds() -> Iterator[Recording]:
   {SEEN} * 0 + on (automation_id) group_left ()
     max by (automation_id) ({threshold.override}{{automation_id!=""}})
 or
-  {SEEN} * 0 + on () group_left ()
-    max({threshold.override}{{automation_id=""}})
-or
-  {SEEN} * 0 + {threshold.default}""",
+  {SEEN} * 0 + scalar(max({threshold.override}{{automation_id=""}}) or vector({threshold.default}))""",
             threshold.why,
         )

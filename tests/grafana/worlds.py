@@ -75,7 +75,7 @@ def eventful_lines(story: Story) -> Iterator[str]:
         firing = {"alertstate": "firing", "severity": "warning"}
         yield line("ALERTS", {**firing, **dead, "alertname": "SendGridLinkDead"}, 1, moment)
         yield line("ALERTS", {**firing, "alertname": "SendGridExporterDown"}, 1, moment)
-        yield line("job_link:sendgrid_clicks:last_moved_timestamp_seconds", dead, END - 36 * HOUR, moment)
+        yield line("job_link:sendgrid_clicks:moved_timestamp_seconds", dead, END - 36 * HOUR, moment)
         for name, value in (("observed", 200), ("expected", 300), ("score", 6)):
             yield line(f"{window}:{name}", {**own, "window": "24h"}, value, moment)
     yield "# EOF\n"
