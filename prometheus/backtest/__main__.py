@@ -37,8 +37,8 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m prometheus.backtest", description=__doc__)
-    parser.add_argument("--quiet", type=int, default=5, help="histories of each quiet kind and volume (5 weeks each)")
-    parser.add_argument("--drops", type=int, default=12, help="drops of each kind and volume")
+    parser.add_argument("--quiet", type=int, default=3, help="histories of each quiet kind and volume (5 weeks each)")
+    parser.add_argument("--drops", type=int, default=10, help="drops of each kind and volume")
     parser.add_argument("--first-seed", type=int, default=70_000, help="the rules were tuned on seeds below 10,000")
     parser.add_argument("--poll", type=int, default=5, choices=(5, 15, 60), help="minutes between polls")
     parser.add_argument("--store", type=Path, default=STORE, help="outcomes so far; a run adds what is missing")

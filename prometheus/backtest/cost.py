@@ -11,17 +11,32 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from statistics import median
+from typing import Any
 
-from prometheus.source.series import COUNTED, HELD, LEVEL, LINK, SUM, WINDOWS
+from prometheus.source.series import COUNTED, HELD, LEVEL, LINK, SUM, TOTAL, WEEK, WINDOWS
 
 RULES = Path(__file__).parents[1] / "rules"
 LIMIT_SECONDS = 2.0
 HOUR, POLL = 3600, 300
+RECENT_HOURS = 3
 JOB = "sendgrid-automation-exporter"
 BASELINES = ("job_automation:sendgrid_clicks:rate_baseline", "job_automation:sendgrid_clicks:quarterday_baseline")
+
+_LOOKED_BACK = (
+    *((hours, (COUNTED, SUM)) for hours in WINDOWS.values()),
+    *((hours, (COUNTED,)) for hours in (165, 167.5, 168.5, 171)),
+    (48, (HELD,)),
+    (72, (LEVEL,)),
+    (168, (HELD, WEEK, *BASELINES)),
+)
+"""How many hours back the rules look for which series of automations."""
+
+_RECENT = (TOTAL, HELD, SUM)
+"""What they read the last hours of."""
 
 
 def main() -> int:
@@ -29,19 +44,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--automations", type=int, default=1000)
     parser.add_argument("--links", type=int, default=20, help="links of each automation")
-    parser.add_argument("--minutes", type=float, default=6, help="how long Prometheus runs")
+    parser.add_argument("--minutes", type=float, default=12, help="how long Prometheus runs")
+    parser.add_argument("--prometheus", default="prometheus", help="the Prometheus that runs")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         _blocks(Path(folder), data, arguments)
         _rules(Path(folder))
-        worst = _measure(Path(folder), data, arguments)
-    for group, seconds in sorted(worst.items()):
-        sys.stdout.write(f"{group}: {seconds:.2f} s at worst\n")
-    total = sum(worst.values())
+        durations = _measure(Path(folder), data, arguments)
+    for group, seconds in sorted(durations.items()):
+        sys.stdout.write(f"{group}: {_said(median(seconds), max(seconds))}, {len(seconds)} evaluations\n")
+    worst = sum(map(max, durations.values()))
     size = f"{arguments.automations} automations, {arguments.automations * arguments.links} links"
-    sys.stdout.write(f"all rules, {size}: {total:.2f} s (limit {LIMIT_SECONDS:.0f} s)\n")
-    return 0 if worst and total < LIMIT_SECONDS else 1
+    total = _said(sum(map(median, durations.values())), worst)
+    sys.stdout.write(f"all rules, {size}: {total} (limit {LIMIT_SECONDS:.0f} s)\n")
+    return 0 if worst and worst < LIMIT_SECONDS else 1
+
+
+def _said(usual: float, worst: float) -> str:
+    return f"{usual:.2f} s in the median, {worst:.2f} s at worst"
 
 
 def _owner(automation: int) -> str:
@@ -66,21 +87,33 @@ def _totals(automations: int, links: int, now: float) -> Iterator[tuple[str, flo
 
 def _history(now: int, minutes: float, automations: int, links: int) -> Iterator[str]:
     """Return what the rules would have recorded at every moment they look back to."""
-    hours = {*WINDOWS.values(), 48, 165, 167.5, 168, 168.5, 171}
-    spans = [(now - hour * HOUR - HOUR / 4, now - hour * HOUR + minutes * 60 + HOUR / 4) for hour in hours]
-    moments = {int(moment) // 240 * 240 for begin, end in spans for moment in range(int(begin), int(end), 240)}
-    for moment in sorted(moment for moment in moments if moment < now - HOUR / 4):
+    for moment in _moments(now, [hours for hours, _ in _LOOKED_BACK], minutes, every=240):
+        ago = (now - moment) / HOUR
+        names = {name for hours, some in _LOOKED_BACK if hours - 1 < ago < hours + 1 for name in some}
+        names -= set(_RECENT if ago < RECENT_HOURS + 1 else ())
         for labels, clicks in _totals(automations, links, moment):
-            for name in (COUNTED, HELD, SUM):
-                yield f"{name}{{{labels}}} {clicks} {moment}"
-            for name in BASELINES:
-                yield f"{name}{{{labels}}} 100 {moment}"
-            yield f"{LEVEL}{{{labels}}} 1 {moment}"
-        if moment < now - 40 * HOUR:
-            for labels, value in _links(automations, links, moment):
-                yield f"{LINK.series('now')}{{{labels}}} {value} {moment}"
+            yield from (f"{name}{{{labels}}} {_value(name, clicks)} {moment}" for name in sorted(names))
+    for moment in range(now - RECENT_HOURS * HOUR, now - HOUR // 4, 60):
+        for labels, clicks in _totals(automations, links, moment):
+            yield from (f"{name}{{{labels}}} {clicks} {moment}" for name in _RECENT)
+    for moment in _moments(now, [48, 168], minutes, every=240):
+        for labels, clicks in _links(automations, links, moment):
+            yield f"{LINK.series('now')}{{{labels}}} {clicks} {moment}"
+            if moment < now - 100 * HOUR:
+                yield f"{LINK.series('week')}{{{labels}}} {clicks / 100} {moment}"
                 if labels.endswith('url_location="1"'):  # as many as are remarkably silent at some time
                     yield f"{LINK.series('silence_score')}{{{labels}}} 4 {moment}"
+
+
+def _moments(now: int, offsets: Sequence[float], minutes: float, every: int) -> list[int]:
+    """Return the moments that a look back from now, and from the next minutes, may meet."""
+    spans = [(now - hour * HOUR - HOUR / 4, now - hour * HOUR + minutes * 60 + HOUR / 4) for hour in offsets]
+    found = {int(moment) // every * every for begin, end in spans for moment in range(int(begin), int(end), every)}
+    return sorted(moment for moment in found if moment < now - HOUR / 4)
+
+
+def _value(name: str, clicks: float) -> float:
+    return {LEVEL: 1.0, WEEK: clicks / 100}.get(name, 100.0 if name in BASELINES else clicks)
 
 
 def _blocks(folder: Path, data: Path, arguments: argparse.Namespace) -> None:
@@ -102,7 +135,7 @@ def _rules(folder: Path) -> None:
         (folder / path.name).write_text(text, encoding="utf-8")
 
 
-def _measure(folder: Path, data: Path, arguments: argparse.Namespace) -> dict[str, float]:
+def _measure(folder: Path, data: Path, arguments: argparse.Namespace) -> dict[str, list[float]]:
     exporter = _Exporter(arguments.automations, arguments.links)
     config = folder / "prometheus.yml"
     config.write_text(
@@ -116,7 +149,7 @@ scrape_configs:
     )
     port = exporter.port + 1
     command = [
-        "prometheus", f"--config.file={config}", f"--storage.tsdb.path={data}", f"--web.listen-address=127.0.0.1:{port}",
+        arguments.prometheus, f"--config.file={config}", f"--storage.tsdb.path={data}", f"--web.listen-address=127.0.0.1:{port}",
         "--storage.tsdb.retention.time=10d", "--log.level=error",
     ]  # fmt: skip
     process = subprocess.Popen(command)
@@ -128,29 +161,24 @@ scrape_configs:
         exporter.stop()
 
 
-def _watch(port: int, deadline: float) -> dict[str, float]:
-    """Return the longest evaluation of each group until the deadline, the first two left out."""
-    worst: dict[str, float] = {}
+def _watch(port: int, deadline: float) -> dict[str, list[float]]:
+    """Return the durations of each group's evaluations until the deadline, the first two left out."""
+    found: dict[str, dict[str, float]] = {}
     pause = threading.Event()
     while time.monotonic() < deadline:
-        pause.wait(10)
-        for labels, value in _query(port, "prometheus_rule_group_last_duration_seconds"):
-            group = labels["rule_group"].rpartition(";")[2]
-            worst[group] = max(worst.get(group, 0.0), value)
-    return worst
+        pause.wait(5)
+        for group in _groups(port):
+            found.setdefault(group["name"], {})[group["lastEvaluation"]] = group["evaluationTime"]
+    return {name: [*evaluations.values()][2:] for name, evaluations in found.items()}
 
 
-def _query(port: int, name: str) -> Iterator[tuple[dict[str, str], float]]:
+def _groups(port: int) -> list[Any]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
-            lines = answer.read().decode().splitlines()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/rules", timeout=30) as answer:
+            found: list[Any] = json.load(answer)["data"]["groups"]
     except (urllib.error.URLError, TimeoutError):
-        return
-    for line in lines:
-        if line.startswith(name + "{"):
-            labels, _, value = line.removeprefix(name).rpartition(" ")
-            pairs = (pair.partition("=") for pair in labels.strip("{}").split('",'))
-            yield {key: json.loads(f'"{text.strip(chr(34))}"') for key, _, text in pairs}, float(value)
+        return []
+    return [group for group in found if not group["lastEvaluation"].startswith("0001")]
 
 
 class _Exporter:
