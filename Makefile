@@ -162,7 +162,7 @@ rules: setup-python ## write prometheus/rules/ anew from their source
 	@$(BIN)/python -m prometheus.source
 
 .PHONY: alerts-backtest
-alerts-backtest: setup ## judge the click rules on hundreds of histories: hours; it goes on where it stopped
+alerts-backtest: setup ## judge the click rules on hundreds of histories: about an hour; it goes on where it stopped
 	@$(BIN)/python -m prometheus.backtest --document $(ARGS)
 
 .PHONY: alerts-cost
