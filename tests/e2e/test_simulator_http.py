@@ -392,7 +392,7 @@ def test_many_silent_connections_hold_up_nobody_and_go_with_the_simulator():
             assert client.send()[0] == 200
         before = time.monotonic()
     assert time.monotonic() - before < 3
-    eventually(lambda: threading.active_count() == before_threads)
+    eventually(lambda: threading.active_count() <= before_threads)  # an earlier test's may have ended meanwhile
     for each in silent:
         each.close()
 

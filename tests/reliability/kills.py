@@ -54,8 +54,8 @@ def kill_repeatedly(times: int, seed: int) -> Kills:
 
 
 def _kill_once(simulator: Simulator, state: Path, kills: Kills, *, close_to_a_write: bool, pause: float) -> None:
+    before = _stored(state)
     with _exporter(simulator, state) as exporter:
-        before = _stored(state)
         _assert_stored_is_served(exporter, before, kills)
         wait_until(lambda: len(_stored(state)) == _AUTOMATIONS, "every block is stored once")
         threading.Event().wait(pause)
@@ -74,8 +74,9 @@ def _kill_once(simulator: Simulator, state: Path, kills: Kills, *, close_to_a_wr
 
 
 def _assert_served(simulator: Simulator, state: Path, kills: Kills) -> None:
+    stored = _stored(state)
     with _exporter(simulator, state) as exporter:
-        _assert_stored_is_served(exporter, _stored(state), kills)
+        _assert_stored_is_served(exporter, stored, kills)
 
 
 def _assert_stored_is_served(exporter: ExporterProcess, stored: Stored, kills: Kills) -> None:
