@@ -77,7 +77,7 @@ def state() -> Iterator[Recording]:
 and
   {SHORT_EXPECTED} >= {OF_AUTOMATION} {MINIMUM.record}
 and
-  {_hours(SHORT_EXPECTED)} * 3600 >= {OF_AUTOMATION} (4 * {INTERVAL})""",
+  ({SHORT_EXPECTED} * 0 + on (window) group_left () sendgrid:click_window:hours) * 3600 >= {OF_AUTOMATION} (4 * {INTERVAL})""",
         "Windows with too few clicks. A window shorter than four polls says nothing.",
     )
     yield Recording(
@@ -135,8 +135,3 @@ or
             else "",
             labels={"kind": kind},
         )
-
-
-def _hours(windows: str) -> str:
-    """Return the length of each of the windows, in place of its value."""
-    return f"({windows} * 0 + on (window) group_left () sendgrid:click_window:hours)"

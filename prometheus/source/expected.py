@@ -16,6 +16,7 @@ from prometheus.source.series import (
     HELD,
     INTERVAL,
     LEVEL,
+    MEMORY_HOURS,
     MOVED,
     RATE,
     SCALE,
@@ -74,7 +75,7 @@ or
     )
     yield Recording(
         GAINED,
-        f"clamp_min(idelta({TOTAL}[3h]), 0) and {FRESH}",
+        f"clamp_min(idelta({TOTAL}[{MEMORY_HOURS}h]), 0) and {FRESH}",
         "Clicks since the evaluation before, and those of an outage when it ends.",
     )
     yield Recording(
@@ -82,7 +83,7 @@ or
         f"""\
   time() + 0 * ({GAINED} > 0)
 or
-  (last_over_time({MOVED}[3h]) and {SEEN})
+  (last_over_time({MOVED}[{MEMORY_HOURS}h]) and {SEEN})
 or
   time() * {FRESH}""",
         "When the total last grew.",
@@ -90,7 +91,7 @@ or
     yield Recording(
         HELD,
         f"""\
-  last_over_time({HELD}[3h]) + ({GAINED} or {STALE} * 0)
+  last_over_time({HELD}[{MEMORY_HOURS}h]) + ({GAINED} or {STALE} * 0)
 or
   {TOTAL}""",
         """Clicks counted upwards only. SendGrid corrects totals downwards now and then; two per cent of a lifetime is many
@@ -107,15 +108,15 @@ or
 def season() -> Iterator[Recording]:
     """Return the rules in order."""
     week, day = "job_automation:sendgrid_clicks:rate_last_week", "job_automation:sendgrid_clicks:quarterday_last_week"
-    for name, early, late in ((week, "167h30m", "168h30m"), (day, "165h", "171h")):
+    for name, early, late, what in (
+        (week, "167h30m", "168h30m", "the hour"),
+        (day, "165h", "171h", "the six hours"),
+    ):
         before, base = _before(name), _baseline(name)
-        hour = name == week
         yield Recording(
             before,
             f"{base} offset 1w and {SEEN}",
-            "The weeks before last week, halving in weight: carries memory beyond what Prometheus keeps."
-            if hour
-            else "",
+            f"Clicks of {what} in the weeks before, halving in weight: memory beyond what Prometheus keeps.",
         )
         yield Recording(
             name,
@@ -123,10 +124,8 @@ def season() -> Iterator[Recording]:
   clamp_min({COUNTED} offset {early} - {COUNTED} offset {late}, 0) and {SEEN}
 or
   {before}""",
-            """Clicks per hour at this time last week, over the hour around it. Where last week has a hole (and so at the
-            backlog that ends it), what was expected then stands in."""
-            if hour
-            else "Clicks of the six hours around this time last week.",
+            f"""Clicks of {what} around this time last week. Where that week has a hole (and so at the backlog that ends it),
+            the weeks before stand in.""",
         )
         yield Recording(
             base,
@@ -134,7 +133,7 @@ or
   ({name} + {before}) / 2
 or
   {name}""",
-            "All weeks so far." if hour else "",
+            f"Clicks of {what} in all weeks so far.",
         )
     before, day_before = _before(week), _before(day)
     yield Recording(
@@ -158,18 +157,18 @@ or
     )
     yield Recording(
         STEP_HOURS,
-        f"clamp_max(time() - (last_over_time({CLOCK}[3h]) or vector(time())), 900) / 3600",
+        f"clamp_max(time() - (last_over_time({CLOCK}[{MEMORY_HOURS}h]) or vector(time())), 900) / 3600",
         "Hours since the last evaluation; the next sum is an integral over time.",
     )
     yield Recording(CLOCK, "vector(time())")
     yield Recording(
         SUM,
         f"""\
-  (last_over_time({SUM}[3h]) >= 0) + ({RATE} * scalar({STEP_HOURS}) or {SEEN} * 0)
+  (last_over_time({SUM}[{MEMORY_HOURS}h]) >= 0) + ({RATE} * scalar({STEP_HOURS}) or {SEEN} * 0)
 or
   {RATE} * 0""",
         """Clicks expected so far. Differences of it are clicks expected in between. It begins anew when the count does: a window
-        that reaches across says nothing.""",
+        that reaches across says nothing. What is not a number (a clock recorded twice, say) does not stay.""",
     )
     yield Recording(
         LEVEL,

@@ -21,8 +21,14 @@ LEVEL_VARIANCE = 0.01
 SHARE_VARIANCE = 0.03
 """Relative variance of a share around what it was in the week before."""
 
+ASKED_OF_AN_HOUR, LESS_BY_LENGTH = 1.02, 0.06
+"""What a window's evidence is divided by, and how much less by the logarithm of its hours: long ones err less often."""
+
 TRIALS = 5.5
 """Minus the logarithm of how often chance may end a link or a step in a week, before its clicks are counted in."""
+
+MEMORY_HOURS = 3
+"""How long Prometheus may be away and sums go on where they were."""
 
 BURST = 1.6
 """How many times the expected clicks count as evidence against a silent link; more is a burst that tells nothing of it."""

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from prometheus.source.rules import Recording
 from prometheus.source.series import (
+    ASKED_OF_AN_HOUR,
     COUNTED,
     EXPECTED,
     HOURLY_VARIANCE,
+    LESS_BY_LENGTH,
     LEVEL_VARIANCE,
     OBSERVED,
     OF_AUTOMATION,
@@ -65,7 +67,7 @@ def evidence() -> Iterator[Recording]:
       ({observed} + {certainty}) * ln(({observed} + {certainty}) / ({SHORT_EXPECTED} + {certainty}))
   )
 /
-  on (window) group_left () (1.02 - 0.06 * ln(clamp_min(sendgrid:click_window:hours, 1)))
+  on (window) group_left () ({ASKED_OF_AN_HOUR} - {LESS_BY_LENGTH} * ln(clamp_min(sendgrid:click_window:hours, 1)))
 or
   {EXPECTED}{{window="1h"}} * 0""",
         """Evidence for a drop: the logarithm of how much better these clicks fit a lower rate than the expected one (negative
