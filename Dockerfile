@@ -15,6 +15,7 @@ RUN python3 -m venv --without-pip /opt/exporter \
     && mkdir /opt/state
 COPY pyproject.toml README.md LICENSE ./
 COPY exporter exporter
+COPY sendgrid_simulator sendgrid_simulator
 ARG REVISION=unknown
 RUN printf '%s\n' "${REVISION}" > exporter/revision.txt \
     && /opt/build/bin/python -m hatchling build --target wheel --directory dist \

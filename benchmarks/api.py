@@ -10,8 +10,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from benchmarks.workload import Workload
-from exporter.simulator.model import FixedAutomation, Row
-from exporter.simulator.simulator import Simulator
+from sendgrid_simulator.model import FixedAutomation, Row
+from sendgrid_simulator.simulator import Simulator
 
 _REMEMBERED: Final = 100_000
 """Requests: more than a sweep makes."""

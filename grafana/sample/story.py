@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from exporter.simulator.catalogue import generated_automation
-from exporter.simulator.model import Automation, Change
-from exporter.simulator.simulator import Simulator
+from sendgrid_simulator.catalogue import generated_automation
+from sendgrid_simulator.model import Automation, Change
+from sendgrid_simulator.simulator import Simulator
 
 HOUR: Final = 3600
 DAY: Final = 24 * HOUR

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.simulator import Row, Simulator, fixed
+from sendgrid_simulator import Row, Simulator, fixed
 from tests.e2e.harness.process import ExporterProcess
 from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.waiting import wait_until

@@ -20,7 +20,7 @@ from exporter.errors import (
 )
 from exporter.sendgrid.budget import Budget
 from exporter.sendgrid.client import SendGridClient
-from exporter.simulator import Delivery, Row, Simulator, fixed
+from sendgrid_simulator import Delivery, Row, Simulator, fixed
 from tests.factories import KEY, an_automation, an_id, client_options
 from tests.fakes import FakeObserver
 

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.simulator import Delivery, Row, Simulator, fixed
+from sendgrid_simulator import Delivery, Row, Simulator, fixed
 from tests.factories import an_id
 from tests.programs import program
 

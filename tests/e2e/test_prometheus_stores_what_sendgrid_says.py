@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.simulator import Row, Simulator, fixed, generated_automations, recent_start
+from sendgrid_simulator import Row, Simulator, fixed, generated_automations, recent_start
 from tests.e2e.harness.process import ExporterProcess
 from tests.e2e.harness.prometheus import BOTH_AGES, Prometheus
 from tests.e2e.harness.waiting import wait_until

@@ -21,8 +21,8 @@ import trustme
 from python_http_client.exceptions import HTTPError
 from sendgrid import SendGridAPIClient
 
-from exporter.simulator import Delivery, ManualClock, Row, Simulator, demo_automations, fixed, generated_automation
-from exporter.simulator.model import EPOCH
+from sendgrid_simulator import Delivery, ManualClock, Row, Simulator, demo_automations, fixed, generated_automation
+from sendgrid_simulator.model import EPOCH
 
 ID = "11111111-1111-4111-8111-111111111111"
 STEP = "aaaaaaaa-0000-4000-8000-000000000001"
@@ -518,7 +518,7 @@ def test_program_serves_until_it_is_told_to_stop():
     runs = []
     for number in (signal.SIGTERM, signal.SIGINT):
         process = subprocess.Popen(
-            [sys.executable, "-m", "exporter.simulator", *arguments], stdout=subprocess.PIPE, env=dict(os.environ)
+            [sys.executable, "-m", "sendgrid_simulator", *arguments], stdout=subprocess.PIPE, env=dict(os.environ)
         )
         with process:
             lines = program_lines(process, 4)

@@ -25,9 +25,9 @@ from exporter.sendgrid.client import SendGridClient
 from exporter.sendgrid.session import ClientOptions
 from exporter.sendgrid.sockets import Deadline
 from exporter.serving import Exposition
-from exporter.simulator import Clock, Row, Simulator, fixed
 from exporter.store import Store
 from exporter.telemetry import Telemetry
+from sendgrid_simulator import Clock, Row, Simulator, fixed
 
 VICTIM: Final = AutomationId("00000000-0000-4000-8000-000000000001")
 OTHER: Final = AutomationId("00000000-0000-4000-8000-000000000002")

@@ -12,7 +12,7 @@ from email.utils import formatdate
 from typing import Any, Final
 
 from exporter.domain import Outcome
-from exporter.simulator import Alteration, Delivery, Fault, HeaderForm, ResetForm, Row
+from sendgrid_simulator import Alteration, Delivery, Fault, HeaderForm, ResetForm, Row
 from tests.matrix.rig import STEP, good_rows
 
 OK: Final = Outcome.SUCCESS

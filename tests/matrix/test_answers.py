@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from exporter.domain import Outcome
-from exporter.simulator import Alteration, Delivery, Fault, Request
+from sendgrid_simulator import Alteration, Delivery, Fault, Request
 from tests.matrix.rig import OTHER, VICTIM, Adapters, LeapingClock, PeakMemory, Rig, a_simulator, good_rows, links_of
 from tests.matrix.table import CASES, Case, Rows
 

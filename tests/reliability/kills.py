@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from exporter.simulator import Row, Simulator, fixed
+from sendgrid_simulator import Row, Simulator, fixed
 from tests.e2e.harness.process import ExporterProcess
 from tests.e2e.harness.waiting import wait_until
 

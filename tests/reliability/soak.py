@@ -15,7 +15,7 @@ from typing import Final
 
 import yaml
 
-from exporter.simulator import Alteration, Delivery, Fault, Row, ServedPage, Simulator, fixed
+from sendgrid_simulator import Alteration, Delivery, Fault, Row, ServedPage, Simulator, fixed
 from tests.e2e.harness.process import ExporterProcess
 from tests.e2e.harness.waiting import wait_until
 

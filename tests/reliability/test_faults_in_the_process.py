@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from exporter.simulator import Alteration, Delivery, Fault, Row, Simulator, fixed
+from sendgrid_simulator import Alteration, Delivery, Fault, Row, Simulator, fixed
 from tests.e2e.harness.process import OPENMETRICS, ExporterProcess, run_exporter
 from tests.e2e.harness.waiting import wait_until
 

@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 import yaml
 
-from exporter.simulator import Row, Simulator, fixed
+from sendgrid_simulator import Row, Simulator, fixed
 from tests.e2e.harness.process import ExporterProcess
 from tests.e2e.harness.waiting import wait_until
 

@@ -12,8 +12,8 @@ import pytest
 from exporter.domain import AutomationId, LinkClicks
 from exporter.errors import StateError
 from exporter.exposition.block import Block
-from exporter.simulator import Row, Simulator, fixed
 from exporter.state import SavedBlock, open_state
+from sendgrid_simulator import Row, Simulator, fixed
 from tests.e2e.harness.process import COMMAND, ExporterProcess
 from tests.e2e.harness.waiting import wait_until
 from tests.factories import render

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from exporter.simulator import Alteration, ManualClock, Request, Simulator, generated_automation
-from exporter.simulator.model import EPOCH
+from sendgrid_simulator import Alteration, ManualClock, Request, Simulator, generated_automation
+from sendgrid_simulator.model import EPOCH
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference"
 PATH = "/v3/marketing/stats/automations/{id}/links"

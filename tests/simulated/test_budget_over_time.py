@@ -16,10 +16,10 @@ from exporter.poller import Poller
 from exporter.sendgrid.budget import Budget, RateLimit
 from exporter.sendgrid.client import SendGridClient
 from exporter.sendgrid.session import ClientOptions
-from exporter.simulator import Request, Row, Simulator, fixed
 from exporter.store import Store
 from exporter.telemetry import Telemetry
 from exporter.workers import Workers
+from sendgrid_simulator import Request, Row, Simulator, fixed
 from tests.simulated.virtual_time import VirtualClock
 
 MINUTES = 30

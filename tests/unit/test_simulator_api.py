@@ -4,7 +4,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from exporter.simulator import (
+from sendgrid_simulator import (
     HeaderForm,
     ManualClock,
     Request,
@@ -14,7 +14,7 @@ from exporter.simulator import (
     fixed,
     generated_automation,
 )
-from exporter.simulator.model import EPOCH
+from sendgrid_simulator.model import EPOCH
 
 ID = "11111111-1111-4111-8111-111111111111"
 STEPS = ("aaaaaaaa-0000-4000-8000-000000000001", "aaaaaaaa-0000-4000-8000-000000000002")

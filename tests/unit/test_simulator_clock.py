@@ -2,8 +2,8 @@ import time
 
 import pytest
 
-from exporter.simulator import ManualClock, RealClock
-from exporter.simulator.clock import HeldClock
+from sendgrid_simulator import ManualClock, RealClock
+from sendgrid_simulator.clock import HeldClock
 
 
 def test_real_clock_begins_at_the_wall_clock():

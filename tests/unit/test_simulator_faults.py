@@ -5,8 +5,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from exporter.simulator import Alteration, Delivery, Fault, ManualClock, Request, Row, Simulator, fixed
-from exporter.simulator.model import EPOCH
+from sendgrid_simulator import Alteration, Delivery, Fault, ManualClock, Request, Row, Simulator, fixed
+from sendgrid_simulator.model import EPOCH
 
 ID = "11111111-1111-4111-8111-111111111111"
 OTHER = "22222222-2222-4222-8222-222222222222"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.simulator.history import (
+from sendgrid_simulator.history import (
     HOUR,
     ClickStream,
     exposure,

@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from exporter.simulator import (
+from sendgrid_simulator import (
     Automation,
     Change,
     Link,
@@ -16,7 +16,7 @@ from exporter.simulator import (
     generated_automations,
     recent_start,
 )
-from exporter.simulator.model import ALL_STEPS, EPOCH
+from sendgrid_simulator.model import ALL_STEPS, EPOCH
 
 DAY = 86_400.0
 ID = "11111111-1111-4111-8111-111111111111"

@@ -1,8 +1,8 @@
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from exporter.simulator import ManualClock, Row, Simulator, fixed, generated_automation
-from exporter.simulator.model import EPOCH
+from sendgrid_simulator import ManualClock, Row, Simulator, fixed, generated_automation
+from sendgrid_simulator.model import EPOCH
 
 ID = "11111111-1111-4111-8111-111111111111"
 HOUR = 3_600.0

@@ -3,9 +3,9 @@
 import re
 from typing import Final
 
-from exporter.simulator.account import Account, stats_of
-from exporter.simulator.messages import ApiError, Request
-from exporter.simulator.paging import Page, links_id, listing_of
+from sendgrid_simulator.account import Account, stats_of
+from sendgrid_simulator.messages import ApiError, Request
+from sendgrid_simulator.paging import Page, links_id, listing_of
 
 LINKS_ENDPOINT: Final = "/v3/marketing/stats/automations/{id}/links"
 _BEARER: Final = re.compile(r"Bearer +(\S+)", re.IGNORECASE)

@@ -1,6 +1,6 @@
 """Run the simulator as a program."""
 
-from exporter.simulator.cli import main
+from sendgrid_simulator.cli import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

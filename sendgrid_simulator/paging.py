@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from exporter.simulator.messages import ApiError, Request
-from exporter.simulator.model import Row
+from sendgrid_simulator.messages import ApiError, Request
+from sendgrid_simulator.model import Row
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LINKS_PATH: Final = re.compile(r"/v3/marketing/stats/automations/([^/]+)/links")

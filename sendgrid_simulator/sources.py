@@ -5,8 +5,8 @@ import threading
 from enum import StrEnum
 from typing import Final, Protocol
 
-from exporter.simulator.history import ClickStream, exposure, reached, weighted_changes, weighted_hours
-from exporter.simulator.model import Automation, FixedAutomation, Row
+from sendgrid_simulator.history import ClickStream, exposure, reached, weighted_changes, weighted_hours
+from sendgrid_simulator.model import Automation, FixedAutomation, Row
 
 _MARGIN: Final = 1e-7
 """Weighted hours before a click in which rows are not taken from memory: far more than arithmetic is off."""

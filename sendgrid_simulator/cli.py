@@ -1,4 +1,4 @@
-"""`python -m exporter.simulator`: a simulated SendGrid API in a process of its own."""
+"""`python -m sendgrid_simulator`: a simulated SendGrid API in a process of its own."""
 
 import argparse
 import signal
@@ -6,9 +6,9 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from exporter.simulator.catalogue import generated_automations
-from exporter.simulator.clock import RealClock
-from exporter.simulator.simulator import Simulator
+from sendgrid_simulator.catalogue import generated_automations
+from sendgrid_simulator.clock import RealClock
+from sendgrid_simulator.simulator import Simulator
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m exporter.simulator", description="Serve a simulated SendGrid API on loopback."
+        prog="python -m sendgrid_simulator", description="Serve a simulated SendGrid API on loopback."
     )
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: any free one)")
     parser.add_argument("--seed", type=int, default=1, help="what everything follows from (default: %(default)s)")

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Final
 
-from exporter.simulator.model import EPOCH, Automation, Link
+from sendgrid_simulator.model import EPOCH, Automation, Link
 
 _NAMES: Final = (
     "Welcome series",

@@ -5,10 +5,10 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from exporter.simulator.alterations import Alteration
-from exporter.simulator.altered_values import METADATA, ROW, TOP, set_value
-from exporter.simulator.messages import Response, json_response
-from exporter.simulator.paging import Page, row_document
+from sendgrid_simulator.alterations import Alteration
+from sendgrid_simulator.altered_values import METADATA, ROW, TOP, set_value
+from sendgrid_simulator.messages import Response, json_response
+from sendgrid_simulator.paging import Page, row_document
 
 _A: Final = Alteration
 

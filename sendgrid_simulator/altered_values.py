@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from exporter.simulator.alterations import Alteration
+from sendgrid_simulator.alterations import Alteration
 
 _A: Final = Alteration
 _MISSING: Final = object()

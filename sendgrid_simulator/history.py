@@ -17,7 +17,7 @@ from itertools import accumulate
 from statistics import NormalDist
 from typing import Final
 
-from exporter.simulator.model import Change
+from sendgrid_simulator.model import Change
 
 HOUR: Final = 3600.0
 _WEEK_HOURS: Final = 168

@@ -6,19 +6,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Self
 
-from exporter.simulator.account import Account, AnyAutomation, stats_of
-from exporter.simulator.catalogue import simulated_key
-from exporter.simulator.clock import Clock, HeldClock, RealClock
-from exporter.simulator.control import Control
-from exporter.simulator.exchange import Answers, Behaviour
-from exporter.simulator.faults import Fault, FaultPlan
-from exporter.simulator.messages import Request, Response
-from exporter.simulator.model import Change, FixedAutomation, Row
-from exporter.simulator.openmetrics import history_lines
-from exporter.simulator.ratelimit import RateLimit
-from exporter.simulator.records import Exchange, Records, ServedPage
-from exporter.simulator.server import Server
-from exporter.simulator.sources import Order
+from sendgrid_simulator.account import Account, AnyAutomation, stats_of
+from sendgrid_simulator.catalogue import simulated_key
+from sendgrid_simulator.clock import Clock, HeldClock, RealClock
+from sendgrid_simulator.control import Control
+from sendgrid_simulator.exchange import Answers, Behaviour
+from sendgrid_simulator.faults import Fault, FaultPlan
+from sendgrid_simulator.messages import Request, Response
+from sendgrid_simulator.model import Change, FixedAutomation, Row
+from sendgrid_simulator.openmetrics import history_lines
+from sendgrid_simulator.ratelimit import RateLimit
+from sendgrid_simulator.records import Exchange, Records, ServedPage
+from sendgrid_simulator.server import Server
+from sendgrid_simulator.sources import Order
 
 
 class Simulator:

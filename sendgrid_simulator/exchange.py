@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from types import MappingProxyType
 
-from exporter.simulator.account import Account
-from exporter.simulator.altering import altered
-from exporter.simulator.api import admit, page_of
-from exporter.simulator.clock import Clock
-from exporter.simulator.faults import Fault, FaultPlan
-from exporter.simulator.messages import ApiError, Request, Response, json_response
-from exporter.simulator.paging import Page, links_id, listing_of
-from exporter.simulator.ratelimit import Allowance, HeaderForm, RateLimit, ResetForm, refuse_beyond
-from exporter.simulator.records import Exchange, Records, ServedPage
+from sendgrid_simulator.account import Account
+from sendgrid_simulator.altering import altered
+from sendgrid_simulator.api import admit, page_of
+from sendgrid_simulator.clock import Clock
+from sendgrid_simulator.faults import Fault, FaultPlan
+from sendgrid_simulator.messages import ApiError, Request, Response, json_response
+from sendgrid_simulator.paging import Page, links_id, listing_of
+from sendgrid_simulator.ratelimit import Allowance, HeaderForm, RateLimit, ResetForm, refuse_beyond
+from sendgrid_simulator.records import Exchange, Records, ServedPage
 
 
 @dataclass(frozen=True, slots=True)

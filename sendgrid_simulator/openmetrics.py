@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from exporter.simulator.sources import Source
+from sendgrid_simulator.sources import Source
 
 _TARGET: Final[Mapping[str, str]] = {"job": "sendgrid-automation-exporter", "instance": "localhost:10154"}
 _Series = dict[tuple[str, str, str], dict[float, int]]

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
-from exporter.simulator.clock import monotonic
-from exporter.simulator.connection import BadRequestError, Connection
-from exporter.simulator.delivery import deliver, wire_bytes
-from exporter.simulator.faults import Fault
-from exporter.simulator.messages import Request, Response, error_response
+from sendgrid_simulator.clock import monotonic
+from sendgrid_simulator.connection import BadRequestError, Connection
+from sendgrid_simulator.delivery import deliver, wire_bytes
+from sendgrid_simulator.faults import Fault
+from sendgrid_simulator.messages import Request, Response, error_response
 
 _BACKLOG: Final = 512
 _HANDSHAKE_SECONDS: Final = 10.0

@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from exporter.simulator.faults import Fault
-from exporter.simulator.model import Row
+from sendgrid_simulator.faults import Fault
+from sendgrid_simulator.model import Row
 
 
 class Exchange(NamedTuple):

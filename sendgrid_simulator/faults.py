@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, Final, Self
 
-from exporter.simulator.alterations import Alteration
-from exporter.simulator.messages import Request, Response, error_response
+from sendgrid_simulator.alterations import Alteration
+from sendgrid_simulator.messages import Request, Response, error_response
 
 
 class Delivery(StrEnum):

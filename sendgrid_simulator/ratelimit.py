@@ -4,8 +4,8 @@ import threading
 from dataclasses import dataclass
 from enum import StrEnum
 
-from exporter.simulator.clock import Clock
-from exporter.simulator.messages import ApiError
+from sendgrid_simulator.clock import Clock
+from sendgrid_simulator.messages import ApiError
 
 
 class ResetForm(StrEnum):

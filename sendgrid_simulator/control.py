@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
-from exporter.simulator.faults import Fault
-from exporter.simulator.messages import Request, Response, error_response, json_response
-from exporter.simulator.model import Row
-from exporter.simulator.paging import row_document
-from exporter.simulator.records import Exchange
+from sendgrid_simulator.faults import Fault
+from sendgrid_simulator.messages import Request, Response, error_response, json_response
+from sendgrid_simulator.model import Row
+from sendgrid_simulator.paging import row_document
+from sendgrid_simulator.records import Exchange
 
 CONTROL_PATH: Final = "/_simulator/"
 

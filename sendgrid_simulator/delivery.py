@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from exporter.simulator.connection import Connection
-from exporter.simulator.faults import Delivery, Fault
-from exporter.simulator.messages import Response, phrase
+from sendgrid_simulator.connection import Connection
+from sendgrid_simulator.faults import Delivery, Fault
+from sendgrid_simulator.messages import Response, phrase
 
 _BLOCK: Final = 1 << 16
 _CHUNKED: Final = ("Transfer-Encoding", "chunked")

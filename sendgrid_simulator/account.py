@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from exporter.simulator.model import Automation, FixedAutomation, Row, summed_over_steps
-from exporter.simulator.sources import FixedSource, GeneratedSource, Order, Source
+from sendgrid_simulator.model import Automation, FixedAutomation, Row, summed_over_steps
+from sendgrid_simulator.sources import FixedSource, GeneratedSource, Order, Source
 
 AnyAutomation = Automation | FixedAutomation
 

@@ -9,7 +9,7 @@ import struct
 from typing import Final
 from urllib.parse import urlsplit
 
-from exporter.simulator.messages import Request
+from sendgrid_simulator.messages import Request
 
 _HEAD_LIMIT: Final = 1 << 16
 _BODY_LIMIT: Final = 1 << 20
