@@ -149,13 +149,13 @@ bench: setup ## measure every figure of docs/performance.md: some 20 minutes on 
 
 .PHONY: dashboards
 dashboards: setup-python ## write grafana/dashboards/ anew from their generator
-	@$(BIN)/python -W ignore -m grafana
+	@$(BIN)/python -W ignore -m tools.dashboards
 
 .PHONY: pictures
 pictures: setup ## draw the dashboards with Grafana's own components over a real Prometheus: needs Node
 	@scripts/install-packages pictures
-	@cd grafana/preview && npm ci --silent
-	@$(BIN)/python -W ignore -m grafana.pictures $(ARGS)
+	@cd tools/pictures/drawing && npm ci --silent
+	@$(BIN)/python -W ignore -m tools.pictures $(ARGS)
 
 .PHONY: rules
 rules: setup-python ## write prometheus/rules/ anew from their source
