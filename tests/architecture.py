@@ -7,6 +7,7 @@ from typing import Final
 
 LAYERS: Final[Mapping[str, int]] = {
     "domain": 0,
+    "authorities": 1,
     "clock": 1,
     "errors": 1,
     "about": 1,

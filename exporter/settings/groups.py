@@ -102,6 +102,11 @@ class SendGridSettings(_Group):
         metavar="URL",
         repr=False,
     )
+    ca_file: _Path | None = _key(
+        None,
+        "A PEM bundle of the authorities to trust instead of the system's, such as a TLS-intercepting proxy's.",
+        metavar="FILE",
+    )
 
 
 class PollSettings(_Group):

@@ -18,6 +18,7 @@ from exporter.settings.layers import Layer, Layers
 from exporter.settings.model import Invocation, Mode, Settings
 from exporter.settings.problems import Problem
 from exporter.settings.sources import Given, gather
+from exporter.settings.surroundings import hints
 from exporter.settings.values import path as path_of
 
 DEMO_INTERVAL: Final = 2.0
@@ -33,6 +34,7 @@ _NOT_IN_DEMO: Final[tuple[KeyPath, ...]] = (
     API_KEY_FILE,
     ("sendgrid", "base_url"),
     ("sendgrid", "proxy"),
+    ("sendgrid", "ca_file"),
 )
 _INDEX: Final = ("shard", "index")
 _ORDINAL: Final = re.compile(r"[0-9]{1,9}\Z")
@@ -59,9 +61,8 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Invocation
     if problems:
         raise ConfigurationError([str(problem) for problem in problems])
     settings = _settings(given, tuple(entries.automations))
-    return Invocation(
-        line.mode, line.demo, settings, config_file, (*variables.warnings, *unused, *rules.warnings(case))
-    )
+    warnings = (*variables.warnings, *unused, *rules.warnings(case), *hints(environment, given.sendgrid))
+    return Invocation(line.mode, line.demo, settings, config_file, warnings)
 
 
 def _layers(

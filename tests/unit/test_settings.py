@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import certifi
 import pytest
 
 from exporter.errors import ConfigurationError
@@ -77,12 +78,14 @@ def test_defaults_are_those_of_the_documentation() -> None:
     assert (loaded.state.path, loaded.shard.index, loaded.shard.total) == (None, 0, 1)
 
 
+AUTHORITIES = Path(certifi.where())
 SAMPLES: dict[str, tuple[str, object]] = {
     "sendgrid.base_url": ("HTTPS://Api.EU.sendgrid.com/", "https://api.eu.sendgrid.com"),
     "sendgrid.on_behalf_of": ("account-id 12", "account-id 12"),
     "sendgrid.timeout": ("1m", 60.0),
     "sendgrid.page_size": ("25", 25),
     "sendgrid.requests_per_minute": ("12.5", 12.5),
+    "sendgrid.ca_file": (str(AUTHORITIES), AUTHORITIES),
     "sendgrid.proxy": ("http://user:word@proxy:3128", "http://user:word@proxy:3128"),
     "poll.interval": ("1h30m", 5400.0),
     "poll.concurrency": ("8", 8),
