@@ -14,6 +14,7 @@ LAYERS: Final[Mapping[str, int]] = {
     "logs": 1,
     "signals": 1,
     "strict_yaml": 1,
+    "urls": 1,
     "settings": 2,
     "labels": 2,
     "sendgrid": 2,
