@@ -36,7 +36,7 @@ def client_options(settings: Settings, about: About) -> ClientOptions:
         user_agent=f"{DISTRIBUTION}/{about.version}",
         on_behalf_of=settings.sendgrid.on_behalf_of,
         proxy=settings.sendgrid.proxy,
-        ca_file=settings.sendgrid.ca_file,
+        authorities=settings.authorities,
     )
 
 

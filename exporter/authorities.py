@@ -8,9 +8,12 @@ _LARGEST: Final = 16 * 1024 * 1024
 """A system's bundle takes some 200 KiB."""
 _PEM: Final = b"-----BEGIN "
 
+Authorities = str | bytes
+"""Certificates in the form that `ssl` takes as `cadata`: PEM as text, DER as bytes."""
 
-def read_authorities(path: Path) -> str | bytes:
-    """Return the certificates of a PEM or DER file in the form that `ssl` takes as `cadata`.
+
+def read_authorities(path: Path) -> Authorities:
+    """Return the certificates of a PEM or DER file.
 
     Raise ValueError, with a phrase that follows the file's name, when it cannot be read or holds no certificate.
     """
@@ -26,7 +29,7 @@ def read_authorities(path: Path) -> str | bytes:
     return _checked(content.decode("ascii", "ignore"))  # bundles carry names as comments, in any encoding
 
 
-def _checked(certificates: str | bytes) -> str | bytes:
+def _checked(certificates: Authorities) -> Authorities:
     trial = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         if certificates:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
-from pathlib import Path
 from ssl import SSLContext
 from typing import Any
 from urllib.parse import urlencode
@@ -11,6 +10,7 @@ from urllib.parse import urlencode
 import requests
 from requests.adapters import HTTPAdapter
 
+from exporter.authorities import Authorities
 from exporter.clock import Clock
 from exporter.sendgrid.sockets import Deadline, pool_classes, trusting_context
 
@@ -27,8 +27,8 @@ class ClientOptions:
     user_agent: str
     on_behalf_of: str | None = None
     proxy: str | None = None
-    ca_file: Path | None = None
-    """The authorities to trust instead of the system's."""
+    authorities: Authorities | None = None
+    """Those to trust instead of the system's."""
 
 
 class _Session(requests.Session):
@@ -100,12 +100,9 @@ class _DeadlineAdapter(HTTPAdapter):
 
 
 def deadline_adapters(options: ClientOptions) -> Callable[[Deadline], HTTPAdapter]:
-    """Return what makes each connection's adapter; the authorities, some megabytes, are read once and only for TLS.
-
-    Raises ConfigurationError when the file of authorities holds none.
-    """
+    """Return what makes each connection's adapter; the authorities, some megabytes, are read once and only for TLS."""
     encrypted = any(address.startswith("https:") for address in (options.base_url, options.proxy or ""))
-    trust = trusting_context(options.ca_file) if encrypted else None
+    trust = trusting_context(options.authorities) if encrypted else None
     return lambda deadline: _DeadlineAdapter(deadline, trust)
 
 

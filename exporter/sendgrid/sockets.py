@@ -6,7 +6,6 @@ holds a call for ever. Here each read first shortens its timeout to what is left
 
 import socket
 import ssl
-from pathlib import Path
 from typing import Any
 
 import certifi
@@ -14,9 +13,8 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
-from exporter.authorities import read_authorities
+from exporter.authorities import Authorities
 from exporter.clock import Clock
-from exporter.errors import ConfigurationError
 
 
 class Deadline:
@@ -88,20 +86,14 @@ class _DeadlineTLSSocket(ssl.SSLSocket):
             self.settimeout(self.deadline.remaining())
 
 
-def trusting_context(ca_file: Path | None) -> ssl.SSLContext:
-    """Return a context that trusts the file's authorities; without one, certifi's and the system's.
+def trusting_context(authorities: Authorities | None) -> ssl.SSLContext:
+    """Return a context that trusts these authorities; without any, certifi's and the system's.
 
-    The system's are those of `SSL_CERT_FILE` and `SSL_CERT_DIR` where these are set. Raises ConfigurationError when
-    the file holds no certificate.
+    The system's are those of `SSL_CERT_FILE` and `SSL_CERT_DIR` where these are set.
     """
-    if ca_file is None:
-        context = ssl.create_default_context()
+    context = ssl.create_default_context(cadata=authorities)
+    if authorities is None:
         context.load_verify_locations(certifi.where())
-    else:
-        try:
-            context = ssl.create_default_context(cadata=read_authorities(ca_file))
-        except ValueError as exc:
-            raise ConfigurationError([f"sendgrid.ca_file: {ca_file} {exc}"]) from None
     # Python 3.13 checks authorities by every rule of RFC 5280, for instance that basicConstraints is critical
     # (section 4.2.1.9). The private authorities of many companies break one of them; browsers, curl and earlier
     # Pythons take them. Signatures, names, dates and purposes are still checked.

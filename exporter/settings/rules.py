@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.authorities import read_authorities
 from exporter.errors import ConfigurationError
 from exporter.settings.addresses import is_loopback, without_password
-from exporter.settings.api_key import read_key_file, shown_path
+from exporter.settings.api_key import read_key_file
 from exporter.settings.automations import Entries
 from exporter.settings.catalogue import API_KEY, API_KEY_FILE, AUTOMATIONS, KeyPath
 from exporter.settings.layers import Layers
@@ -19,7 +18,6 @@ _LEAST: Final = 10.0
 _LEAST_ON_LOOPBACK: Final = 1.0
 _BASE_URL: Final = ("sendgrid", "base_url")
 _PROXY: Final = ("sendgrid", "proxy")
-_CA_FILE: Final = ("sendgrid", "ca_file")
 _INTERVAL: Final = ("poll", "interval")
 _STALE_AFTER: Final = ("poll", "stale_after")
 _INDEX: Final = ("shard", "index")
@@ -50,7 +48,6 @@ def problems(case: Case) -> Iterator[Problem]:
         yield case.problem(path, text)
     yield from _some_automation(case)
     yield from _key_or_file(case)
-    yield from _ca_file(case)
     yield from _intervals(case)
     yield from _stale_after(case)
     if case.sound(_INDEX, ("shard", "total")) and case.given.shard.index >= case.given.shard.total:
@@ -89,15 +86,6 @@ def _key_or_file(case: Case) -> Iterator[Problem]:
             read_key_file(file)
         except ConfigurationError as exc:
             yield case.problem(API_KEY_FILE, exc.problems[0].removeprefix("sendgrid.api_key_file: "))
-
-
-def _ca_file(case: Case) -> Iterator[Problem]:
-    file = case.given.sendgrid.ca_file
-    if file is not None:
-        try:
-            read_authorities(file)
-        except ValueError as exc:
-            yield case.problem(_CA_FILE, f"{shown_path(file)} {exc}")
 
 
 def _intervals(case: Case) -> Iterator[Problem]:

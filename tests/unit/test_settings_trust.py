@@ -33,6 +33,7 @@ def test_bundle_of_authorities_is_taken(bundle: Path) -> None:
 
     assert loaded.settings is not None
     assert (loaded.settings.sendgrid.ca_file, loaded.warnings) == (bundle, ())
+    assert loaded.settings.authorities == PEM.decode()
 
 
 @pytest.mark.parametrize(
