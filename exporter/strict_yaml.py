@@ -27,6 +27,7 @@ _COUNTED: Final = (yaml.ScalarEvent, yaml.AliasEvent, yaml.SequenceStartEvent, y
 _QUOTED: Final = re.compile(r"'[^']*'")
 _OWN_WORD: Final = re.compile(r"'(<[a-z ]+>|[^A-Za-z0-9]{1,2})'")
 """What YAML quotes of its own grammar: `'<block end>'`, `']'`; anything else is the file's."""
+_TOO_DEEP: Final = f"nested more than {DEEPEST} levels deep"
 _UNEXPLAINED: Final = "it holds a value or a character that YAML does not allow"
 
 
@@ -92,10 +93,16 @@ def _read(text: str, constructors: Mapping[str | None, Callable[..., Any]] | Non
 
 
 def _check_size(text: str) -> None:
-    """Count the nodes as they are written, before a tree of them takes memory."""
-    nodes = 0
+    """Count nodes and levels as they are written, before a tree of them takes memory.
+
+    libyaml makes the tree by recursion in C: before PyYAML 6.0.3 deep nesting ended the process instead of raising.
+    """
+    nodes = depth = 0
     for event in yaml.parse(text, Loader=_LOADER):
         nodes += isinstance(event, _COUNTED)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise YamlError(_TOO_DEEP, _place(event.start_mark))
         if nodes > MOST_NODES:
             raise YamlError(f"more than {MOST_NODES} keys and values", _place(event.start_mark))
 
@@ -121,7 +128,7 @@ def _check_expanded(root: yaml.Node) -> None:
                     f"its aliases expand to more than {MOST_NODES} keys and values", _place(node.start_mark)
                 )
             if depth > DEEPEST:
-                raise YamlError(f"nested more than {DEEPEST} levels deep", _place(node.start_mark))
+                raise YamlError(_TOO_DEEP, _place(node.start_mark))
         elif id(node) in open_nodes:
             raise YamlError("an anchor that contains itself", _place(node.start_mark))
         elif id(node) not in sizes:
