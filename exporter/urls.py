@@ -40,7 +40,8 @@ _UNENDED: Final = re.compile(r"(?:0*38|x0*26)", re.IGNORECASE)
 _ENCODED: Final = re.compile(rb"[%;]")
 _MARK: Final = re.compile(rb"[?#&;/!]")
 _BLOCK_TAG: Final = re.compile(rb"\{\{\s*(?:[#/^]|else\b)")
-_CONTROLS: Final = re.compile(r"[\x00-\x1f]+")
+_UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f\xad\u200b-\u200f\u2060\ufeff]+")
+"""Controls and what has no width: no part of a name that anybody means."""
 
 
 class UrlMode(StrEnum):
@@ -291,7 +292,7 @@ def _names_dropped(decoded: _Decoded, mark: _Mark, end: int, dropped: re.Pattern
     if equals < 0 and (mark.kind not in "?&" or mark.depth or mark.part != "?"):
         return False
     written = decoded.text[mark.end : equals if equals >= 0 else end].decode("utf-8", "replace")
-    name = _CONTROLS.sub("", written.replace("+", " ")).strip()
+    name = _UNSEEN.sub("", written.replace("+", " ")).strip()
     names = [name]
     if mark.kind == "#" and (reference := _UNENDED.match(name)):
         names.append(name[reference.end() :].lstrip())
@@ -372,8 +373,9 @@ def _paths(decoded: _Decoded) -> Iterator[tuple[int, int]]:
     text = decoded.text
     marks = [mark for mark in _marks(decoded) if mark.kind in "?#&"]
     opened = next((mark.start for mark in marks if mark.opens and mark.depth == 0), len(text))
-    host = text.find(b"://", 0, opened)
-    start = text.find(b"/", host + 3 if host >= 0 else 0, opened)
+    scheme = text.find(b"://", 0, opened)
+    host = scheme + 3 if scheme >= 0 else 2 if text.startswith(b"//") else 0
+    start = text.find(b"/", host, opened)
     if start >= 0:
         yield start, opened
     at = opened

@@ -53,6 +53,7 @@ def without(url: str, *params: str, paths: tuple[str, ...] = ()) -> str:
         ("https://e.com/?&#116;oken=S", "https://e.com/"),
         ("https://e.com/?+token+=S&a=1", "https://e.com/?a=1"),
         ("https://e.com/?to%0Aken=S", "https://e.com/"),
+        ("https://e.com/?%EF%BB%BFtoken=S&to\u200bken=T", "https://e.com/"),
         ("https://e.com/?TOKEN[]=S&token%5B0%5D=S", "https://e.com/"),
         ("https://e.com/?token%3DS&a=1", "https://e.com/?a=1"),
         ("https://e.com/?token&equals;S&a=1", "https://e.com/?a=1"),
@@ -134,7 +135,7 @@ PLAIN = st.text("abc=/.%?&;#{}0123456789x", max_size=30)
 
 
 @given(PLAIN, SEPARATORS, SPELLINGS, EQUALS, VALUES)
-@settings(max_examples=400)
+@settings(max_examples=250)
 def test_no_spelling_of_a_dropped_name_keeps_its_value(before, separator, spelling, equals, value):
     # A custom field, and what an unfinished encoding before the separator makes of it, would be no separator.
     before = before.replace("{", "").replace("%", "").rstrip("&#0123456789x")
@@ -158,13 +159,13 @@ def test_what_is_left_is_the_url_with_pieces_cut_out(text, pattern):
 
 
 @given(st.text("?&;#=%26350/!{}tokenamp[]+a", max_size=60))
-@settings(max_examples=400)
+@settings(max_examples=250)
 def test_url_without_the_name_in_any_decoding_is_left_alone(url):
     assert without(url, "never") == url
 
 
 @given(st.text("?&;#=%263/!{}to", max_size=60) | st.text("?&;#=%t{}a", max_size=20))
-@settings(max_examples=400)
+@settings(max_examples=250)
 def test_dropping_twice_drops_nothing_more(url):
     once = without(url, "t", "to*")
 
@@ -182,6 +183,7 @@ def test_dropping_twice_drops_nothing_more(url):
         ("/unsubscribe/*", "https://e.com/unsubscribe/S==&x=/y", "https://e.com/unsubscribe/*"),
         ("/unsubscribe/*", "{{host}}/unsubscribe/S", "{{host}}/unsubscribe/*"),
         ("/unsubscribe/*", "/unsubscribe/S", "/unsubscribe/*"),
+        ("/unsubscribe/*", "//e.com/unsubscribe/S", "//e.com/unsubscribe/*"),
         ("/unsubscribe/*/", "https://e.com/unsubscribe/S", "https://e.com/unsubscribe/*"),
         ("/unsubscribe/**", "https://e.com/unsubscribe/S/T", "https://e.com/unsubscribe/*"),
         ("/unsubscribe/*", "https://e.com/#/unsubscribe/S?a=1", "https://e.com/#/unsubscribe/*?a=1"),
@@ -262,6 +264,6 @@ def test_time_grows_with_the_length_and_not_with_its_square(piece):
         without(url, "token", "utm_*", "*a*b", paths=("/a/*/b", "a/*/x", "t/*", "*/a/*/zz"))
         return time.process_time() - started
 
-    small = min(seconds(4_000) for _ in range(3))
+    small = min(seconds(2_000) for _ in range(3))
 
-    assert seconds(64_000) < 64 * small + 0.1
+    assert seconds(32_000) < 64 * small + 0.1
