@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from sendgrid_simulator.model import Automation, FixedAutomation, Row, summed_over_steps
-from sendgrid_simulator.sources import FixedSource, GeneratedSource, Order, Source
+from sendgrid_simulator.counts import FixedSource, GeneratedSource, Order, Source
+from sendgrid_simulator.model import Automation, FixedAutomation
 
 AnyAutomation = Automation | FixedAutomation
 
@@ -26,7 +26,7 @@ class Account:
 
     @property
     def automations(self) -> tuple[AnyAutomation, ...]:
-        """Return the automations in the order in which they came."""
+        """Return the automations in the order in which they were added."""
         with self._lock:
             return tuple(source.automation for source in self._sources.values())
 
@@ -40,7 +40,7 @@ class Account:
             del self._sources[automation_id.lower()]
 
     def change(self, automation_id: str, changed: Callable[[Automation], Automation]) -> None:
-        """Replace a generated automation by what the function makes of it."""
+        """Replace a generated automation by what the function returns for it."""
         with self._lock:
             automation = self._sources[automation_id.lower()].automation
             if not isinstance(automation, Automation):
@@ -66,7 +66,7 @@ class Account:
             del self._keys[key]
 
     def scope(self, key: str) -> bool | None:
-        """Tell whether the key may read statistics; None for a key that is not accepted at all."""
+        """Return whether the key may read statistics; None for a key that is not accepted at all."""
         with self._lock:
             return self._keys.get(key)
 
@@ -74,14 +74,3 @@ class Account:
         if isinstance(automation, FixedAutomation):
             return FixedSource(automation)
         return GeneratedSource(automation, self._seed, self._order)
-
-
-def stats_of(
-    source: Source, now: float, *, grouped: bool, step_ids: tuple[str, ...] = ()
-) -> tuple[tuple[Row, ...], int]:
-    """Return the rows and the total of one list as the API tells them at that moment."""
-    rows, total = source.rows(now), source.total(now)
-    if step_ids:
-        rows = tuple(row for row in rows if row.step_id in step_ids)
-        total = sum(row.clicks for row in rows)
-    return (rows if grouped else summed_over_steps(rows)), total

@@ -11,7 +11,7 @@ def monotonic() -> float:
 
 
 class Clock(Protocol):
-    """Tells the simulated time."""
+    """The simulated time."""
 
     def time(self) -> float:
         """Return seconds since the epoch."""
@@ -31,7 +31,7 @@ class RealClock:
 
 
 class ManualClock:
-    """Time that only moves when told to; steps backwards are allowed, as an operator's mistake is."""
+    """Time that moves only when a test moves it, backwards too."""
 
     def __init__(self, now: float) -> None:
         self._now = now

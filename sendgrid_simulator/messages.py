@@ -49,14 +49,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response before it is put on the wire, which adds Content-Length."""
+    """A response; Content-Length is added on the wire."""
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
 
     def with_headers(self, *headers: tuple[str, str | None]) -> "Response":
-        """Return the response with these headers in place of any of the same name; None takes one away."""
+        """Return the response with these headers in place of any of the same name; None removes one."""
         names = {name.lower() for name, _ in headers}
         kept = tuple(header for header in self.headers if header[0].lower() not in names)
         added = tuple((name, value) for name, value in headers if value is not None)

@@ -1,13 +1,13 @@
-"""What the simulated account holds: automations, their links, and the rows told of them."""
+"""What the simulated account holds: automations, their links, and the rows of their lists."""
 
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 EPOCH: Final = 1736121600.0
-"""When generated automations start unless told otherwise: Monday 2025-01-06, so that every run on every day agrees."""
+"""When generated automations start by default: Monday 2025-01-06, so that runs on different days agree."""
 
 ALL_STEPS: Final = "all"
-"""What a row says in `step_id` when the list is not grouped by steps."""
+"""The `step_id` of a row in a list that is not grouped by steps."""
 
 
 class Row(NamedTuple):
@@ -69,7 +69,7 @@ class Automation:
 
 @dataclass(frozen=True, slots=True)
 class FixedAutomation:
-    """An automation that says exactly these rows, in this order, until told other ones."""
+    """An automation with exactly these rows, in this order, until a test replaces them."""
 
     id: str
     name: str

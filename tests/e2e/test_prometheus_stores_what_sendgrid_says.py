@@ -59,7 +59,7 @@ def ids_of(simulator: Simulator) -> list[str]:
 def links_of(simulator: Simulator, ids: list[str]) -> Expected:
     expected: dict[tuple[str, str, str, str], float] = {}
     for id_ in ids:
-        for row in simulator.stats(id_)[0]:
+        for row in simulator.links(id_)[0]:
             place = "" if row.url_location is None else str(row.url_location)
             key = (id_, row.step_id, row.url, place)
             expected[key] = expected.get(key, 0) + row.clicks
@@ -67,7 +67,7 @@ def links_of(simulator: Simulator, ids: list[str]) -> Expected:
 
 
 def totals_of(simulator: Simulator, ids: list[str]) -> Mapping[str, float]:
-    return {id_: simulator.stats(id_)[1] for id_ in ids}
+    return {id_: simulator.links(id_)[1] for id_ in ids}
 
 
 def stored_links(prometheus: Prometheus) -> Expected:
@@ -102,7 +102,7 @@ def test_every_series_and_value_is_what_the_simulator_holds(simulator: Simulator
         simulator.release()
         for id_ in ids[:3]:
             simulator.slow(id_, 20_000)
-        wait_until(lambda: simulator.stats(ids[0])[1] > stored_totals(prometheus)[ids[0]] + 100, "clicks arrive")
+        wait_until(lambda: simulator.links(ids[0])[1] > stored_totals(prometheus)[ids[0]] + 100, "clicks arrive")
         simulator.hold()
         assert_stored(prometheus, simulator, ids)
         assert prometheus.value("min(up)") == 1

@@ -21,8 +21,15 @@ import trustme
 from python_http_client.exceptions import HTTPError
 from sendgrid import SendGridAPIClient
 
-from sendgrid_simulator import Delivery, ManualClock, Row, Simulator, demo_automations, fixed, generated_automation
-from sendgrid_simulator.model import EPOCH
+from sendgrid_simulator import (
+    EPOCH,
+    Delivery,
+    ManualClock,
+    Row,
+    Simulator,
+    demo_automations,
+    fixed,
+)
 
 ID = "11111111-1111-4111-8111-111111111111"
 STEP = "aaaaaaaa-0000-4000-8000-000000000001"
@@ -174,6 +181,8 @@ def test_a_client_that_wants_no_more_is_left(simulator, ending):
         b"hello\r\n\r\n",
         b"GET http://[ HTTP/1.1\r\n\r\n",
         b"GET / SMTP/1.0\r\n\r\n",
+        b"GET /\r\n\r\n",
+        b"GET /" + b"x" * 70_000,
         b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
         b"GET / HTTP/1.1\r\nSpace : x\r\n\r\n",
         b"POST / HTTP/1.1\r\nContent-Length: many\r\n\r\n",
@@ -205,6 +214,19 @@ def test_an_honest_delivery_arrives_whole(simulator, delivery):
         simulator.fault(deliver=delivery, pace=0.0001)
         assert client.send()[2] == expected
         assert client.send()[2] == expected
+
+
+@pytest.mark.parametrize("preface", [b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_raw_bytes_can_come_before_the_status_line(simulator, preface):
+    simulator.fault(preface=preface, headers=(("Connection", "close"),), deliver=Delivery.CLOSE_AFTER)
+    received = read_all(raw(simulator))
+    assert received.startswith(preface + b"HTTP/1.1 200 OK\r\n")
+
+
+def test_a_body_longer_than_its_length_leaves_bytes_on_the_connection(simulator):
+    simulator.fault(status=200, body=b"0123456789", headers=(("Content-Length", "4"),))
+    with raw(simulator) as plain:
+        eventually(lambda: plain.recv(1 << 16, socket.MSG_PEEK).endswith(b"\r\n\r\n0123456789"))
 
 
 def test_gzip_inflates_to_the_same(simulator):
@@ -425,8 +447,8 @@ def test_an_address_can_be_ipv6():
 
 def test_demo_grows_between_two_calls():
     with Simulator(demo_automations()) as simulator:
-        totals = [simulator.stats(automation.id)[1] for automation in simulator.automations]
-        eventually(lambda: [simulator.stats(each.id)[1] for each in simulator.automations] != totals)
+        totals = [simulator.links(automation.id)[1] for automation in simulator.automations]
+        eventually(lambda: [simulator.links(each.id)[1] for each in simulator.automations] != totals)
 
 
 def test_orders_are_taken_over_http_only_where_enabled(simulator):
@@ -460,7 +482,7 @@ def test_requests_and_numbers_are_told_over_http(controlled):
     assert [(each["path"], each["status"], each["fault"]) for each in told_requests] == [
         (f"/v3/marketing/stats/automations/{ID}/links", 500, True)
     ]
-    document = json.loads(client.send("GET", f"/_simulator/stats/{ID}")[2])
+    document = json.loads(client.send("GET", f"/_simulator/links/{ID}")[2])
     assert tuple(told(document)) == ROWS
     assert document["total_clicks"] == sum(row.clicks for row in ROWS)
 
@@ -482,7 +504,7 @@ def test_time_is_held_over_http(controlled):
         ("POST", "faults", b"7", 400),
         ("POST", "faults", b'{"stats":1}', 400),
         ("GET", "faults", None, 404),
-        ("GET", "stats/22222222-2222-4222-8222-222222222222", None, 404),
+        ("GET", "links/22222222-2222-4222-8222-222222222222", None, 404),
     ],
 )
 def test_an_order_that_cannot_be_is_refused(controlled, method, name, body, status):
@@ -540,23 +562,3 @@ def test_program_serves_until_it_is_told_to_stop():
         runs.append(lines[1:])
     assert runs[0] == runs[1]
     assert runs[0][1].endswith("Welcome series")
-
-
-@pytest.mark.needs("promtool")
-def test_history_becomes_blocks_of_a_prometheus(tmp_path):
-    simulator = Simulator((generated_automation(1, "History", 24, clicks_per_day=500),), clock=ManualClock(EPOCH))
-    text = tmp_path / "history.txt"
-    lines = list(simulator.history_openmetrics(EPOCH, EPOCH + 86_400, 900))
-    text.write_text("".join(lines))
-
-    command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(text), str(tmp_path / "data")]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-    (tmp_path / "data" / "wal").mkdir()  # without one promtool refuses to read blocks
-    dumped = subprocess.run(
-        ["promtool", "tsdb", "dump", str(tmp_path / "data")], check=True, capture_output=True, timeout=60, text=True
-    )
-
-    stored = sorted(line.split(" ")[-2:] for line in dumped.stdout.splitlines())
-    written = [line.split(" ") for line in lines if not line.startswith("#")]
-    assert stored == sorted([each[-2], f"{round(float(each[-1]) * 1_000)}"] for each in written)
-    assert len(stored) > 1_000

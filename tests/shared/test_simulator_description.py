@@ -9,8 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from sendgrid_simulator import Alteration, ManualClock, Request, Simulator, generated_automation
-from sendgrid_simulator.model import EPOCH
+from sendgrid_simulator import EPOCH, Alteration, ManualClock, Request, Simulator, generated_automation
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference"
 PATH = "/v3/marketing/stats/automations/{id}/links"

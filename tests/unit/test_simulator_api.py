@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 
 from sendgrid_simulator import (
+    EPOCH,
     HeaderForm,
     ManualClock,
     Request,
@@ -14,7 +15,6 @@ from sendgrid_simulator import (
     fixed,
     generated_automation,
 )
-from sendgrid_simulator.model import EPOCH
 
 ID = "11111111-1111-4111-8111-111111111111"
 STEPS = ("aaaaaaaa-0000-4000-8000-000000000001", "aaaaaaaa-0000-4000-8000-000000000002")
@@ -118,7 +118,7 @@ def test_without_group_by_rows_are_summed_over_all_steps():
     client = Client()
     rows = [row for document in client.every_page(page_size=50) for row in told(document)]
     assert {row.step_id for row in rows} == {"all"}
-    assert tuple(rows) == client.simulator.stats(ID, group_by=False)[0]
+    assert tuple(rows) == client.simulator.links(ID, group_by=False)[0]
     assert sum(row.clicks for row in rows) == sum(row.clicks for row in ROWS)
 
 
@@ -249,7 +249,7 @@ def test_the_check_of_accept_can_be_left_out():
     client = Client()
     client.simulator.behave(require_accept=False)
     assert client.send(f"/v3/marketing/stats/automations/{ID}/links", accept=None).status == 200
-    assert client.simulator.behaviour.require_accept is False
+    assert client.simulator.behavior.require_accept is False
 
 
 @pytest.mark.parametrize(

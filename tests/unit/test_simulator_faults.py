@@ -5,8 +5,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from sendgrid_simulator import Alteration, Delivery, Fault, ManualClock, Request, Row, Simulator, fixed
-from sendgrid_simulator.model import EPOCH
+from sendgrid_simulator import EPOCH, Alteration, Delivery, Fault, ManualClock, Request, Row, Simulator, fixed
 
 ID = "11111111-1111-4111-8111-111111111111"
 OTHER = "22222222-2222-4222-8222-222222222222"
@@ -155,6 +154,7 @@ def test_a_fault_can_be_told_as_json():
             "headers": {"Retry-After": 3, "Date": None},
             "alter": "row_moved",
             "deliver": "trickle_body",
+            "preface": "HTTP/1.1 103 Early Hints\r\n\r\n",
             "delay": 0.5,
         }
     )
@@ -167,6 +167,7 @@ def test_a_fault_can_be_told_as_json():
         headers=(("Retry-After", "3"), ("Date", None)),
         alter=Alteration.ROW_MOVED,
         deliver=Delivery.TRICKLE_BODY,
+        preface=b"HTTP/1.1 103 Early Hints\r\n\r\n",
         delay=0.5,
     )
     assert Fault.from_document({"body_base64": base64.b64encode(b"\xff\x00").decode()}).body == b"\xff\x00"

@@ -1,15 +1,15 @@
-"""Where an automation's rows come from at a moment: from its history, or fixed by a test."""
+"""An automation's rows at a moment: generated from its history, or fixed by a test."""
 
 import math
 import threading
 from enum import StrEnum
 from typing import Final, Protocol
 
-from sendgrid_simulator.history import ClickStream, exposure, reached, weighted_changes, weighted_hours
-from sendgrid_simulator.model import Automation, FixedAutomation, Row
+from sendgrid_simulator.arrivals import PoissonProcess, exposure, reached, weighted_changes, weighted_hours
+from sendgrid_simulator.model import Automation, FixedAutomation, Row, summed_over_steps
 
 _MARGIN: Final = 1e-7
-"""Weighted hours before a click in which rows are not taken from memory: far more than arithmetic is off."""
+"""Weighted hours before a click in which rows are computed again: far more than the rounding errors."""
 _DAY_HOURS: Final = 24.0
 
 
@@ -25,20 +25,20 @@ class Order(StrEnum):
 
 
 class Source(Protocol):
-    """What the API needs to know of one automation."""
+    """What the API reads about one automation."""
 
     @property
     def automation(self) -> Automation | FixedAutomation:
-        """Return what the automation is."""
+        """Return its definition."""
 
     def known(self, now: float) -> bool:
-        """Tell whether the API knows the automation at that moment."""
+        """Return whether the API knows the automation at that moment."""
 
     def rows(self, now: float) -> tuple[Row, ...]:
         """Return all rows, by step, in the API's order."""
 
     def total(self, now: float) -> int:
-        """Return the total that the API tells of the whole automation."""
+        """Return the total clicks of the whole automation."""
 
 
 class FixedSource:
@@ -64,7 +64,7 @@ class _LinkHistory:
 
     def __init__(self, key: bytes, automation: Automation, number: int) -> None:
         self.link = automation.links[number]
-        self._stream = ClickStream(key + b" %d" % number)
+        self._stream = PoissonProcess(key + b" %d" % number)
         self._rate = self.link.clicks_per_day / _DAY_HOURS
         self._started = weighted_hours(automation.started)
         self._changes = weighted_changes(self.link.changes)
@@ -83,14 +83,14 @@ class _LinkHistory:
 
 
 class GeneratedSource:
-    """Rows made by the clicks so far; what was worked out is kept until the next click."""
+    """Rows from the clicks so far, cached until the next click."""
 
     def __init__(self, automation: Automation, seed: int, order: Order) -> None:
         self.automation = automation
         self._key = f"{seed} {automation.id}".encode()
         self._order = order
         self._links: tuple[_LinkHistory, ...] = ()
-        self._kept: tuple[float, float, tuple[Row, ...], int] = (0.0, 0.0, (), 0)
+        self._cached: tuple[float, float, tuple[Row, ...], int] = (0.0, 0.0, (), 0)
         self._lock = threading.Lock()
 
     def known(self, now: float) -> bool:
@@ -105,13 +105,13 @@ class GeneratedSource:
     def _at(self, now: float) -> tuple[float, float, tuple[Row, ...], int]:
         """Return (from, until, rows, total)."""
         hours = weighted_hours(now)
-        kept = self._kept
-        if kept[0] <= hours < kept[1]:
-            return kept
+        cached = self._cached
+        if cached[0] <= hours < cached[1]:
+            return cached
         with self._lock:
-            return self._worked_out(hours)
+            return self._computed(hours)
 
-    def _worked_out(self, hours: float) -> tuple[float, float, tuple[Row, ...], int]:
+    def _computed(self, hours: float) -> tuple[float, float, tuple[Row, ...], int]:
         histories = self._histories()
         rows = [
             (history.birth, Row(history.link.step_id, history.link.url, history.link.url_location, clicks))
@@ -120,8 +120,8 @@ class GeneratedSource:
         ]
         until = min((history.quiet_until(hours) for history in histories), default=math.inf)
         listed = self._ordered(rows)
-        self._kept = kept = (hours, until, listed, sum(row.clicks for row in listed))
-        return kept
+        self._cached = cached = (hours, until, listed, sum(row.clicks for row in listed))
+        return cached
 
     def _histories(self) -> tuple[_LinkHistory, ...]:
         if not self._links:
@@ -135,3 +135,14 @@ class GeneratedSource:
         elif self._order is Order.CLICKS:
             rows.sort(key=lambda each: -each[1].clicks)
         return tuple(row for _, row in rows)
+
+
+def links_of(
+    source: Source, moment: float, *, grouped: bool, step_ids: tuple[str, ...] = ()
+) -> tuple[tuple[Row, ...], int]:
+    """Return the rows and the total of one list of links at that moment."""
+    rows, total = source.rows(moment), source.total(moment)
+    if step_ids:
+        rows = tuple(row for row in rows if row.step_id in step_ids)
+        total = sum(row.clicks for row in rows)
+    return (rows if grouped else summed_over_steps(rows)), total

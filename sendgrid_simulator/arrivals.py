@@ -1,12 +1,12 @@
-"""How many clicks a link has at a moment: a pure function of the seed, the link and the time.
+"""How many events (clicks, mails) there were up to a moment: a pure function of a key and the time.
 
-Clicks are a Poisson process whose rate follows the hour and the day. Two steps make it one that can be asked at
+Events are a Poisson process whose rate follows the hour and the day. Two steps make it one that can be asked at
 any moment without replaying it:
 
 - `weighted_hours` turns time into hours of an even pace: a busy hour counts for more than one, a night hour for less.
-- `ClickStream` is a Poisson process of rate one. It covers [0, 16), [16, 32), [32, 64) … each with a drawn
-  number of arrivals, and whoever looks inside halves the interval and draws how many fell into the left half.
-  Every draw is a hash of the key and the place, so each question gets the answer any other order would have got.
+- `PoissonProcess` is a Poisson process of rate one. It covers [0, 16), [16, 32), [32, 64) … each with a drawn
+  number of arrivals, and a look inside halves the interval and draws how many fell into the left half.
+  Every draw is a hash of the key and the interval, so the order of the questions does not matter.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ _EXACT_MEAN: Final = 64.0
 
 
 def weighted_hours(moment: float) -> float:
-    """Return the hours since the epoch, each counted by how many clicks it draws; a week counts 168."""
+    """Return the hours since the epoch, each counted by how many events it has; a week counts 168."""
     weeks, hour = divmod(moment / HOUR + _EPOCH_HOUR, _WEEK_HOURS)
     whole = int(hour)
     return weeks * _WEEK_HOURS + _BEFORE[whole] + (hour - whole) * _WEIGHTS[whole]
@@ -73,7 +73,7 @@ def weighted_changes(changes: tuple[Change, ...]) -> tuple[tuple[float, float], 
     return tuple((weighted_hours(change.at), change.factor) for change in changes)
 
 
-class ClickStream:
+class PoissonProcess:
     """A Poisson process of rate one on [0, infinity), fixed by its key."""
 
     __slots__ = ("_anchor", "_block", "_count", "_from", "_key", "_until")

@@ -1,4 +1,4 @@
-"""Automations as marketing departments have them, made from a seed."""
+"""Automations such as marketing departments have, generated from a seed."""
 
 import base64
 import hashlib
