@@ -2,8 +2,8 @@
 
 from sendgrid_simulator.alterations import Alteration
 from sendgrid_simulator.api import Exchange, ServedPage
-from sendgrid_simulator.catalog import demo_automations, generated_automation, generated_automations, recent_start
-from sendgrid_simulator.clock import Clock, ManualClock, RealClock
+from sendgrid_simulator.catalog import demo_automations, generated_automation, generated_automations
+from sendgrid_simulator.clock import BUSY_HOUR, Clock, ManualClock, SimulatedClock, WallClock
 from sendgrid_simulator.counts import Order, Source
 from sendgrid_simulator.endpoints import Behavior, Endpoint, HeaderForm, ResetForm
 from sendgrid_simulator.faults import Delivery, Fault
@@ -12,6 +12,7 @@ from sendgrid_simulator.model import EPOCH, Automation, Change, FixedAutomation,
 from sendgrid_simulator.simulator import Simulator
 
 __all__ = [
+    "BUSY_HOUR",
     "EPOCH",
     "Alteration",
     "Automation",
@@ -27,17 +28,17 @@ __all__ = [
     "Link",
     "ManualClock",
     "Order",
-    "RealClock",
     "Request",
     "ResetForm",
     "Response",
     "Row",
     "ServedPage",
+    "SimulatedClock",
     "Simulator",
     "Source",
+    "WallClock",
     "demo_automations",
     "fixed",
     "generated_automation",
     "generated_automations",
-    "recent_start",
 ]

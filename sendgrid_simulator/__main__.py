@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 
 from sendgrid_simulator.catalog import generated_automations
-from sendgrid_simulator.clock import RealClock
+from sendgrid_simulator.clock import SimulatedClock
 from sendgrid_simulator.simulator import Simulator
 
 
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     simulator = Simulator(
         automations,
         seed=options.seed,
-        clock=RealClock(options.speed),
+        clock=SimulatedClock(options.speed),
         rate_limit=options.rate_limit,
         port=options.port,
         control=options.control,

@@ -36,7 +36,6 @@ _LINKS_PER_STEP: Final = 12
 _HOME_PLACES: Final = (0, 8)
 _UNPLACED: Final = (10, 11)
 """A footer's links, which SendGrid gives without a place: one URL twice, so that even the whole key repeats."""
-_PERIOD: Final = 28 * 86_400.0
 _DEMO: Final = (("Welcome series", 66, 60_000.0), ("Abandoned cart", 30, 35_000.0), ("Win-back", 18, 15_000.0))
 
 
@@ -65,11 +64,6 @@ def generated_automation(
     shares = [1 / (1 + rank) ** 0.8 for rank in ranks]
     made = tuple(_link(seed, name, number, clicks_per_day * shares[number] / sum(shares)) for number in range(links))
     return Automation(_uuid(f"{seed} {name}"), name, made, started)
-
-
-def recent_start(now: float) -> float:
-    """Return a moment four to eight weeks ago that stays the same for four weeks, so that restarts agree."""
-    return (now // _PERIOD - 1) * _PERIOD
 
 
 def demo_automations(seed: int = 1, *, started: float = EPOCH) -> tuple[Automation, ...]:

@@ -9,7 +9,7 @@ from typing import Any, Self
 from sendgrid_simulator.account import Account, AnyAutomation
 from sendgrid_simulator.api import Api, Exchange, RateLimit, Records, ServedPage
 from sendgrid_simulator.catalog import simulated_key
-from sendgrid_simulator.clock import Clock, HeldClock, RealClock
+from sendgrid_simulator.clock import Clock, HeldClock, SimulatedClock, WallClock
 from sendgrid_simulator.control import Control
 from sendgrid_simulator.counts import Order, links_of
 from sendgrid_simulator.endpoints import Behavior, Endpoint
@@ -22,10 +22,10 @@ from sendgrid_simulator.server import Server
 class Simulator:
     """A SendGrid API that serves these automations until it is stopped.
 
-    `clock` moves the clicks; `wall` is the time of `Date` and of the rate limit, which stays real when clicks are
-    sped up. `rate_limit` is in requests a minute for each endpoint, 0 for none. With `control` the simulator takes
-    commands over HTTP under `/_simulator/`, for tests that run it in a process of its own. The last `record_requests`
-    requests are kept for tests to look at, and the last `record_pages` pages of links.
+    `clock` moves the clicks, from a fixed busy hour on by default; `wall` is the time of `Date` and of the rate limit,
+    which stays real when clicks are sped up. `rate_limit` is in requests a minute for each endpoint, 0 for none. With
+    `control` the simulator takes commands over HTTP under `/_simulator/`, for tests that run it in a process of its
+    own. The last `record_requests` requests are kept for tests to look at, and the last `record_pages` pages of links.
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class Simulator:
         record_requests: int = 1_000,
         record_pages: int = 0,
     ) -> None:
-        self._clock = HeldClock(clock or RealClock())
-        self._limit = RateLimit(wall or RealClock(), rate_limit)
+        self._clock = HeldClock(clock or SimulatedClock())
+        self._limit = RateLimit(wall or WallClock(), rate_limit)
         self._server: Server | None = None
         self._where = (host, port, tls)
         self.api_key = simulated_key(seed)

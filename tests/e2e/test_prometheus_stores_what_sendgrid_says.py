@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sendgrid_simulator import Row, Simulator, fixed, generated_automations, recent_start
+from sendgrid_simulator import Row, Simulator, fixed, generated_automations
 from tests.e2e.harness.process import ExporterProcess
 from tests.e2e.harness.prometheus import BOTH_AGES, Prometheus
 from tests.e2e.harness.waiting import wait_until
@@ -30,7 +30,7 @@ Expected = Mapping[tuple[str, str, str, str], float]
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    automations = generated_automations(7, automations=3, links=120, started=recent_start(1_790_000_000))
+    automations = generated_automations(7, automations=3, links=120)
     rows = tuple(Row(STEP, url, place, 3 + place) for place, url in enumerate(STRANGE_URLS))
     repeated = (
         Row(STEP, STRANGE_URLS[0], None, 5),
