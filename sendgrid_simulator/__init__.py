@@ -1,14 +1,14 @@
 """A simulated SendGrid API over real HTTP, for the demonstration, the tests and the benchmarks."""
 
-from sendgrid_simulator.alterations import Alteration
+from sendgrid_simulator.alterations import Alteration, StatisticsAlteration
 from sendgrid_simulator.api import Exchange, ServedPage
 from sendgrid_simulator.catalog import demo_automations, generated_automation, generated_automations
 from sendgrid_simulator.clock import BUSY_HOUR, Clock, ManualClock, SimulatedClock, WallClock
 from sendgrid_simulator.counts import Order, Source
-from sendgrid_simulator.endpoints import Behavior, Endpoint, HeaderForm, ResetForm
+from sendgrid_simulator.endpoints import Behavior, HeaderForm, ResetForm
 from sendgrid_simulator.faults import Delivery, Fault
-from sendgrid_simulator.messages import Request, Response
-from sendgrid_simulator.model import EPOCH, Automation, Change, FixedAutomation, Link, Row, fixed
+from sendgrid_simulator.messages import Endpoint, Request, Response
+from sendgrid_simulator.model import EPOCH, Automation, Change, FixedAutomation, Link, Row, Stats, fixed
 from sendgrid_simulator.simulator import Simulator
 
 __all__ = [
@@ -36,6 +36,8 @@ __all__ = [
     "SimulatedClock",
     "Simulator",
     "Source",
+    "StatisticsAlteration",
+    "Stats",
     "WallClock",
     "demo_automations",
     "fixed",

@@ -15,7 +15,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM; stdout has what a client needs to know."""
     options = _parser().parse_args(arguments)
     automations = generated_automations(
-        options.seed, options.automations, options.links, clicks_per_day=options.clicks_per_day
+        options.seed,
+        options.automations,
+        options.links,
+        clicks_per_day=options.clicks_per_day,
+        click_rate=options.click_rate,
     )
     simulator = Simulator(
         automations,
@@ -48,6 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--links", type=int, default=60, help="links of each (default: %(default)s)")
     parser.add_argument(
         "--clicks-per-day", type=float, default=2000.0, help="of each automation (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--click-rate",
+        type=float,
+        help="clicks per delivered mail (default: 0.02 to 0.05, from automation to automation)",
     )
     parser.add_argument("--speed", type=float, default=1.0, help="how fast clicks arrive (default: %(default)s)")
     parser.add_argument(

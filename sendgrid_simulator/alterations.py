@@ -12,7 +12,7 @@ from sendgrid_simulator.pages import Page
 
 
 class Alteration(StrEnum):
-    """What is wrong with a page, and where."""
+    """What is wrong with a page, and where; `CLICKS_…` with the statistics in a list of those."""
 
     RESULTS_NULL = "results_null"
     RESULTS_MISSING = "results_missing"
@@ -94,6 +94,31 @@ class Alteration(StrEnum):
     TYPE_WRONG = "type_wrong"
 
 
+class StatisticsAlteration(StrEnum):
+    """What is wrong with the first row of a list of statistics."""
+
+    ID_NULL = "id_null"
+    ID_MISSING = "id_missing"
+    ID_NUMBER = "id_number"
+    ID_NO_UUID = "id_no_uuid"
+    AGGREGATION_OTHER = "aggregation_other"
+    STATS_NULL = "stats_null"
+    STATS_MISSING = "stats_missing"
+    STATS_EMPTY = "stats_empty"
+    STATS_LIST = "stats_list"
+    DELIVERED_NULL = "delivered_null"
+    DELIVERED_MISSING = "delivered_missing"
+    DELIVERED_TEXT = "delivered_text"
+    DELIVERED_TRUE = "delivered_true"
+    DELIVERED_NEGATIVE = "delivered_negative"
+    DELIVERED_FLOAT = "delivered_float"
+    DELIVERED_NAN = "delivered_nan"
+    DELIVERED_HUGE = "delivered_huge"
+    EXTRA_STATS = "extra_stats"
+    ENDLESS_IDS = "endless_ids"
+    """Pages without end, and every row of them is another automation."""
+
+
 _A: Final = Alteration
 _MISSING: Final = object()
 _HUGE: Final = 10**30
@@ -154,6 +179,35 @@ _ROW: Final[Mapping[Alteration, tuple[str, object]]] = MappingProxyType(
         _A.PLACE_NEGATIVE: ("url_location", -1),
         _A.PLACE_FLOAT: ("url_location", 1.5),
         _A.PLACE_HUGE: ("url_location", _HUGE),
+    }
+)
+
+
+_S: Final = StatisticsAlteration
+_STATISTICS_ROW: Final[Mapping[StatisticsAlteration, tuple[str, object]]] = MappingProxyType(
+    {
+        _S.ID_NULL: ("id", None),
+        _S.ID_MISSING: ("id", _MISSING),
+        _S.ID_NUMBER: ("id", 7),
+        _S.ID_NO_UUID: ("id", 'spring sale"\n'),
+        _S.AGGREGATION_OTHER: ("aggregation", "2021-01-01"),
+        _S.STATS_NULL: ("stats", None),
+        _S.STATS_MISSING: ("stats", _MISSING),
+        _S.STATS_EMPTY: ("stats", {}),
+        _S.STATS_LIST: ("stats", [7]),
+    }
+)
+_STATS: Final[Mapping[StatisticsAlteration, tuple[str, object]]] = MappingProxyType(
+    {
+        _S.DELIVERED_NULL: ("delivered", None),
+        _S.DELIVERED_MISSING: ("delivered", _MISSING),
+        _S.DELIVERED_TEXT: ("delivered", "many"),
+        _S.DELIVERED_TRUE: ("delivered", True),
+        _S.DELIVERED_NEGATIVE: ("delivered", -1),
+        _S.DELIVERED_FLOAT: ("delivered", 3.5),
+        _S.DELIVERED_NAN: ("delivered", math.nan),
+        _S.DELIVERED_HUGE: ("delivered", _HUGE),
+        _S.EXTRA_STATS: ("group_unsubscribes", 7),
     }
 )
 
@@ -288,31 +342,55 @@ _RAW: Final[Mapping[Alteration, Callable[[Response], Response]]] = MappingProxyT
         _A.BODY_HTML: lambda _: _html(b"<!doctype html><title>Maintenance</title><p>We will be back soon.</p>"),
         _A.BODY_TRUNCATED: _body(lambda body: body[: len(body) * 2 // 3]),
         _A.BODY_NOT_JSON: _body(lambda _: b"{'results': []}"),
-        _A.BODY_INVALID_UTF8: _body(lambda body: body.replace(b'"url":"', b'"url":"\xff\xc3(', 1)),
+        _A.BODY_INVALID_UTF8: _body(lambda body: body.replace(b'":"', b'":"\xff\xc3(', 1)),
         _A.BODY_BOM: _body(lambda body: b"\xef\xbb\xbf" + body),
         _A.BODY_TRAILING: _body(lambda body: body + b"}"),
         _A.BODY_DEEP: _body(lambda _: b'{"results":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
-        _A.BODY_DOUBLE_KEYS: _body(lambda body: b'{"total_clicks":1,' + body[1:]),
+        _A.BODY_DOUBLE_KEYS: _body(lambda body: b'{"results":[],"total_clicks":1,' + body[1:]),
         _A.TYPE_WRONG: lambda correct: _html(correct.body),
     }
 )
 
 
-def altered(alteration: Alteration, page: Page[Any]) -> Response:
-    """Return the response that carries the page with this defect."""
+def altered(alteration: Alteration | StatisticsAlteration, page: Page[Any]) -> Response:
+    """Return the response that carries the page with this defect; ValueError where its rows have no such field."""
     document: dict[str, Any] = page.document()
-    if alteration in _TOP:
+    if isinstance(alteration, StatisticsAlteration):
+        _alter_statistics(alteration, document, page)
+    elif alteration in _TOP:
         _set_value(document, *_TOP[alteration])
     elif alteration in _METADATA:
         _set_value(document["_metadata"], *_METADATA[alteration])
     elif alteration in _ROW:
+        name, value = _ROW[alteration]
         for row in document["results"][:1]:
-            _set_value(row, *_ROW[alteration])
+            _set_value(row["stats"] if name == "clicks" and "stats" in row else row, name, value)
     elif alteration in _PAGES:
         _PAGES[alteration](document, page)
     else:
         return _RAW[alteration](json_response(document))
     return json_response(document)
+
+
+def _alter_statistics(alteration: StatisticsAlteration, document: dict[str, Any], page: Page[Any]) -> None:
+    if any("stats" not in row for row in document["results"]):
+        raise ValueError(f"{alteration} is of a list of statistics, and this one is of links")
+    if alteration is StatisticsAlteration.ENDLESS_IDS:
+        if not page.rows:
+            return
+        rows = [page.encode(page.rows[number % len(page.rows)]) for number in range(page.listing.size)]
+        numbers = range(page.offset, page.offset + page.listing.size)
+        document["results"] = [
+            {**row, "id": f"{number:08x}-eeee-4eee-8eee-eeeeeeeeeeee"}
+            for row, number in zip(rows, numbers, strict=True)
+        ]
+        _with_next(document, _correct_next(page))
+        return
+    for row in document["results"][:1]:
+        if alteration in _STATS:
+            _set_value(row["stats"], *_STATS[alteration])
+        else:
+            _set_value(row, *_STATISTICS_ROW[alteration])
 
 
 def _set_value(document: dict[str, Any], name: str, value: object) -> None:

@@ -9,21 +9,12 @@ from email.utils import formatdate
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from sendgrid_simulator.account import Account
+from sendgrid_simulator.account import Account, Rights
 from sendgrid_simulator.alterations import altered
 from sendgrid_simulator.clock import Clock
-from sendgrid_simulator.endpoints import (
-    Behavior,
-    Endpoint,
-    HeaderForm,
-    ResetForm,
-    Route,
-    links_page,
-    listing_of,
-    route_of,
-)
+from sendgrid_simulator.endpoints import Behavior, HeaderForm, ResetForm, Route, listing_of, page_of, route_of
 from sendgrid_simulator.faults import Fault, FaultPlan
-from sendgrid_simulator.messages import ApiError, Request, Response, json_response
+from sendgrid_simulator.messages import ApiError, Endpoint, Request, Response, json_response
 from sendgrid_simulator.model import Row
 from sendgrid_simulator.pages import Page
 
@@ -169,7 +160,10 @@ class Api:
         now = self._clock.time()
         route = route_of(request.path)
         fault = self._faults.take(
-            request, route.automation_id if route else None, lambda: self._page_number(route, request)
+            request,
+            endpoint=route.endpoint if route else None,
+            automation=route.automation_id if route else None,
+            page=lambda: self._page_number(route, request),
         )
         response, allowance = self._response(route, request, now, fault)
         response = response.with_headers(*self._common_headers(allowance))
@@ -183,43 +177,46 @@ class Api:
     ) -> tuple[Response, Allowance | None]:
         allowance = None
         try:
-            admitted = self._admitted(route, request)
+            admitted, rights = self._admitted(route, request)
             # A refused key costs nothing: only what passes this point is counted.
             allowance = self._limit.spend(admitted.endpoint)
             _refuse_beyond(allowance)
             if fault is not None and (instead := fault.response()) is not None:
                 return instead, allowance
-            page = links_page(admitted, request, self._account, now, self.behavior)
+            if admitted.endpoint is Endpoint.SCOPES:
+                return json_response({"scopes": rights.scopes}), allowance
+            page = page_of(admitted, request, self._account, now, self.behavior)
         except ApiError as error:
             instead = fault.response() if fault is not None else None
             return instead or error.response(), allowance
         if fault is not None and fault.alter is not None:
             return altered(fault.alter, page), allowance
-        self._record_page(admitted, page, now)
+        if admitted.endpoint is Endpoint.LINKS:
+            self._record_page(admitted, page, now)
         return json_response(page.document()), allowance
 
-    def _admitted(self, route: Route | None, request: Request) -> Route:
-        """Refuse a request for its key, what it accepts, its scope, its path and its method, in this order."""
-        scoped = self._scoped(request)
+    def _admitted(self, route: Route | None, request: Request) -> tuple[Route, Rights]:
+        """Refuse a request for its key, what it accepts, its path, the key's rights and its method, in this order."""
+        rights = self._rights(request)
         accept = request.headers.get("accept", "")
         if self.behavior.require_accept and not any(each in accept for each in _ACCEPTED):
             raise ApiError(406)
-        if not scoped:
-            raise ApiError(403)
         if route is None:
             raise ApiError(404)
+        if not rights.allow(route.endpoint):
+            raise ApiError(403)
         if request.method != "GET":
             raise ApiError(405, allow="GET")
-        return route
+        return route, rights
 
-    def _scoped(self, request: Request) -> bool:
+    def _rights(self, request: Request) -> Rights:
         match = _BEARER.fullmatch(request.headers.get("authorization", ""))
         if match is None:
             raise ApiError(401)
-        scoped = self._account.scope(match[1])
-        if scoped is None:
+        rights = self._account.rights(match[1])
+        if rights is None:
             raise ApiError(401, _INVALID_GRANT)
-        return scoped
+        return rights
 
     def _common_headers(self, allowance: Allowance | None) -> tuple[tuple[str, str], ...]:
         date = ("Date", formatdate(self._limit.time(), usegmt=True))
@@ -228,7 +225,7 @@ class Api:
         return (date, *allowance.headers(self.behavior.rate_headers, self.behavior.rate_reset))
 
     def _page_number(self, route: Route | None, request: Request) -> int | None:
-        if route is None:
+        if route is None or route.endpoint is Endpoint.SCOPES:
             return None
         try:
             listing, (offset, _) = listing_of(route, request, self._account.secret)
@@ -238,7 +235,7 @@ class Api:
 
     def _record_page(self, route: Route, page: Page[Row], now: float) -> None:
         rows = tuple(page.rows)
-        served = ServedPage(now, route.automation_id, page.number, tuple(page.results), rows, page.total or 0)
+        served = ServedPage(now, route.automation_id or "", page.number, tuple(page.results), rows, page.total or 0)
         self._records.add_page(served)
 
     def _record(self, request: Request, now: float, status: int, fault: Fault | None) -> None:

@@ -6,10 +6,10 @@ from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 from sendgrid_simulator.api import Exchange
-from sendgrid_simulator.endpoints import row_document
+from sendgrid_simulator.endpoints import row_document, stats_fields
 from sendgrid_simulator.faults import Fault
 from sendgrid_simulator.messages import Request, Response, error_response, json_response
-from sendgrid_simulator.model import Row
+from sendgrid_simulator.model import Row, Stats
 
 CONTROL_PATH: Final = "/_simulator/"
 
@@ -38,6 +38,9 @@ class Controlled(Protocol):
     def links(self, automation_id: str, *, group_by: bool = True) -> tuple[tuple[Row, ...], int]:
         """Return the rows and the total of a list of links now."""
 
+    def step_statistics(self, automation_id: str) -> Mapping[str, Stats]:
+        """Return the statistics by step now."""
+
     def hold(self) -> None:
         """Stop time."""
 
@@ -46,7 +49,10 @@ class Controlled(Protocol):
 
 
 class Control:
-    """Commands: POST `faults` (one or a list), `hold`, `release`; DELETE `faults`; GET `requests`, `links/<id>`."""
+    """The commands.
+
+    POST `faults` (one or a list), `hold`, `release`; DELETE `faults`; GET `requests`, `links/<id>`, `statistics/<id>`.
+    """
 
     def __init__(self, simulator: Controlled) -> None:
         self._simulator = simulator
@@ -57,15 +63,17 @@ class Control:
             ("POST", "hold"): self._hold,
             ("POST", "release"): self._release,
         }
+        self._numbers: Mapping[str, Callable[[str], Response]] = {"links": self._links, "statistics": self._statistics}
 
     def response(self, request: Request) -> Response | None:
         """Return the answer to a command, None to any other request."""
         if not request.path.startswith(CONTROL_PATH):
             return None
         name = request.path.removeprefix(CONTROL_PATH)
+        kind, _, automation_id = name.partition("/")
         try:
-            if request.method == "GET" and name.startswith("links/"):
-                return self._links(name.removeprefix("links/"))
+            if request.method == "GET" and automation_id and kind in self._numbers:
+                return self._numbers[kind](automation_id)
             if (command := self._commands.get((request.method, name))) is not None:
                 return command(request)
         except (ValueError, TypeError) as error:
@@ -90,6 +98,10 @@ class Control:
     def _links(self, automation_id: str) -> Response:
         rows, total = self._simulator.links(automation_id)
         return json_response({"results": [row_document(row) for row in rows], "total_clicks": total})
+
+    def _statistics(self, automation_id: str) -> Response:
+        steps = self._simulator.step_statistics(automation_id)
+        return json_response({step_id: stats_fields(stats) for step_id, stats in steps.items()})
 
     def _hold(self, _: Request) -> Response:
         self._simulator.hold()

@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, Final, Self
 
-from sendgrid_simulator.alterations import Alteration
-from sendgrid_simulator.messages import Request, Response, error_response
+from sendgrid_simulator.alterations import Alteration, StatisticsAlteration
+from sendgrid_simulator.messages import Endpoint, Request, Response, error_response
 
 
 class Delivery(StrEnum):
@@ -46,6 +46,8 @@ class Delivery(StrEnum):
 class Fault:
     """One thing that goes wrong, and the requests that it happens to."""
 
+    endpoint: Endpoint | None = None
+    """Only requests for this endpoint; None is any, unknown paths too."""
     automation: str | None = None
     """Only requests for this automation; None is any request."""
     page: int | None = None
@@ -64,7 +66,7 @@ class Fault:
     body: bytes | None = None
     headers: tuple[tuple[str, str | None], ...] = ()
     """Replace the answer's own of the same name; None removes one."""
-    alter: Alteration | None = None
+    alter: Alteration | StatisticsAlteration | None = None
     """How the page breaks the API's promises."""
     deliver: Delivery = Delivery.WHOLE
     preface: bytes = b""
@@ -122,11 +124,21 @@ class FaultPlan:
         with self._lock:
             self._planned.clear()
 
-    def take(self, request: Request, automation: str | None, page: Callable[[], int | None]) -> Fault | None:
+    def take(
+        self,
+        request: Request,
+        *,
+        endpoint: Endpoint | None,
+        automation: str | None,
+        page: Callable[[], int | None],
+    ) -> Fault | None:
         """Return the fault that this request meets, and count it."""
         with self._lock:
             for planned in self._planned:
-                if _matches(planned.fault, request, automation, page) and self._counted(planned):
+                fault = planned.fault
+                if fault.endpoint not in (None, endpoint) or not _is_of(fault, automation):
+                    continue
+                if _matches(fault, request, page) and self._counted(planned):
                     return planned.fault
         return None
 
@@ -141,15 +153,20 @@ class FaultPlan:
         return int.from_bytes(draw, "big") < fault.share * (1 << 32)
 
 
-def _matches(fault: Fault, request: Request, automation: str | None, page: Callable[[], int | None]) -> bool:
-    if fault.automation is not None and (automation is None or fault.automation.lower() != automation.lower()):
-        return False
+def _is_of(fault: Fault, automation: str | None) -> bool:
+    if fault.automation is None:
+        return True
+    return automation is not None and fault.automation.lower() == automation.lower()
+
+
+def _matches(fault: Fault, request: Request, page: Callable[[], int | None]) -> bool:
     if fault.page is not None and fault.page != page():
         return False
     return fault.predicate is None or fault.predicate(request)
 
 
 _TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "endpoint": str,
     "automation": str,
     "page": int,
     "skip": int,
@@ -165,7 +182,7 @@ _TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
     "pace": (int, float),
     "size": int,
 }
-_OPTIONAL: Final = frozenset({"automation", "page", "times", "status", "body", "alter"})
+_OPTIONAL: Final = frozenset({"endpoint", "automation", "page", "times", "status", "body", "alter"})
 
 
 def _typed(values: Mapping[str, object]) -> dict[str, Any]:
@@ -177,7 +194,9 @@ def _typed(values: Mapping[str, object]) -> dict[str, Any]:
     if isinstance(headers := values.get("headers"), dict):
         typed["headers"] = tuple((str(name), None if text is None else str(text)) for name, text in headers.items())
     if isinstance(alter := values.get("alter"), str):
-        typed["alter"] = Alteration(alter)
+        typed["alter"] = StatisticsAlteration(alter) if alter in set(StatisticsAlteration) else Alteration(alter)
+    if isinstance(endpoint := values.get("endpoint"), str):
+        typed["endpoint"] = Endpoint(endpoint)
     if isinstance(deliver := values.get("deliver"), str):
         typed["deliver"] = Delivery(deliver)
     return typed

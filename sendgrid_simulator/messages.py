@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from functools import cached_property
 from http import HTTPStatus
 from types import MappingProxyType
@@ -19,6 +20,19 @@ _MESSAGES: Final[Mapping[int, str]] = {
     406: "the resource can only be given as application/json",
     429: "too many requests",
 }
+
+
+class Endpoint(StrEnum):
+    """What a request can be for; each has a rate limit of its own."""
+
+    LINKS = "links"
+    """`/v3/marketing/stats/automations/{id}/links`."""
+    STATISTICS = "statistics"
+    """`/v3/marketing/stats/automations`: the list of all automations."""
+    STEP_STATISTICS = "step_statistics"
+    """`/v3/marketing/stats/automations/{id}`: one automation, by step and day where asked for."""
+    SCOPES = "scopes"
+    """`/v3/scopes`: what the key may do."""
 
 
 @dataclass(frozen=True)

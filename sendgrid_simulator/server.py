@@ -11,6 +11,7 @@ import select
 import socket
 import ssl
 import struct
+import sys
 import threading
 from collections.abc import Callable
 from email.message import Message
@@ -109,8 +110,9 @@ class Server(ThreadingTCPServer):
             self._changed.notify_all()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - socketserver's signature
-        """Log what ended a connection: mostly its client left, or the simulator stops."""
-        _log.debug("a connection from %s ended", client_address, exc_info=True)
+        """Log what ended a connection: mostly its client left or the simulator stops, which is an OSError."""
+        level = logging.DEBUG if isinstance(sys.exception(), OSError) else logging.ERROR
+        _log.log(level, "a connection from %s ended", client_address, exc_info=True)
 
 
 class _Connection(BaseHTTPRequestHandler):

@@ -1,21 +1,22 @@
 """The whole simulator: an account, its API, and a server on loopback."""
 
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Self
 
 from sendgrid_simulator.account import Account, AnyAutomation
 from sendgrid_simulator.api import Api, Exchange, RateLimit, Records, ServedPage
-from sendgrid_simulator.catalog import simulated_key
+from sendgrid_simulator.catalog import edited, simulated_key
 from sendgrid_simulator.clock import Clock, HeldClock, SimulatedClock, WallClock
 from sendgrid_simulator.control import Control
 from sendgrid_simulator.counts import Order, links_of
-from sendgrid_simulator.endpoints import Behavior, Endpoint
+from sendgrid_simulator.endpoints import Behavior
 from sendgrid_simulator.faults import Fault, FaultPlan
-from sendgrid_simulator.messages import Request, Response
-from sendgrid_simulator.model import Change, FixedAutomation, Row
+from sendgrid_simulator.messages import Endpoint, Request, Response
+from sendgrid_simulator.model import Automation, Change, FixedAutomation, Row, Stats, summed
 from sendgrid_simulator.server import Server
 
 
@@ -110,6 +111,17 @@ class Simulator:
             raise LookupError(f"the account has no automation {automation_id}")
         return links_of(source, self._clock.time(), grouped=group_by, step_ids=step_ids)
 
+    def statistics(self, automation_id: str) -> Stats:
+        """Return the statistics that the API has of the automation now, which may lag its links."""
+        return summed([Stats(), *self.step_statistics(automation_id).values()])
+
+    def step_statistics(self, automation_id: str) -> Mapping[str, Stats]:
+        """Return the same by step."""
+        source = self.account.source(automation_id)
+        if source is None:
+            raise LookupError(f"the account has no automation {automation_id}")
+        return source.stats(self._clock.time() - self.behavior.statistics_lag)
+
     def warm(self) -> None:
         """Compute all clicks so far, so that no request has to wait for it."""
         for automation in self.automations:
@@ -149,12 +161,13 @@ class Simulator:
 
     def put_rows(self, automation_id: str, rows: Iterable[Row], *, total: int | None = None) -> None:
         """Give a fixed automation other rows; the total is their sum unless given."""
-        source = self.account.source(automation_id)
-        if source is None or not isinstance(source.automation, FixedAutomation):
-            raise LookupError(f"the account has no fixed automation {automation_id}")
         kept = tuple(rows)
         total = sum(row.clicks for row in kept) if total is None else total
-        self.account.put(replace(source.automation, rows=kept, total=total))
+        self.account.put(replace(self._fixed(automation_id), rows=kept, total=total))
+
+    def put_stats(self, automation_id: str, stats: Mapping[str, Stats]) -> None:
+        """Give a fixed automation other statistics, by step; none derives them from its rows."""
+        self.account.put(replace(self._fixed(automation_id), stats=MappingProxyType(dict(stats))))
 
     def slow(
         self,
@@ -168,6 +181,26 @@ class Simulator:
         """Change the pace of clicks from a moment on (now), on all links or those of a step or URL; 0 stops them."""
         change = Change(self.time if at is None else at, factor)
         self.account.change(automation_id, lambda automation: automation.changed(change, step_id=step_id, url=url))
+
+    def send(self, automation_id: str, factor: float, *, at: float | None = None, step_id: str | None = None) -> None:
+        """Change the pace of sending from a moment on (now), of all steps or one, and of clicks with it; 0 stops it."""
+        change = Change(self.time if at is None else at, factor)
+        self.account.change(automation_id, lambda automation: automation.sending_changed(change, step_id=step_id))
+
+    def edit(self, automation_id: str) -> Automation:
+        """Do what an edit does: add and return a duplicate with ids of its own, and let the old one go quiet."""
+        source = self.account.source(automation_id)
+        if source is None or not isinstance(source.automation, Automation):
+            raise LookupError(f"the account has no generated automation {automation_id}")
+        now = self.time
+        duplicate = edited(source.automation, now)
+        self.account.put(duplicate)
+        self.send(automation_id, 0.0, at=now)
+        return duplicate
+
+    def delete(self, automation_id: str) -> None:
+        """Delete an automation as a user does; `Behavior.list_deleted` decides whether the list still holds it."""
+        self.account.delete(automation_id, self.time)
 
     @property
     def requests(self) -> tuple[Exchange, ...]:
@@ -187,6 +220,12 @@ class Simulator:
     def fault(self, fault: Fault | None = None, **fields: Any) -> None:
         """Plan a fault, given whole or by its fields."""
         self.faults.add(fault or Fault(**fields))
+
+    def _fixed(self, automation_id: str) -> FixedAutomation:
+        source = self.account.source(automation_id)
+        if source is None or not isinstance(source.automation, FixedAutomation):
+            raise LookupError(f"the account has no fixed automation {automation_id}")
+        return source.automation
 
     def _reply(self, request: Request) -> tuple[Response, Fault | None, float]:
         if self._control is not None and (command := self._control.response(request)) is not None:

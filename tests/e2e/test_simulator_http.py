@@ -27,8 +27,10 @@ from sendgrid_simulator import (
     ManualClock,
     Row,
     Simulator,
+    Stats,
     demo_automations,
     fixed,
+    generated_automations,
 )
 
 ID = "11111111-1111-4111-8111-111111111111"
@@ -130,6 +132,30 @@ def test_official_client_follows_next_as_it_is_given(simulator):
         second = json.loads(client.send(target=first["_metadata"]["next"].removeprefix(simulator.base_url))[2])
     assert tuple(told(first) + told(second)) == ROWS
     assert first["_metadata"]["next"].startswith(simulator.base_url + "/v3/")
+
+
+def test_official_client_reads_the_list_the_statistics_and_the_scopes(simulator):
+    automations = list(generated_automations(1, 60, 12, started=EPOCH - 30 * 86_400))
+    for automation in automations:
+        simulator.account.put(automation)
+    client = SendGridAPIClient(simulator.api_key, host=simulator.base_url).client
+    listed, query = [], {"page_size": 50}
+    for _ in range(3):
+        document = json.loads(client.marketing.stats.automations.get(query_params=query).body)
+        listed += document["results"]
+        if (following := document["_metadata"].get("next")) is None:
+            break
+        query["page_token"] = dict(parse_qsl(urlsplit(following).query))["page_token"]
+    one = client.marketing.stats.automations._(automations[0].id)
+    dates = {"start_date": "2024-01-01", "end_date": "2026-01-01", "group_by": "step_id"}
+    (step,) = json.loads(one.get(query_params=dates).body)["results"]
+    scopes = json.loads(client.scopes.get().body)["scopes"]
+
+    assert [row["id"] for row in listed] == [ID, *(automation.id for automation in automations)]
+    assert step["step_id"] == automations[0].step_ids[0]
+    assert Stats(**step["stats"]) == simulator.statistics(automations[0].id)
+    assert step["stats"]["delivered"] > 1_000
+    assert "marketing.read" in scopes
 
 
 @pytest.mark.parametrize(
@@ -485,6 +511,13 @@ def test_requests_and_numbers_are_told_over_http(controlled):
     document = json.loads(client.send("GET", f"/_simulator/links/{ID}")[2])
     assert tuple(told(document)) == ROWS
     assert document["total_clicks"] == sum(row.clicks for row in ROWS)
+
+
+def test_statistics_are_given_by_step_over_http(controlled):
+    simulator, client = controlled
+    document = json.loads(client.send("GET", f"/_simulator/statistics/{ID}")[2])
+    assert {step_id: Stats(**stats) for step_id, stats in document.items()} == simulator.step_statistics(ID)
+    assert client.send("GET", "/_simulator/statistics/22222222-2222-4222-8222-222222222222")[0] == 404
 
 
 def test_time_is_held_over_http(controlled):
