@@ -126,6 +126,10 @@ test-image: setup-python ## build the container image and run it as a cluster wo
 lock: setup-python ## resolve the image's dependencies anew, with hashes
 	@scripts/lock
 
+.PHONY: structure
+structure: setup-python ## measure the structure: modules, importers, comments, moves of one poll and one scrape
+	@$(BIN)/python -m scripts.structure $(ARGS)
+
 .PHONY: matrix
 matrix: setup-python ## the fault matrix: run it, then print its table
 	@$(PYTEST) $(PARALLEL) tests/matrix $(PYTEST_ARGS)
