@@ -31,9 +31,9 @@ _PER_DELIVERED: Final[Mapping[str, float]] = {
     "spam_report_drops": 0.0003,
     "unsubscribes": 0.0025,
 }
-"""How often each happens per delivered mail, as reports on mail marketing have it."""
+"""How often each happens per delivered mail: plausible, from no one's account."""
 _UNIQUE_CLICKS: Final = (4, 5)
-"""The share of clicks that are the first of their reader, as a fraction of whole numbers."""
+"""The share of clicks that are a reader's first, as a fraction: integers do not round downwards over time."""
 
 
 class Order(StrEnum):
@@ -54,10 +54,6 @@ class Source(Protocol):
     def automation(self) -> Automation | FixedAutomation:
         """Return its definition."""
 
-    @property
-    def started(self) -> float:
-        """Return since when there are statistics."""
-
     def known(self, now: float) -> bool:
         """Return whether the API knows the automation at that moment."""
 
@@ -70,13 +66,18 @@ class Source(Protocol):
     def stats(self, now: float) -> Mapping[str, Stats]:
         """Return the statistics so far by step; all zero before the automation has started."""
 
+    def first(self, now: float) -> float:
+        """Return the moment before which nothing was counted."""
+
+    def between(self, start: float, end: float, now: float) -> Mapping[str, Stats]:
+        """Return what was counted from start on and before end, as far as it is past."""
+
 
 class FixedSource:
     """The rows that a test gave."""
 
     def __init__(self, automation: FixedAutomation) -> None:
         self.automation = automation
-        self.started = EPOCH
 
     def known(self, now: float) -> bool:  # noqa: ARG002 - a fixed automation has no history
         return True
@@ -87,10 +88,17 @@ class FixedSource:
     def total(self, now: float) -> int:  # noqa: ARG002
         return self.automation.total
 
-    def stats(self, now: float) -> Mapping[str, Stats]:
-        """Return the statistics; they have no history, so all of it happened when generated automations start."""
+    def stats(self, now: float) -> Mapping[str, Stats]:  # noqa: ARG002
+        return self.automation.statistics()
+
+    def first(self, now: float) -> float:
+        """Return when generated automations start, and now where that is yet to come."""
+        return min(EPOCH, now)
+
+    def between(self, start: float, end: float, now: float) -> Mapping[str, Stats]:
+        """Return all statistics or zeros: without a history, all was counted at the first moment."""
         stats = self.automation.statistics()
-        return dict.fromkeys(stats, Stats()) if now < EPOCH else stats
+        return stats if start <= self.first(now) < end else dict.fromkeys(stats, Stats())
 
 
 class _History:
@@ -181,7 +189,6 @@ class GeneratedSource:
 
     def __init__(self, automation: Automation, seed: int, order: Order) -> None:
         self.automation = automation
-        self.started = automation.started
         self._key = f"{seed} {automation.id}".encode()
         self._order = order
         self._links: tuple[_LinkHistory, ...] = ()
@@ -210,6 +217,13 @@ class GeneratedSource:
             for history in self._histories():
                 clicks[history.link.step_id] += history.count(hours)
             return {step_id: steps.stats(hours, clicks[step_id]) for step_id, steps in self._steps.items()}
+
+    def first(self, now: float) -> float:  # noqa: ARG002
+        return self.automation.started
+
+    def between(self, start: float, end: float, now: float) -> Mapping[str, Stats]:
+        before, after = self.stats(min(start, now)), self.stats(min(end, now))
+        return {step_id: stats.since(before[step_id]) for step_id, stats in after.items()}
 
     def _at(self, now: float) -> tuple[float, float, tuple[Row, ...], int]:
         """Return (from, until, rows, total)."""

@@ -152,12 +152,11 @@ def _statistics_of_one(source: Source, query: Mapping[str, str], now: float) -> 
     if query.get("aggregated_by", _TOTAL) == _TOTAL:
         periods = [(_TOTAL, start, end)]
     else:
-        last = min(end, datetime.fromtimestamp(now, zone).date())
-        periods = [(day.isoformat(), day, day) for day in _days(max(start, _first_day(source, zone)), last)]
+        last = min(end, _day(now, zone))
+        periods = [(day.isoformat(), day, day) for day in _days(max(start, _day(source.first(now), zone)), last)]
     for aggregation, first, last in periods:
-        before = source.stats(min(_midnight(first, zone), now))
-        after = source.stats(min(_midnight(last + timedelta(days=1), zone), now))
-        steps = {step_id: after[step_id].since(before[step_id]) for step_id in chosen or after if step_id in after}
+        counted = source.between(_midnight(first, zone), _midnight(last + timedelta(days=1), zone), now)
+        steps = {step_id: counted[step_id] for step_id in chosen or counted if step_id in counted}
         if aggregation != _TOTAL and not any(map(any, steps.values())):
             continue  # a day on which nothing happened has no row
         if "group_by" in query:
@@ -170,8 +169,8 @@ def _days(first: date, last: date) -> Iterator[date]:
     yield from (first + timedelta(days=number) for number in range((last - first).days + 1))
 
 
-def _first_day(source: Source, zone: tzinfo) -> date:
-    return datetime.fromtimestamp(source.started, zone).date()
+def _day(moment: float, zone: tzinfo) -> date:
+    return datetime.fromtimestamp(moment, zone).date()
 
 
 def _midnight(day: date, zone: tzinfo) -> float:

@@ -290,6 +290,16 @@ def test_a_new_automation_can_be_listed_later_than_its_links_are_found():
     assert client.ids() == [new.id]
 
 
+def test_a_new_automation_can_be_listed_before_its_links_are_found():
+    new = generated_automation(1, "New", 3, started=BUSY_HOUR + 60)
+    client = Client(new)
+    client.simulator.behave(statistics_lag=-300)
+    assert client.ids() == [new.id]
+    assert client.send(f"{LIST}/{new.id}/links").status == 404
+    client.clock.advance(60)
+    assert client.send(f"{LIST}/{new.id}/links").status == 200
+
+
 def test_drafts_are_listed_where_asked_for_and_have_no_numbers():
     draft = generated_automation(1, "Draft", 13, started=math.inf)
     client = Client(draft, fixed(ID, ROWS))
@@ -366,6 +376,17 @@ def test_fixed_statistics_go_with_the_rows_until_they_are_given():
     client.simulator.put_stats(ID, {})
     assert client.simulator.statistics(ID).clicks == 1
     assert client.simulator.statistics(ID) == stats_of(Client(fixed(ID, ROWS[:1])).results()[0])
+
+
+@pytest.mark.parametrize(("now", "day"), [(BUSY_HOUR, "2025-01-06"), (100.0, "1970-01-01")])
+def test_fixed_statistics_were_counted_on_one_day_of_the_past(now, day):
+    client = Client(fixed(ID, ROWS), now=now)
+    whole = client.simulator.statistics(ID)
+    assert stats_of(client.results()[0]) == whole
+    query = {"start_date": "1970-01-01", "aggregated_by": "day"}
+    assert [(row["aggregation"], stats_of(row)) for row in client.one(ID, **query)] == [(day, whole)]
+    (other,) = client.one(ID, start_date="2025-03-01")
+    assert stats_of(other) == Stats()
 
 
 def test_statistics_of_one_automation_are_whole_or_by_step():
