@@ -53,7 +53,7 @@ class Listed(NamedTuple):
 class Account:
     """Automations by id and keys with their rights; every method may be called from any thread."""
 
-    def __init__(self, seed: int, automations: Iterable[AnyAutomation] = (), order: Order = Order.BIRTH) -> None:
+    def __init__(self, seed: int, automations: Iterable[AnyAutomation] = (), order: Order = Order.FIRST_CLICK) -> None:
         self._seed = seed
         self.secret = f"tokens {seed}".encode()
         """What page tokens are signed with."""

@@ -39,8 +39,8 @@ _UNIQUE_CLICKS: Final = (4, 5)
 class Order(StrEnum):
     """In which order the API lists an automation's rows."""
 
-    BIRTH = "birth"
-    """By first click: a new row comes last and no row ever moves."""
+    FIRST_CLICK = "first_click"
+    """A new row comes last and no row ever moves."""
     PLACE = "place"
     """By step and place: a row moves down when one above it gets its first click."""
     CLICKS = "clicks"
@@ -132,13 +132,13 @@ class _History:
 class _LinkHistory(_History):
     """One link's clicks: they depend on the link, and on the mails that its step sends."""
 
-    __slots__ = ("birth", "link")
+    __slots__ = ("first_click", "link")
 
     def __init__(self, key: bytes, automation: Automation, number: int) -> None:
         self.link = link = automation.links[number]
         changes = multiplied(link.changes, automation.sending_of(link.step_id))
         super().__init__(key + b" %d" % number, automation.started, changes, link.clicks_per_day)
-        self.birth = self.first()
+        self.first_click = self.first()
 
 
 class _StepHistory:
@@ -239,7 +239,7 @@ class GeneratedSource:
     def _computed(self, hours: float) -> tuple[float, float, tuple[Row, ...], int]:
         histories = self._histories()
         rows = [
-            (history.birth, Row(history.link.step_id, history.link.url, history.link.url_location, clicks))
+            (history.first_click, Row(history.link.step_id, history.link.url, history.link.url_location, clicks))
             for history in histories
             if (clicks := history.count(hours)) > 0
         ]
@@ -255,7 +255,7 @@ class GeneratedSource:
         return self._links
 
     def _ordered(self, rows: list[tuple[float, Row]]) -> tuple[Row, ...]:
-        if self._order is Order.BIRTH:
+        if self._order is Order.FIRST_CLICK:
             rows.sort(key=lambda each: each[0])
         elif self._order is Order.CLICKS:
             rows.sort(key=lambda each: -each[1].clicks)

@@ -36,7 +36,7 @@ class Simulator:
         seed: int = 1,
         clock: Clock | None = None,
         wall: Clock | None = None,
-        order: Order = Order.BIRTH,
+        order: Order = Order.FIRST_CLICK,
         rate_limit: int = 600,
         host: str = "127.0.0.1",
         port: int = 0,

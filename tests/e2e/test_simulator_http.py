@@ -36,7 +36,7 @@ from sendgrid_simulator import (
 ID = "11111111-1111-4111-8111-111111111111"
 STEP = "aaaaaaaa-0000-4000-8000-000000000001"
 ROWS = tuple(Row(STEP, f'https://example.com/ü/{n}?a="{{{{x}}}}"\\\n', n or None, n + 1) for n in range(60))
-HONEST = (Delivery.WHOLE, Delivery.CHUNKED, Delivery.CONTINUE, Delivery.CLOSE_AFTER)
+UNBROKEN = (Delivery.WHOLE, Delivery.CHUNKED, Delivery.CONTINUE, Delivery.CLOSE_AFTER)
 TRICKLES = (Delivery.TRICKLE_STATUS, Delivery.TRICKLE_HEADERS, Delivery.TRICKLE_BODY)
 STALLS = (Delivery.STALL, Delivery.STALL_IN_HEADERS, Delivery.STALL_IN_BODY)
 RESETS = (Delivery.RESET_BEFORE, Delivery.RESET_IN_HEADERS, Delivery.RESET_IN_BODY)
@@ -102,7 +102,7 @@ def read_all(plain):
     return b"".join(parts)
 
 
-def told(document):
+def rows_of(document):
     return [Row(row["step_id"], row["url"], row.get("url_location"), row["clicks"]) for row in document["results"]]
 
 
@@ -113,7 +113,7 @@ def test_official_client_reads_all_pages_with_its_own_calls(simulator):
     for _ in range(20):
         response = links.get(query_params=query)
         document = json.loads(response.body)
-        rows += told(document)
+        rows += rows_of(document)
         following = document["_metadata"].get("next")
         if following is None:
             break
@@ -130,7 +130,7 @@ def test_official_client_follows_next_as_it_is_given(simulator):
         target = f"/v3/marketing/stats/automations/{ID}/links?group_by=step_id&page_size=50"
         first = json.loads(client.send(target=target)[2])
         second = json.loads(client.send(target=first["_metadata"]["next"].removeprefix(simulator.base_url))[2])
-    assert tuple(told(first) + told(second)) == ROWS
+    assert tuple(rows_of(first) + rows_of(second)) == ROWS
     assert first["_metadata"]["next"].startswith(simulator.base_url + "/v3/")
 
 
@@ -232,8 +232,8 @@ def test_a_header_given_twice_is_joined(simulator):
     assert simulator.requests[0].headers["x-a"] == "1, 2"
 
 
-@pytest.mark.parametrize("delivery", HONEST + TRICKLES)
-def test_an_honest_delivery_arrives_whole(simulator, delivery):
+@pytest.mark.parametrize("delivery", UNBROKEN + TRICKLES)
+def test_an_unbroken_delivery_arrives_whole(simulator, delivery):
     simulator.put_rows(ID, ROWS[:1])
     with Client(simulator) as client:
         expected = client.send()[2]
@@ -384,14 +384,14 @@ def test_a_bomb_is_small_on_the_wire_and_large_inflated(simulator):
     assert size > 60 << 20
 
 
-def test_a_redirect_goes_where_it_is_told(simulator):
+def test_a_redirect_goes_where_it_is_rows_of(simulator):
     simulator.fault(status=302, headers=(("Location", "https://foreign.example.com/"),))
     with Client(simulator) as client:
         status, headers, _ = client.send()
     assert (status, headers["Location"]) == (302, "https://foreign.example.com/")
 
 
-def test_a_status_without_a_name_and_a_length_of_the_faults_own_are_sent_as_told(simulator):
+def test_a_status_without_a_name_and_a_length_of_the_faults_own_are_sent_as_rows_of(simulator):
     simulator.fault(status=299, body=b"0123456789", headers=(("Content-Length", "4"), ("Connection", "close")))
     received = read_all(raw(simulator, b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"))
     assert received.startswith(b"HTTP/1.1 299 Unknown\r\n")
@@ -477,7 +477,7 @@ def test_demo_grows_between_two_calls():
         eventually(lambda: [simulator.links(each.id)[1] for each in simulator.automations] != totals)
 
 
-def test_orders_are_taken_over_http_only_where_enabled(simulator):
+def test_commands_are_taken_over_http_only_where_enabled(simulator):
     with Client(simulator) as client:
         assert client.send("POST", "/_simulator/faults", body=b"{}")[0] == 404
 
@@ -500,16 +500,16 @@ def test_faults_are_planned_and_forgotten_over_http(controlled):
     assert client.send()[0] == 418
 
 
-def test_requests_and_numbers_are_told_over_http(controlled):
+def test_requests_and_numbers_are_given_over_http(controlled):
     simulator, client = controlled
     simulator.fault(status=500)
     client.send()
-    told_requests = json.loads(client.send("GET", "/_simulator/requests")[2])
-    assert [(each["path"], each["status"], each["fault"]) for each in told_requests] == [
+    recorded = json.loads(client.send("GET", "/_simulator/requests")[2])
+    assert [(each["path"], each["status"], each["fault"]) for each in recorded] == [
         (f"/v3/marketing/stats/automations/{ID}/links", 500, True)
     ]
     document = json.loads(client.send("GET", f"/_simulator/links/{ID}")[2])
-    assert tuple(told(document)) == ROWS
+    assert tuple(rows_of(document)) == ROWS
     assert document["total_clicks"] == sum(row.clicks for row in ROWS)
 
 
@@ -540,7 +540,7 @@ def test_time_is_held_over_http(controlled):
         ("GET", "links/22222222-2222-4222-8222-222222222222", None, 404),
     ],
 )
-def test_an_order_that_cannot_be_is_refused(controlled, method, name, body, status):
+def test_an_impossible_command_is_refused(controlled, method, name, body, status):
     _, client = controlled
     refused, _, answer = client.send(method, f"/_simulator/{name}", body=body)
     assert refused == status

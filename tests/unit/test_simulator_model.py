@@ -31,7 +31,7 @@ def simulator_of(*automations, now=EPOCH + 30 * DAY, **options):
 def test_two_runs_of_one_seed_agree_whatever_they_were_asked_before():
     moments = [EPOCH + hours * 3_600.0 for hours in (500, 20, 800, 801, 20.5)]
 
-    def told(seed, order):
+    def answers_of(seed, order):
         simulator, clock = simulator_of(*generated_automations(seed, 3, 40), seed=seed)
         answers = {}
         for moment in order:
@@ -39,8 +39,8 @@ def test_two_runs_of_one_seed_agree_whatever_they_were_asked_before():
             answers[moment] = [simulator.links(automation.id) for automation in simulator.automations]
         return simulator.api_key, answers
 
-    assert told(7, moments) == told(7, sorted(moments))
-    assert told(7, moments) != told(8, moments)
+    assert answers_of(7, moments) == answers_of(7, sorted(moments))
+    assert answers_of(7, moments) != answers_of(8, moments)
 
 
 def test_rows_only_grow_and_keep_their_places():
@@ -92,7 +92,7 @@ def test_clicks_follow_the_week():
     assert days[1] > 2 * days[6]
 
 
-@pytest.mark.parametrize(("order", "steady"), [(Order.BIRTH, True), (Order.PLACE, False), (Order.CLICKS, False)])
+@pytest.mark.parametrize(("order", "steady"), [(Order.FIRST_CLICK, True), (Order.PLACE, False), (Order.CLICKS, False)])
 def test_rows_move_only_in_orders_that_say_so(order, steady):
     automation = generated_automation(1, "Moving", 30, clicks_per_day=200)
     simulator, clock = simulator_of(automation, now=EPOCH, order=order)

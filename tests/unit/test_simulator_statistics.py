@@ -169,7 +169,7 @@ def test_clicks_are_those_of_the_links():
 
 
 def test_two_runs_agree_whatever_they_were_asked_before():
-    def told(moments):
+    def answers_of(moments):
         client = Client(*generated_automations(3, 2, 20))
         answers = {}
         for moment in moments:
@@ -178,7 +178,7 @@ def test_two_runs_agree_whatever_they_were_asked_before():
         return answers
 
     moments = [EPOCH + hours * 3_600 for hours in (500, 20, 800, 801, 20.5)]
-    assert told(moments) == told(sorted(moments))
+    assert answers_of(moments) == answers_of(sorted(moments))
 
 
 @pytest.mark.parametrize("rate", [0.02, 0.05, 0.2])
