@@ -251,6 +251,7 @@ def _next_repeated(document: dict[str, Any], page: Page[Any]) -> None:
     _with_next(document, page.listing.url(page.listing.token(page.offset, page.turn)))
 
 
+# The same page under ever new tokens: a client that only remembers the tokens it has seen never stops.
 def _next_same_page(document: dict[str, Any], page: Page[Any]) -> None:
     _with_next(document, page.listing.url(page.listing.token(page.offset, page.turn + 1)))
 

@@ -96,6 +96,7 @@ class Allowance:
 
     def headers(self, names: HeaderForm, form: ResetForm) -> tuple[tuple[str, str], ...]:
         """Return the three X-RateLimit headers."""
+        # Header names have no case (RFC 9110, 5.1); which one SendGrid writes has differed.
         if names is HeaderForm.ABSENT:
             return ()
         reset = self.reset if form is ResetForm.EPOCH else self.reset - self.now
@@ -129,6 +130,7 @@ class RateLimit:
     def spend(self, endpoint: Endpoint) -> Allowance | None:
         """Take one request out of the endpoint's limit; None where it has none."""
         now = self._clock.time()
+        # A fixed window as SendGrid's headers suggest it: all of the limit comes back at once when it ends.
         window = now // self._window * self._window
         with self._lock:
             limit = self._limits[endpoint]
@@ -159,6 +161,7 @@ class Api:
         """Return the response and the fault that the request met, whose delivery and delay are left to the server."""
         now = self._clock.time()
         route = route_of(request.path)
+        # Before anything else, since a proxy or load balancer in front of the API fails before it, too.
         fault = self._faults.take(
             request,
             endpoint=route.endpoint if route else None,
@@ -197,6 +200,7 @@ class Api:
 
     def _admitted(self, route: Route | None, request: Request) -> tuple[Route, Rights]:
         """Refuse a request for its key, what it accepts, its path, the key's rights and its method, in this order."""
+        # The key comes first, so that without one nobody learns which paths exist.
         rights = self._rights(request)
         accept = request.headers.get("accept", "")
         if self.behavior.require_accept and not any(each in accept for each in _ACCEPTED):

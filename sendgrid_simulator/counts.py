@@ -148,6 +148,8 @@ class _StepHistory:
 
     def __init__(self, key: bytes, automation: Automation, step_id: str) -> None:
         clicks = sum(link.clicks_per_day for link in automation.links if link.step_id == step_id)
+        # Mails have a process of their own with the expected ratio to the clicks: on a real account, too, the number of
+        # clicks on a day is not a fixed share of its mails.
         per_day, sending = clicks / automation.click_rate, automation.sending_of(step_id)
         key += f" {step_id} ".encode()
         self._delivered = _History(key + b"delivered", automation.started, sending, per_day)
@@ -164,7 +166,7 @@ class _StepHistory:
         """
         count = {name: history.count(hours) for name, history in self._histories.items()}
         share, of = _UNIQUE_CLICKS
-        unique_clicks = -(-clicks * share // of)
+        unique_clicks = -(-clicks * share // of)  # rounded up: the first click is a unique one
         delivered = max(self._delivered.count(hours), unique_clicks)
         unique_opens = min(count["unique_opens"], delivered)
         dropped = count["bounce_drops"] + count["spam_report_drops"]
@@ -229,6 +231,7 @@ class GeneratedSource:
         """Return (from, until, rows, total)."""
         if not self.known(now):  # a draft may have no start at all
             return -math.inf, math.inf, (), 0
+        # Read once and without the lock: another thread may replace the tuple meanwhile, but never changes it.
         hours = weighted_hours(now)
         cached = self._cached
         if cached[0] <= hours < cached[1]:

@@ -31,6 +31,7 @@ class Connection(Protocol):
 
 def wire_head(response: Response, *headers: tuple[str, str]) -> bytes:
     """Return status line and headers; a lone surrogate becomes the raw byte that it escapes (PEP 383)."""
+    # Not Python's HTTPStatus throughout: a fault may have a status that no standard knows.
     lines = [f"HTTP/1.1 {response.status} {phrase(response.status)}"]
     lines += [f"{name}: {value}" for name, value in (*response.headers, *headers)]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
@@ -56,6 +57,7 @@ def _whole(connection: Connection, response: Response, _: Fault) -> bool:
 
 
 def _close_after(connection: Connection, response: Response, _: Fault) -> bool:
+    # RFC 9112, 9.6: the server announces that it will close, and a client must not reuse the connection.
     connection.send(wire_bytes(response.with_headers(("Connection", "close"))))
     return False
 
@@ -77,6 +79,7 @@ def _gzip(connection: Connection, response: Response, _: Fault) -> bool:
 
 
 def _wrong_gzip(connection: Connection, response: Response, _: Fault) -> bool:
+    # The header promises gzip, the body is plain: what a misconfigured proxy does.
     connection.send(wire_bytes(Response(response.status, response.body, (*response.headers, _GZIP))))
     return True
 
@@ -94,6 +97,7 @@ def _continue(connection: Connection, response: Response, _: Fault) -> bool:
     return True
 
 
+# A trickle defeats a timeout that counts from one read to the next: each read brings a byte in time.
 def _trickle(part: Delivery) -> Callable[[Connection, Response, Fault], bool]:
     def send(connection: Connection, response: Response, fault: Fault) -> bool:
         data = wire_bytes(response)
@@ -132,6 +136,7 @@ def _stall(where: str) -> Callable[[Connection, Response, Fault], bool]:
 def _reset(where: str) -> Callable[[Connection, Response, Fault], bool]:
     def send(connection: Connection, response: Response, fault: Fault) -> bool:
         connection.send(_part(response, where))
+        # RST discards what the client has not read yet, so it gets a moment to read the part first.
         if where != "before":
             connection.wait(fault.pace)
         connection.reset()
@@ -157,6 +162,7 @@ def _cut_chunk(connection: Connection, response: Response, _: Fault) -> bool:
 
 def _filler(size: int) -> Iterator[bytes]:
     """Yield that many bytes of a JSON object without its end."""
+    # The beginning is valid, so that a parser which decides while it reads does not stop early.
     begin = b'{"results":[],"total_clicks":0,"padding":"'
     yield begin
     for sent in range(len(begin), size, _BLOCK):
@@ -200,6 +206,7 @@ def _gzip_bomb(connection: Connection, response: Response, fault: Fault) -> bool
 
 
 def _not_http(connection: Connection, _: Response, __: Fault) -> bool:
+    # The greeting of a mail server: what answers where an address names the wrong port.
     connection.send(b"220 mail.example.com ESMTP ready\r\n")
     return False
 

@@ -149,6 +149,7 @@ class FaultPlan:
         planned.met += 1
         if number < fault.skip:
             return False
+        # A hash of seed and number instead of a generator: runs agree however the requests of threads interleave.
         draw = hashlib.blake2b(f"{self._seed} fault {number}".encode(), digest_size=4).digest()
         return int.from_bytes(draw, "big") < fault.share * (1 << 32)
 

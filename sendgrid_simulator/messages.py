@@ -99,6 +99,7 @@ def phrase(status: int) -> str:
 
 def json_bytes(document: object) -> bytes:
     """Encode compactly, in UTF-8 where the text allows it, else escaped (a lone surrogate)."""
+    # RFC 8259, 8.2: JSON can hold a lone surrogate as an escape, UTF-8 cannot hold it at all.
     try:
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:
@@ -115,6 +116,7 @@ def error_response(status: int, message: str = "", field_name: str | None = None
     text = message or _MESSAGES.get(status) or phrase(status).lower()
     error: dict[str, object] = {"field": field_name, "message": text}
     document: dict[str, object] = {"errors": [error]}
+    # The forms are those of the published examples; that 404 has the long one too is likely, not published.
     if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
         error["help"] = None if field_name is None else {"parameter": field_name}
         document["id"] = f"simulated-{status}"

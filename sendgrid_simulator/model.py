@@ -151,6 +151,7 @@ def summed(stats: Iterable[Stats]) -> Stats:
 
 def multiplied(*courses: tuple[Change, ...]) -> tuple[Change, ...]:
     """Return the changes of a pace that follows several courses at once: the product of their factors."""
+    # Between two changes of any course the product is constant, so those moments are all that is needed.
     moments = sorted({change.at for course in courses for change in course})
     return tuple(Change(at, math.prod(_factor(course, at) for course in courses)) for at in moments)
 

@@ -29,12 +29,14 @@ class Listing:
 
     def token(self, offset: int, turn: int = 0) -> str:
         """Return an opaque token for the page that begins at the offset; another turn gives another text."""
+        # Opaque to clients, and needs no memory here: the place itself, signed.
         place = b"%d %d" % (offset, turn)
         return base64.urlsafe_b64encode(self._mac(place) + place).decode().rstrip("=")
 
     def place(self, token: str) -> tuple[int, int]:
         """Return the token's offset and turn, or refuse a token of another list."""
         try:
+            # Tokens carry no padding, which would have to be escaped in a URL; b64decode wants it.
             plain = base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True)
         except (binascii.Error, ValueError):
             plain = b""

@@ -104,6 +104,7 @@ class Server(ThreadingTCPServer):
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
+        # Called at the end of the connection's thread, after its last byte.
         super().shutdown_request(request)
         with self._changed:
             self._open.discard(request)
@@ -131,6 +132,7 @@ class _Connection(BaseHTTPRequestHandler):
 
     def handle_one_request(self) -> None:
         """Answer the next request; `close_connection` says whether there may be another."""
+        # Closed unless the whole exchange goes well: an exception on the way must not leave a connection out of step.
         self.close_connection = True
         self.raw_requestline = self.rfile.readline(_LINE_LIMIT + 1)
         if not self.raw_requestline:
@@ -192,12 +194,14 @@ class _Connection(BaseHTTPRequestHandler):
 
     def _answer(self, request: Request) -> bool:
         """Answer a request; return whether the connection can take another."""
+        # The time that the answer takes to compute is part of its latency, not on top of it.
         began = monotonic()
         response, fault, seconds = self.server.reply(request)
         if (left := seconds - (monotonic() - began)) > 0:
             self.wait(left)
         if fault is not None:
             return deliver(self, response, fault)
+        # RFC 9110, 9.3.2: the answer to HEAD has the length of the body, and no body.
         data = wire_bytes(response)
         self.send(data[: len(data) - len(response.body)] if request.method == "HEAD" else data)
         return True
