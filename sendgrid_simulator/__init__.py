@@ -1,4 +1,10 @@
-"""A simulated SendGrid API over real HTTP, for the demonstration, the tests and the benchmarks."""
+"""A simulated SendGrid API over real HTTP, for the demonstration, the tests and the benchmarks.
+
+with Simulator(generated_automations(1, automations=3, links=60)) as simulator:
+    simulator.fault(endpoint=Endpoint.LINKS, status=503, times=2)  # what goes wrong, and for whom
+    simulator.send(simulator.automations[0].id, 0.0)  # an automation stops sending
+    ...  # a client with simulator.base_url and simulator.api_key
+"""
 
 from sendgrid_simulator.alterations import Alteration, StatisticsAlteration
 from sendgrid_simulator.api import Exchange, ServedPage
