@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import yaml
 
+from exporter.inputs import Input, Inputs
 from exporter.settings.api_key import shown_path
 from exporter.settings.catalogue import AUTOMATIONS, CONFIG_FILE, GROUPS, KEYS, KeyPath, keys_of
 from exporter.settings.layers import Layer
@@ -30,6 +31,8 @@ class Document:
     problems: tuple[Problem, ...] = ()
     readable: bool = True
     """False when nothing is known of the content."""
+    path: Path | None = None
+    source: Input | None = None
 
     def layer(self) -> Layer:
         """Return the settings given by the file."""
@@ -44,12 +47,12 @@ class Document:
         return f"{self.name}:{line + 1}"
 
 
-def read_document(path: Path, origin: str) -> Document:
+def read_document(path: Path, origin: str, inputs: Inputs) -> Document:
     """Read and take apart the file; what is wrong with it is told in the document's problems."""
     name = shown_path(path)
     try:
-        text = _text_of(path)
-        root, content = _parse(text)
+        source = inputs.read(path, _LARGEST)
+        root, content = _parse(_text_of(source))
     except OSError as exc:
         return _broken(f"cannot read {name} ({exc.strerror or type(exc).__name__})", origin)
     except UnicodeDecodeError:
@@ -60,24 +63,22 @@ def read_document(path: Path, origin: str) -> Document:
         return _broken(f"{name} is not valid YAML: it holds a value or a character that YAML does not allow", origin)
     document = Document(name, root)
     problems = [
-        Problem(path, f"is given twice; it stands in line {first + 1} already", f"{name}:{line + 1}")
-        for path, first, line in _duplicates(root)
+        Problem(key, f"is given twice; it stands in line {first + 1} already", f"{name}:{line + 1}")
+        for key, first, line in _duplicates(root)
     ]
     values: dict[KeyPath, object] = {}
     problems += _flatten(content, values, document)
-    return Document(name, root, values, tuple(problems))
+    return Document(name, root, values, tuple(problems), path=path, source=source)
 
 
 def _broken(text: str, origin: str) -> Document:
     return Document(problems=(Problem(CONFIG_FILE, text, origin),), readable=False)
 
 
-def _text_of(path: Path) -> str:
-    with path.open("rb") as file:
-        content = file.read(_LARGEST + 1)
-    if len(content) > _LARGEST:
+def _text_of(source: Input) -> str:
+    if len(source.content) > _LARGEST:
         raise OSError(0, f"larger than {_LARGEST // 1024 // 1024} MiB")
-    return content.decode("utf-8-sig")
+    return source.content.decode("utf-8-sig")
 
 
 def _parse(text: str) -> tuple[yaml.Node | None, Any]:

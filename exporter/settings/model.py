@@ -41,6 +41,8 @@ class Settings:
     log: LogSettings = field(default_factory=LogSettings)
     state: StateSettings = field(default_factory=StateSettings)
     shard: ShardSettings = field(default_factory=ShardSettings)
+    key_of_file: SecretStr | None = None
+    """What `sendgrid.api_key_file` held when it was checked, so that a pipe need not be read again."""
 
     def with_demo(self, *, base_url: str, api_key: str, automations: Sequence[Automation]) -> "Settings":
         """Return these settings turned to the simulator: its address, its key and its automations."""
