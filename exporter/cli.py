@@ -93,7 +93,7 @@ class _Command:
         for automation, outcome in failed:
             self._complain(f"automation {automation.id} failed: {outcome}")
         if unfinished:
-            self._complain(f"stopped before {unfinished} automations were polled: the output is incomplete")
+            self._complain(f"stopped with {unfinished} of the automations not polled: the output is incomplete")
         return _FAILED if failed or unfinished or not printed else _DONE
 
     def _serve(self, app: App) -> int:
