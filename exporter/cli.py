@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from traceback import format_exc
 from typing import Final
 
 from exporter.about import DISTRIBUTION, about
@@ -56,6 +57,9 @@ class _Command:
             return _MISUSED
         except StartError as exc:
             self._complain(str(exc))
+            return _FAILED
+        except Exception:  # noqa: BLE001  # Python itself would wait for stderr's reader before it ends
+            self._complain(f"a defect of the exporter ended it:\n{format_exc()}")
             return _FAILED
 
     def _run(self, invocation: Invocation, settings: Callable[[], Settings]) -> int:

@@ -243,10 +243,13 @@ class _Handler(logging.Handler):
         lines.on_quiet = self._tell_ended
 
     def emit(self, record: logging.LogRecord) -> None:
-        left_out = self._floods.admit(record)
-        if left_out is not None:
-            record.__dict__[_LEFT_OUT] = left_out
-            self.lines.put(self.format(record))
+        try:
+            left_out = self._floods.admit(record)
+            if left_out is not None:
+                record.__dict__[_LEFT_OUT] = left_out
+                self.lines.put(self.format(record))
+        except Exception as exc:  # noqa: BLE001  # a library may log any object, and logging must not end who logs
+            self.lines.put(f"a log line of {record.name} cannot be written ({type(exc).__name__})")
 
     def _tell_ended(self) -> None:
         """Write how many lines were left out since the last one of their kind."""

@@ -112,7 +112,8 @@ class StateFile:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
-        self._identity = _identity(path)
+        self._seen = _identity(path)
+        self._cut = False
         self._journaled = path.with_name(path.name + "-wal").exists()
 
     def save(self, answers: Iterable[Answer]) -> None:
@@ -138,12 +139,18 @@ class StateFile:
         return [saved for row in wanted for saved in _saved(row)]
 
     def is_in_place(self) -> bool:
-        """Tell whether the path still names the file that was opened, and its journal is there too."""
+        """Tell whether the path still names the file that was opened, which has not become shorter, and its journal."""
         wal = self._path.with_name(self._path.name + "-wal")
-        return _identity(self._path) == self._identity and (not self._journaled or wal.exists())
+        former, self._seen = self._seen, _identity(self._path)
+        same = self._seen[:2] == former[:2]
+        self._cut = same and self._seen[2] < former[2]
+        return same and not self._cut and (not self._journaled or wal.exists())
 
     def close(self) -> None:
         """Close the file; never raise."""
+        if self._cut:  # SQLite would merge its journal into what is left, which nobody could tell for ours then
+            with suppress(OSError, StateError):
+                _put_aside(self._path, _DamageError("it was cut"))
         with suppress(sqlite3.Error):
             self._connection.close()
 
@@ -331,12 +338,13 @@ def _with_journals(path: Path) -> list[Path]:
     return [path, *(path.with_name(path.name + suffix) for suffix in _JOURNALS)]
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: Path) -> tuple[int, int, int]:
+    """Return the device, the number and the size of the file; zeroes where there is none."""
     try:
         details = path.stat()
     except FileNotFoundError:
-        return None
-    return details.st_dev, details.st_ino
+        return 0, 0, 0
+    return details.st_dev, details.st_ino, details.st_size
 
 
 def _row(answer: Answer) -> tuple[object, ...]:

@@ -155,7 +155,9 @@ class StateWriter:
     def _is_in_place(self, file: StateFile) -> bool:
         if file.is_in_place():
             return True
-        _log.warning("state.path: %s was deleted or replaced; it is made again with all current values", self._path)
+        _log.warning(
+            "state.path: %s was deleted, replaced or cut; it is made again with all current values", self._path
+        )
         file.close()
         return False
 

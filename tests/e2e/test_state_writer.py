@@ -137,7 +137,7 @@ def test_disk_that_does_not_answer_is_reported_while_it_is_silent(path, caplog):
     assert f"{path} has not answered for 10 s (does its disk hang?); the exporter goes on without it" in warning
 
 
-@pytest.mark.parametrize("change", ["deleted", "replaced", "only the journal"])
+@pytest.mark.parametrize("change", ["deleted", "replaced", "cut", "only the journal"])
 def test_file_that_is_deleted_or_replaced_is_made_again_with_every_block(path, change, caplog):
     with writing(path) as (writer, _, _):
         writer.save(an_id(1), "q", block_of(1), 1.0)
@@ -146,11 +146,13 @@ def test_file_that_is_deleted_or_replaced_is_made_again_with_every_block(path, c
         wait_until(lambda: not writer._work.unwritten, "the block is written")
         if change == "only the journal":
             path.with_name("state.db-wal").unlink()
+        elif change == "cut":
+            path.write_bytes(b"")
         else:
             path.unlink()
         if change == "replaced":
             path.touch()
-        wait_until(lambda: "was deleted or replaced" in caplog.text, "the loss is noticed without any save")
+        wait_until(lambda: "was deleted, replaced or cut" in caplog.text, "the loss is noticed without any save")
         wait_until(path.exists, "the file is made again")
 
     assert stored(path) == {an_id(1): block_of(1), an_id(2): block_of(2)}

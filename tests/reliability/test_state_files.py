@@ -216,7 +216,7 @@ def test_a_deleted_file_is_made_again(simulator: Simulator, tmp_path: Path) -> N
         wait_until(lambda: totals_in(state), "the block is stored")
         for path in tmp_path.iterdir():
             path.unlink()
-        process.wait_for_log("was deleted or replaced; it is made again", seconds=30)
+        process.wait_for_log("was deleted, replaced or cut; it is made again", seconds=30)
         wait_until(lambda: totals_in(state), "the block is stored again")
 
 

@@ -361,3 +361,16 @@ def test_what_ends_a_thread_is_a_log_line(written, monkeypatch):
 
     assert 'msg="the thread unlucky has ended" exception="Traceback' in written.read()
     assert "ZeroDivisionError" in written.read()
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_object_that_cannot_be_shown_ends_nobody(written):
+    class Broken:
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    set_up_logs("info", "logfmt", no_secrets, written.lines)
+
+    logging.getLogger("a.library").error(Broken())
+
+    assert written.read() == "a log line of a.library cannot be written (RuntimeError)\n"
