@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from pydantic import SecretStr
+
 from exporter.about import DISTRIBUTION, About
 from exporter.domain import Automation, AutomationId
 from exporter.errors import ConfigurationError, ForeignFileError, StateError
@@ -69,14 +71,25 @@ def key_source(settings: Settings) -> Key:
     if path is None or (found is not None and path.exists() and not path.is_file()):
         fixed = found if path is not None else settings.sendgrid.api_key
         return FixedKey(fixed.get_secret_value() if fixed else "")
-    return KeyFile(path, _key_in, found.get_secret_value() if found else None)
+    return KeyFile(path, _reader_after(found), found.get_secret_value() if found else None)
 
 
-def _key_in(path: Path) -> str:
-    key = read_key_file(path)
-    if odd := key_oddity(key):
-        _log.warning("sendgrid.api_key_file: the key %s", odd)
-    return key.get_secret_value()
+def _reader_after(found: SecretStr | None) -> Callable[[Path], str]:
+    """Return what reads a key file again; a key that is not the one before is looked at as at the start."""
+    last = found
+
+    def read(path: Path) -> str:
+        nonlocal last
+        if path.exists() and not path.is_file():  # every request would wait for the other end of a pipe
+            raise ConfigurationError([f"sendgrid.api_key_file: {path} is no regular file any more"])
+        key = read_key_file(path)
+        odd = key_oddity(key) if key != last else None
+        if odd is not None:
+            _log.warning("sendgrid.api_key_file: the key %s; SendGrid answers 401 when it is wrong", odd)
+        last = key
+        return key.get_secret_value()
+
+    return read
 
 
 def proxy_passwords(settings: Settings) -> tuple[str, ...]:

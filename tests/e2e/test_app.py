@@ -1,6 +1,7 @@
 """What a reload exchanges and what it refuses; tests/e2e/test_process.py has the process around it."""
 
 import logging
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,10 +12,11 @@ import pytest
 from pydantic import SecretStr
 
 from exporter.app import App
+from exporter.assembly import key_source
 from exporter.domain import Outcome
 from exporter.errors import ConfigurationError
 from exporter.logs import LineWriter
-from exporter.settings import Settings
+from exporter.settings import Settings, load
 from exporter.settings.groups import LabelSettings, SendGridSettings, ShardSettings, StateSettings
 from exporter.signals import Signals
 from tests.factories import KEY, a_block, an_automation, an_id
@@ -101,13 +103,14 @@ def gauge(app: App, name: str) -> float | None:
 
 def test_reload_takes_over_what_changed(app, configuration, clock):
     clock.advance(60.0)
+    asked = clock.time()
     configuration.change(automations=(an_automation(2, name="Renamed"),))
 
     assert not app.reload()
 
     assert names_of(app) == ["Renamed"]
     assert gauge(app, "successful") == 1
-    assert gauge(app, "success_timestamp_seconds") == clock.time()
+    assert asked <= gauge(app, "success_timestamp_seconds") <= clock.time()
 
 
 def test_reload_of_wrong_settings_keeps_the_old_ones_whole(app, configuration):
@@ -238,3 +241,55 @@ def test_polling_once_that_is_stopped_says_how_many_are_missing(app):
     _, failed, unfinished = app.once()
 
     assert (failed, unfinished) == ([], 2)
+
+
+@pytest.fixture
+def key_file(tmp_path) -> Path:
+    path = tmp_path / "key"
+    path.write_text(KEY)
+    path.chmod(0o600)
+    return path
+
+
+def settings_with(path: Path) -> Settings:
+    settings = load([f"--automations={an_id(1)}"], {"SENDGRID_API_KEY_FILE": str(path)}).settings
+    assert settings is not None
+    return settings
+
+
+def test_rotated_key_that_does_not_look_like_one_is_reported_once_and_used(key_file, caplog):
+    key = key_source(settings_with(key_file))
+    assert [key(), caplog.text] == [KEY, ""]
+
+    key_file.write_text("changeme-changeme")
+
+    assert [key(), key()] == ["changeme-changeme"] * 2
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert warning.startswith("sendgrid.api_key_file: the key does not begin with SG. as SendGrid's keys do; ")
+    assert key.known() == (KEY, "changeme-changeme")
+
+
+def test_key_file_that_changed_since_it_was_checked_is_read_again(key_file):
+    settings = settings_with(key_file)
+    key_file.write_text(KEY.replace("a", "c"))
+
+    assert key_source(settings)() == KEY.replace("a", "c")
+
+
+def test_key_file_that_becomes_a_pipe_holds_up_no_request(key_file, caplog):
+    key = key_source(settings_with(key_file))
+    key_file.unlink()
+    os.mkfifo(key_file)
+
+    assert [key(), key()] == [KEY, KEY]
+    assert "is no regular file any more; the key that was read before stays in use" in caplog.text
+
+
+def test_key_from_a_pipe_stays(tmp_path):
+    fifo = tmp_path / "key"
+    os.mkfifo(fifo)
+    threading.Thread(target=fifo.write_text, args=(KEY,)).start()
+
+    key = key_source(settings_with(fifo))
+
+    assert [key(), key()] == [KEY, KEY]

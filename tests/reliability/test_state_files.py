@@ -198,18 +198,6 @@ def test_a_locked_file_holds_up_neither_start_polls_scrapes_nor_the_stop(simulat
             assert "the newest values could not be written before the end (automations: 1)" in process.log
 
 
-def test_a_lock_that_comes_and_goes_is_reported_and_costs_nothing(simulator: Simulator, tmp_path: Path) -> None:
-    state = tmp_path / "state.db"
-    with exporter(simulator, state) as process:
-        wait_until(lambda: totals_in(state), "the block is stored")
-        with locked_by_another(state):
-            process.wait_for_log("cannot be written (database is locked)", seconds=30)
-            assert_goes_on(process, simulator, "cannot be written (database is locked)")
-        process.wait_for_log("can be written again", seconds=30)
-        assert process.samples()["sendgrid_exporter_state_failing", ()] == 0
-        assert process.log.count("level=warn") == 1
-
-
 def test_a_deleted_file_is_made_again(simulator: Simulator, tmp_path: Path) -> None:
     state = tmp_path / "state.db"
     with exporter(simulator, state) as process:
