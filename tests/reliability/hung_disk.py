@@ -21,7 +21,8 @@ from tests.programs import find_program
 _AUTOMATIONS: Final = 8
 _IDS: Final = tuple(f"00000000-0000-4000-8000-{number:012}" for number in range(_AUTOMATIONS))
 _STEP: Final = "11111111-2222-4333-8444-555555555555"
-_STALE_AFTER: Final = 5.0
+_STALE_AFTER: Final = 30.0
+"""At most: a short hang must outlast it, or it would show nothing. A busy machine may be late by seconds."""
 _LAST_SUCCESS: Final = "sendgrid_exporter_automation_last_success_timestamp_seconds"
 
 
@@ -90,10 +91,11 @@ def hang(seconds: float) -> Hang:
             folder.mkdir(exist_ok=True)
             hanging = locked_by_another(state)
             result = Hang(f"another program's lock; no file system can be frozen here: {exc}")
-        with _exporter(simulator, state) as exporter:
+        stale_after = min(_STALE_AFTER, seconds / 2)
+        with _exporter(simulator, state, stale_after) as exporter:
             wait_until(lambda: len(totals_in(state)) == _AUTOMATIONS, "every block is stored")
             with hanging:
-                clicks = _watch(exporter, simulator, result, seconds)
+                clicks = _watch(exporter, simulator, result, seconds, stale_after)
             exporter.wait_for_log("can be written again", seconds=30)
             last = sum(row.clicks for row in _rows(clicks))
             wait_until(lambda: set(totals_in(state).values()) == {last}, "the last values are stored", seconds=30)
@@ -110,7 +112,7 @@ def _frozen(freeze: Freeze) -> Iterator[None]:
         freeze("-u")
 
 
-def _watch(exporter: ExporterProcess, simulator: Simulator, result: Hang, seconds: float) -> int:
+def _watch(exporter: ExporterProcess, simulator: Simulator, result: Hang, seconds: float, stale_after: float) -> int:
     """Let clicks arrive, scrape, and ask for the health, twice a second; return the last number of clicks."""
     clicks, pause, deadline = 1, threading.Event(), time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -124,7 +126,7 @@ def _watch(exporter: ExporterProcess, simulator: Simulator, result: Hang, second
             label = (("automation_id", id_),)
             age = time.time() - samples.get((_LAST_SUCCESS, label), 0.0)
             result.oldest = max(result.oldest, age)
-            if ("automation_total_clicks", label) not in samples or age > _STALE_AFTER:
+            if ("automation_total_clicks", label) not in samples or age > stale_after:
                 result.wrong.append(f"scrape {result.scrapes}: {id_} is {age:.1f} s old, or not shown")
         result.wrong += [
             f"scrape {result.scrapes}: {path} fails"
@@ -134,14 +136,14 @@ def _watch(exporter: ExporterProcess, simulator: Simulator, result: Hang, second
     return clicks
 
 
-def _exporter(simulator: Simulator, state: Path) -> ExporterProcess:
+def _exporter(simulator: Simulator, state: Path, stale_after: float) -> ExporterProcess:
     return ExporterProcess(
         f"--automations={','.join(_IDS)}",
         f"--state.path={state}",
         f"--sendgrid.base-url={simulator.base_url}",
         "--sendgrid.requests-per-minute=60000",
         "--poll.interval=1s",
-        f"--poll.stale-after={_STALE_AFTER:g}s",
+        f"--poll.stale-after={stale_after:g}s",
         env={"SENDGRID_API_KEY": simulator.api_key},
     )
 
