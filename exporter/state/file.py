@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import sqlite3
 import stat
 import zlib
@@ -176,8 +177,7 @@ def open_state(
             )
             return _opened(path, question, automation_ids)
     except (sqlite3.Error, UnicodeError) as exc:
-        advice = "" if os.access(path, os.R_OK | os.W_OK, effective_ids=True) else _ownership(path)
-        raise StateError(f"state.path: {path} cannot be used ({exc}){advice}") from exc
+        raise StateError(f"state.path: {path} cannot be used ({exc}){_access_advice(path)}") from exc
 
 
 def examine(path: Path) -> None:
@@ -190,10 +190,9 @@ def examine(path: Path) -> None:
         opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return
-    except PermissionError as exc:
-        raise StateError(f"state.path: {path} cannot be opened ({exc.strerror}){_ownership(path)}") from exc
     except OSError as exc:
-        raise StateError(f"state.path: {path} cannot be opened ({exc.strerror})") from exc
+        advice = _access_advice(path) if isinstance(exc, PermissionError) else ""
+        raise StateError(f"state.path: {path} cannot be opened ({exc.strerror}){advice}") from exc
     try:
         details = os.fstat(opened)
         if stat.S_ISDIR(details.st_mode):
@@ -230,15 +229,25 @@ def _is_unused(path: Path) -> bool:
         return False
 
 
-def _ownership(path: Path) -> str:
-    """Return whose file it is and the command that gives it to this process, as far as that can be seen."""
-    try:
-        owner = path.stat().st_uid
-    except OSError:
-        return ""
-    files = " ".join(str(each) for each in _with_journals(path) if each.exists())
-    own = f"{os.geteuid()}:{os.getegid()}"
-    return f": it belongs to user {owner}, and the exporter runs as {os.geteuid()}; mend it with: chown {own} {files}"
+def _access_advice(path: Path) -> str:
+    """Return what is out of reach, whose it is, and the command that mends it; nothing where all is as it should be."""
+    user = os.geteuid()
+    for each in (path.parent, *_with_journals(path)):
+        wanted = os.R_OK | os.W_OK | (os.X_OK if each == path.parent else 0)
+        try:
+            owner = each.stat().st_uid
+        except OSError:
+            continue
+        if os.access(each, wanted, effective_ids=True):
+            continue
+        if owner == user:
+            command = f"chmod u+rw{'x' if each == path.parent else ''} {shlex.quote(str(each))}"
+        else:
+            folder = [path.parent] if each == path.parent else []  # one that is shared with others stays theirs
+            files = [shlex.quote(str(file)) for file in (*folder, *_with_journals(path)) if os.path.lexists(file)]
+            command = f"chown {user}:{os.getegid()} {' '.join(files)}"
+        return f": {each} belongs to user {owner}, and the exporter runs as {user}; mend it with: {command}"
+    return ""
 
 
 def _opened(
@@ -259,7 +268,7 @@ def _opened(
         with suppress(sqlite3.Error):
             connection.close()
         raise
-    if text := exposure(path, details, group=True):
+    if text := exposure(path, details):
         _log.warning("state.path: %s", text)
     return file, blocks
 
@@ -297,7 +306,8 @@ def _create_private(path: Path) -> os.stat_result:
     try:
         opened = os.open(path, os.O_CREAT | os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     except OSError as exc:
-        raise StateError(f"state.path: {path} cannot be opened ({exc.strerror})") from exc
+        advice = _access_advice(path) if isinstance(exc, PermissionError) else ""
+        raise StateError(f"state.path: {path} cannot be opened ({exc.strerror}){advice}") from exc
     try:
         return os.fstat(opened)
     finally:

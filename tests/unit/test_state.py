@@ -312,13 +312,31 @@ def test_directory_that_may_not_be_written_is_reported(shared_path):
 def test_file_of_another_user_is_reported_with_the_command_that_mends_it(shared_path, mode):
     save(shared_path)
     shared_path.chmod(mode)
+    shared_path.parent.chmod(0o777)
 
     with unprivileged(), pytest.raises(StateError) as caught:
         open_state(shared_path)
 
-    assert "it belongs to user 0, and the exporter runs as 65534" in str(caught.value)
+    assert f"{shared_path} belongs to user 0, and the exporter runs as 65534" in str(caught.value)
     assert f"mend it with: chown 65534:0 {shared_path}" in str(caught.value)
     assert not shared_path.with_name("state.db.corrupt").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+def test_own_file_and_folder_without_write_permission_are_reported_with_the_command_that_mends_it(shared_path):
+    save(shared_path)
+    os.chown(shared_path, 65534, -1)
+    shared_path.chmod(0o400)
+    shared_path.parent.chmod(0o777)
+
+    with unprivileged(), pytest.raises(StateError, match=rf"mend it with: chmod u\+rw {shared_path}$"):
+        open_state(shared_path)
+
+    shared_path.chmod(0o600)
+    os.chown(shared_path.parent, 65534, -1)
+    shared_path.parent.chmod(0o555)
+    with unprivileged(), pytest.raises(StateError, match=rf"mend it with: chmod u\+rwx {shared_path.parent}$"):
+        open_state(shared_path)
 
 
 def test_damaged_file_that_cannot_be_put_aside_is_reported(shared_path, tmp_path):
