@@ -144,10 +144,9 @@ class _Command:
         if not invocation.demo or invocation.mode in {Mode.HELP, Mode.VERSION}:
             yield settings
             return
-        from sendgrid_simulator import Simulator, demo_automations, recent_start  # noqa: PLC0415  # only a demo needs it
+        from sendgrid_simulator import Simulator, demo_automations  # noqa: PLC0415  # only a demo needs it
 
-        started = recent_start(SystemClock().time())
-        with Simulator(demo_automations(started=started), rate_limit=0) as simulator:
+        with Simulator(demo_automations(), rate_limit=0) as simulator:
 
             def demo() -> Settings:
                 read = settings()
