@@ -3,6 +3,7 @@ import resource
 import signal
 import sqlite3
 import stat
+import tempfile
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -292,12 +293,11 @@ def unprivileged():
 
 
 @pytest.fixture
-def shared_path(tmp_path, path):
-    """A path that other users can reach."""
-    for folder in [tmp_path, *tmp_path.parents]:
-        if folder.stat().st_uid == os.geteuid() and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o055)
-    return path
+def shared_path():
+    """A path that other users can reach: pytest's own folders are closed to them."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder) / "state.db"
 
 
 def test_directory_that_may_not_be_written_is_reported(shared_path):
