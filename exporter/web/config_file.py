@@ -1,13 +1,15 @@
 """The web config file, in the format of Prometheus's exporter-toolkit."""
 
+import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from exporter.errors import ConfigurationError
+from exporter.inputs import exposure, read_input
 from exporter.strict_yaml import YamlError, read_texts
 from exporter.web.block import Block
 from exporter.web.tls_settings import TLSSettings, read_tls
@@ -53,7 +55,10 @@ class WebConfig:
 
 def load(path: Path) -> WebConfig:
     """Return what the file says; raise ConfigurationError with every problem it has."""
-    return parse(_read(path), path.parent)
+    text, details = _read(path)
+    config = parse(text, path.parent)
+    warning = exposure(path, details) if config.users else None
+    return replace(config, warnings=(*config.warnings, warning)) if warning else config
 
 
 def parse(text: str, folder: Path) -> WebConfig:
@@ -82,13 +87,12 @@ def parse(text: str, folder: Path) -> WebConfig:
     return config
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> tuple[str, os.stat_result]:
     try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_SIZE + 1)
-        if len(content) > _MAX_SIZE:
+        found = read_input(path, _MAX_SIZE)
+        if len(found.content) > _MAX_SIZE:
             raise ConfigurationError([f"web.config_file: {path} is larger than {_MAX_SIZE} bytes"])
-        return content.decode("utf-8-sig")
+        return found.content.decode("utf-8-sig"), found.details
     except UnicodeDecodeError:
         raise ConfigurationError([f"web.config_file: {path} is not UTF-8 text"]) from None
     except (OSError, ValueError) as exc:
