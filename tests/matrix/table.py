@@ -283,7 +283,9 @@ DELIVERIES: Final = _group(
     _delivered(_D.HUGE_HEADERS, OK, BROKEN, RETRIED, name="headers of 1 GB"),
     _delivered(_D.NOT_HTTP, OK, BROKEN, RETRIED),
     Case("an encoding that was not asked for", INVALID, INVALID, ONE, Fault(headers=(("Content-Encoding", "br"),))),
-)
+    *(Case(f"Content-Encoding: {word}, on a plain answer", OK, OK, WHOLE, Fault(headers=(("Content-Encoding", word),)))
+      for word in ("UTF-8", "none", "identity, identity", "aws-chunked")),
+)  # fmt: skip
 
 _UNAUTHORIZED: Final = (
     b'{"errors":[{"field":null,"message":"authorization required"}]}',
@@ -361,6 +363,10 @@ LIMITS: Final = _group(
     _limited("retry-after in lower case", ("retry-after", "20"), waits=_TWENTY),
     _limited("Retry-After as a date", ("Date", formatdate(1e9, usegmt=True)),
              ("Retry-After", formatdate(1e9 + 20, usegmt=True)), waits=_TWENTY),
+    _limited("Retry-After as a date in asctime's form", ("Date", formatdate(1e9, usegmt=True)),
+             ("Retry-After", "Sun Sep  9 01:47:00 2001"), waits=_TWENTY),
+    _limited("Retry-After as a date of no zone", ("Date", formatdate(1e9, usegmt=True)),
+             ("Retry-After", formatdate(1e9 + 20)), waits=_TWENTY),
     _limited("Retry-After as a date in the past", ("Date", formatdate(1e9, usegmt=True)),
              ("Retry-After", formatdate(1e9 - 20, usegmt=True)), waits=_SOME),
     _limited("Retry-After that is garbage", ("Retry-After", "soon"), waits=_SOME),
