@@ -206,6 +206,7 @@ class App:
             capacity=lambda: self._budget.requests_per_second,
             again=renewed.again,
             withdrawn=renewed.withdrawn,
+            key=self._key,
         )
 
     def _restore(self) -> None:

@@ -40,6 +40,8 @@ class Workers:
         self._poller = poller
         self._schedule = Schedule()
         self._capacity: Capacity = lambda: math.inf
+        self._key: Callable[[], str] = str
+        self._key_seen = ""
         self._clock = clock
         self._stop = stop
         self._spawn = spawn or start_thread
@@ -62,11 +64,15 @@ class Workers:
         capacity: Capacity,
         again: Collection[AutomationId] = (),
         withdrawn: Collection[AutomationId] = (),
+        key: Callable[[], str] = str,
     ) -> None:
         """Poll these automations from now on; those that were polled already keep their rhythm and their blocks.
 
-        Those of `again` are polled at once, and the blocks of those `withdrawn` are no longer shown.
+        Those of `again` are polled at once, and the blocks of those `withdrawn` are no longer shown. When `key` gives
+        another one than before, now or later, what its former value slowed down is polled at once.
         """
+        self._key = key
+        self._look_at_key()
         with self._lock:
             self._automations = {automation.id: automation for automation in automations}
             self._concurrency, self._stale_after, self._capacity = concurrency, stale_after, capacity
@@ -159,6 +165,7 @@ class Workers:
             automation, wait = self._take()
             if automation is None:
                 self._busy_until.pop(number, None)
+                self._look_at_key()
                 self._clock.wait(self._stop, wait)
             else:
                 self._poll(number, automation)
@@ -177,6 +184,16 @@ class Workers:
             now = self._clock.monotonic()
             automation = self._schedule.take(now)
             return automation, min(self._schedule.next_due() - now, _LONGEST_NAP)
+
+    def _look_at_key(self) -> None:
+        """End what a former key slowed down. Idle workers look, since nothing may wait for the disk of a key file."""
+        key = self._key()
+        if key == self._key_seen:
+            return
+        with self._lock:
+            self._key_seen = key
+            self._schedule.forgive(self._clock.monotonic())
+            self._show_rhythm()
 
     def _poll(self, number: int, automation: Automation) -> None:
         now = self._clock.monotonic()
