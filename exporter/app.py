@@ -36,6 +36,8 @@ from exporter.poller import Poller
 from exporter.sendgrid.budget import Budget
 from exporter.sendgrid.client import SendGridClient
 from exporter.sendgrid.key import Key
+from exporter.sendgrid.memory import MemoryBudget
+from exporter.sendgrid.proxy import proxy_secrets
 from exporter.serving import AutomationStatus, Exposition, ProcessHealth
 from exporter.settings import Settings, redacted_line
 from exporter.signals import Signals
@@ -75,6 +77,7 @@ class App:
         self._set_up_logs()
         sendgrid, share = settings.sendgrid, 1 / settings.shard.total
         self._budget = Budget(sendgrid.requests_per_minute, clock=clock, share=share)
+        self._memory = MemoryBudget(clock=clock)
         self._client = self._new_client(settings, self._key)
         self._state: StateFile | None = None
         self._poller = Poller(
@@ -231,6 +234,7 @@ class App:
             clock=self._clock,
             stop=self._signals.stop,
             observer=self._telemetry,
+            memory=self._memory,
         )
 
     def _new_server(self) -> WebServer:
@@ -244,4 +248,5 @@ class App:
         return WebServer(web_options(self._settings), ports, clock=self._clock, limits=Limits())
 
     def _set_up_logs(self) -> None:
-        set_up_logs(self._settings.log.level, self._settings.log.format, self._key.known)
+        key, of_proxy = self._key, proxy_secrets(self._settings.sendgrid.proxy)
+        set_up_logs(self._settings.log.level, self._settings.log.format, lambda: (*key.known(), *of_proxy))

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -25,6 +26,9 @@ class Source(Protocol):
     def stats(self, automation: Automation, deadline: float) -> AutomationStats:
         """Return the automation's stats, whole, before the deadline (monotonic); raise SendGridError otherwise."""
 
+    def holding(self) -> AbstractContextManager[None]:
+        """Account for what this thread's poll keeps in memory, until the end of the block."""
+
 
 class Keeper(Protocol):
     """Where good blocks outlive the process."""
@@ -33,11 +37,16 @@ class Keeper(Protocol):
         """Keep the block, and what it answers; never raise."""
 
 
+_Reason = tuple[Outcome, int | str | None]
+"""What tells failures apart: the outcome, and the status or the step that failed; not a message's changing figures."""
+
+
 @dataclass(slots=True)
 class _Memory:
     """What is remembered of an automation from poll to poll."""
 
-    failing: Outcome | None = None
+    failing: "_Reason | None" = None
+    """Why the last poll failed; None after a success."""
     last: Outcome | None = None
     succeeded_at: float | None = None
     """Monotonic."""
@@ -81,19 +90,23 @@ class Poller:
         started = self.clock.monotonic()
         question = self.question(automation.id)
         try:
-            stats = self._read(automation, memory, deadline)
-            if question != self.question(automation.id):
-                return PollResult(Outcome.SUCCESS, stats.pages)  # a reload came between: it is polled again at once
-            self._publish(automation, memory, stats, stale_after, question)
+            with self.source.holding():
+                stats = self._read(automation, memory, deadline)
+                if question != self.question(automation.id):
+                    return PollResult(Outcome.SUCCESS, stats.pages)  # a reload came between: it is polled again at once
+                self._publish(automation, memory, stats, stale_after, question)
             self._note_success(automation, memory)
             result = PollResult(Outcome.SUCCESS, stats.pages)
         except SendGridError as exc:
-            self._note_failure(automation, memory, exc.outcome, str(exc))
+            self._note_failure(automation, memory, (exc.outcome, exc.reason), str(exc))
             result = PollResult(exc.outcome)
         except StoppedError:
             return PollResult(Outcome.TIMEOUT)
-        except Exception:  # one automation's defect must not end the polling of the others; it is counted and shown
-            self._note_failure(automation, memory, Outcome.INTERNAL_ERROR, "a defect of the exporter", traceback=True)
+        except (
+            Exception
+        ) as exc:  # one automation's defect must not end the polling of the others; it is counted and shown
+            reason = (Outcome.INTERNAL_ERROR, type(exc).__name__)
+            self._note_failure(automation, memory, reason, "a defect of the exporter", traceback=True)
             result = PollResult(Outcome.INTERNAL_ERROR)
         memory.last = result.outcome
         self.telemetry.polled(result.outcome, self.clock.monotonic() - started)
@@ -171,11 +184,10 @@ class Poller:
         memory.failing = None
 
     def _note_failure(
-        self, automation: Automation, memory: _Memory, outcome: Outcome, message: str, *, traceback: bool = False
+        self, automation: Automation, memory: _Memory, reason: _Reason, message: str, *, traceback: bool = False
     ) -> None:
         self.store.failed(automation.id)
-        if memory.failing is None:
-            _log.warning("automation %s began to fail (%s): %s", automation.id, outcome, message, exc_info=traceback)
-        else:
-            _log.debug("automation %s still fails (%s): %s", automation.id, outcome, message, exc_info=traceback)
-        memory.failing = outcome
+        before, memory.failing = memory.failing, reason
+        level = logging.DEBUG if before == reason else logging.WARNING
+        how = "began to fail" if before is None else "still fails" if before == reason else "now fails in another way"
+        _log.log(level, "automation %s %s (%s): %s", automation.id, how, reason[0], message, exc_info=traceback)

@@ -54,11 +54,11 @@ def read_body(
     pieces = _bounded(_received(raw), largest, where)
     for coding in _codings(encoding, where):
         pieces = _bounded(_decoded(pieces, coding, where), largest, where)
-    body = io.BytesIO()  # gives its buffer away without a copy
-    for piece in pieces:
-        reserve(len(piece))
-        body.write(piece)
-    return body.getvalue()
+    with io.BytesIO() as body:  # gives its buffer away without a copy, or frees it, whoever keeps an error's traceback
+        for piece in pieces:
+            reserve(len(piece))
+            body.write(piece)
+        return body.getvalue()
 
 
 def _codings(encoding: str, where: str) -> Sequence[str]:

@@ -1,12 +1,15 @@
-"""The API key, read again when its file changes, so that a rotated key is used by the next request."""
+"""The API key, read again when its file changes, so that a rotated key is used by the next request; its refusals."""
 
 import logging
+import math
 import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
+from exporter.clock import Clock
+from exporter.domain import AutomationId
 from exporter.errors import ConfigurationError
 
 _log = logging.getLogger(__name__)
@@ -35,6 +38,41 @@ class FixedKey:
         return (self._key,)
 
 
+class Refusals:
+    """Remembers which key SendGrid refuses, so that its other automations need not ask in vain.
+
+    A single automation's refusal says nothing of the key: a second one without a success in between does.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._key = ""
+        self._refused: set[AutomationId] = set()
+        self._until = -math.inf
+
+    def in_effect(self, key: Callable[[], str]) -> bool:
+        """Tell whether the key was just refused to several automations, so that asking with it is of no use yet."""
+        with self._lock:
+            refused = self._key if len(self._refused) > 1 and self._clock.monotonic() < self._until else None
+        return refused is not None and key() == refused
+
+    def refused(self, key: str, automation_id: AutomationId) -> None:
+        """Take note of a refusal that stood its second try."""
+        with self._lock:
+            if key != self._key:
+                self._key, self._refused = key, set()
+            self._refused.add(automation_id)
+            self._until = self._clock.monotonic() + _ROUND
+
+    def accepted(self) -> None:
+        """Take note of an answer other than a refusal."""
+        with self._lock:
+            self._refused.clear()
+
+
+_ROUND: Final = 10.0
+"""Seconds for which a refused key is not tried again: the automations that are due at one time fail in far fewer."""
 _REMEMBERED: Final = 3
 """Former keys that are still hidden in the log: an answer to an old request may quote one."""
 _Stamp = tuple[int, int, int]

@@ -1,5 +1,6 @@
 """What a reload exchanges and what it refuses; tests/e2e/test_process.py has the process around it."""
 
+import base64
 import logging
 import threading
 from collections.abc import Iterator
@@ -185,3 +186,19 @@ def test_polling_once_tells_which_automations_failed_and_shows_what_is_known(app
     assert Outcome.SUCCESS not in {outcome for _, outcome in failed}
     assert "automation_total_clicks{" not in text
     assert text.count("automation_info{") == 2
+
+
+def test_log_hides_the_proxys_password_in_every_encoding_whoever_logs_it(configuration, clock):
+    proxy = "http://user:p%40ss-Marker@127.0.0.1:1"
+    configuration.change(sendgrid=configuration.settings.sendgrid.model_copy(update={"proxy": proxy}))
+    App(configuration, clock=clock, signals=Signals())
+    token = base64.b64encode(b"user:p@ss-Marker").decode()
+    text = f"said: p%40ss-Marker, p@ss-Marker, Basic {token}"
+    record = logging.LogRecord("urllib3", logging.WARNING, "", 0, text, None, None)
+
+    (handler,) = logging.getLogger().handlers
+    line = handler.format(record)
+
+    assert "Marker" not in line
+    assert token.rstrip("=") not in line
+    assert line.count("<hidden>") == 3
