@@ -108,6 +108,7 @@ class App:
         _log.info("started %s, listening on %s: %s", version, addresses, redacted_line(self._settings))
         _log.info("%s", self._workers.plan())
         self._workers.start()
+        start_thread(self._watch_key, "key-file")
         settle()
         try:
             return self._beat(server)
@@ -189,6 +190,11 @@ class App:
             if (dead := self._workers.dead()) is not None:
                 return dead
         return None
+
+    def _watch_key(self) -> None:
+        """Look at the key's file about once a second, in a thread that nobody waits for: its disk may hang."""
+        while not self._clock.wait(self._signals.stop, _BEAT_SECONDS):
+            self._key.look()
 
     def _shut_down(self, server: WebServer) -> None:
         self._signals.stop.set()

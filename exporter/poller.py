@@ -1,6 +1,7 @@
 """What one poll does: read, clean, render, publish — or keep the last good and say why."""
 
 import logging
+from array import array
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from exporter.telemetry import Telemetry
 
 _log = logging.getLogger(__name__)
 
+_HASH_MASK: Final = 0xFFFFFFFF
 _LASTING: Final = 3
 """Polls in a row that must show the same difference before it counts as SendGrid's own."""
 
@@ -54,8 +56,8 @@ class _Memory:
     """What the block that is shown answers."""
     difference: tuple[int, int] | None = None
     repeated: int = 0
-    folded: frozenset[int] = frozenset()
-    """Hashes of the rows in the rest, to count a row once when it enters it."""
+    folded: "array[int]" = field(default_factory=lambda: array("I"))
+    """Hashes of the rows in the rest, to count a row once when it enters it; 4 bytes each, since they may be many."""
 
 
 @dataclass(slots=True)
@@ -173,8 +175,8 @@ class Poller:
     ) -> tuple[LinkClicks, ...]:
         published = before.clicks_by_link() if before is not None and self.hygiene.exceeds(links) else {}
         capped = self.hygiene.cap(links, lambda row: key_of(automation_id, row) in published)
-        folded = frozenset(hash(row[:3]) for row in capped.folded)
-        self.telemetry.folded(len(folded - memory.folded))
+        folded = array("I", (hash(row[:3]) & _HASH_MASK for row in capped.folded))
+        self.telemetry.folded(len(set(folded).difference(memory.folded)))
         memory.folded = folded
         return capped.links
 

@@ -72,7 +72,7 @@ class Workers:
         another one than before, now or later, what its former value slowed down is polled at once.
         """
         self._key = key
-        self._look_at_key()
+        self._notice_key()
         with self._lock:
             self._automations = {automation.id: automation for automation in automations}
             self._concurrency, self._stale_after, self._capacity = concurrency, stale_after, capacity
@@ -100,9 +100,10 @@ class Workers:
                     self._threads[number] = self._spawn(partial(self._work, number), f"poller-{number}")
 
     def tend(self) -> None:
-        """Drop stale blocks and stretch the rhythm to the budget; called about once a second."""
+        """Drop stale blocks, stretch the rhythm to the budget, end what a former key slowed; about once a second."""
         now = self._clock.monotonic()
         self._poller.store.expire(now)
+        self._notice_key()
         with self._lock:
             if self._schedule.fit(self._capacity()):
                 self._log_stretch()
@@ -165,7 +166,6 @@ class Workers:
             automation, wait = self._take()
             if automation is None:
                 self._busy_until.pop(number, None)
-                self._look_at_key()
                 self._clock.wait(self._stop, wait)
             else:
                 self._poll(number, automation)
@@ -185,8 +185,8 @@ class Workers:
             automation = self._schedule.take(now)
             return automation, min(self._schedule.next_due() - now, _LONGEST_NAP)
 
-    def _look_at_key(self) -> None:
-        """End what a former key slowed down. Idle workers look, since nothing may wait for the disk of a key file."""
+    def _notice_key(self) -> None:
+        """End what a former key slowed down."""
         key = self._key()
         if key == self._key_seen:
             return
