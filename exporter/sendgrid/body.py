@@ -107,9 +107,12 @@ def _inflated(pieces: Iterator[bytes], wbits: int) -> Iterator[bytes]:
     members = 1
     for piece in pieces:
         rest, inflated = piece, b""
-        while rest or len(inflated) == _CHUNK:  # a full chunk may leave more within the inflater, without input
+        # A full chunk may leave more within the inflater, without input.
+        while rest or (len(inflated) == _CHUNK and not inflater.eof):
             if inflater.eof:
                 rest = rest.lstrip(b"\0")
+                if not rest:
+                    break
                 if wbits != _GZIP or rest[:1] != _MEMBER or members == _MOST_MEMBERS:
                     return
                 inflater = zlib.decompressobj(wbits)

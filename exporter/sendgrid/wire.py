@@ -133,19 +133,17 @@ def explain_error(body: bytes, content_type: str, hide: Callable[[str], str]) ->
 def foreign_text(body: bytes, content_type: str, hide: Callable[[str], str]) -> str:
     """Return the type and the first words, without tags, of what cannot be JSON, such as a captive portal's page.
 
-    Empty for what begins as a JSON object or list does, and for what has no words.
+    Empty for what begins as a JSON object or list does, and for nothing at all.
     """
-    if _JSON_BEGINS.match(body):
+    if not body or _JSON_BEGINS.match(body):
         return ""
     text = body[:_SEARCHED].decode("utf-8", "replace")
     if len(body) > _SEARCHED:
         text = " ".join(text.split()[:-1])  # the cut may go through a secret, which then would not be found
     words = _in_one_line(hide(_TAG.sub(" ", text)))
-    if not words:
-        return ""
     shown = words if len(words) <= _MOST_WORDS else f"{words[:_MOST_WORDS]}…"
     kind = _in_one_line(hide(content_type))[:_LONGEST_TYPE] or "no Content-Type"
-    return f"{kind}, beginning with: {shown}"
+    return f"{kind}, beginning with: {shown}" if shown else kind
 
 
 def _in_one_line(text: str) -> str:

@@ -1,7 +1,9 @@
 """Every documented form of the API's answers is understood, and what is none of them is named without being shown."""
 
 import json
+import time
 import tracemalloc
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -235,7 +237,7 @@ def test_errors_are_explained_in_one_line(name, text):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<html>", b"[]", b"7", b"{}", b'{"errors": {}}', b'{"errors": [1, {}]}', b"[" * 100_000, b"<p> \0 </p>"],
+    [b"", b"[]", b"7", b"{}", b'{"errors": {}}', b'{"errors": [1, {}]}', b"[" * 100_000],
     ids=lambda body: repr(body[:20]),
 )
 def test_error_body_of_any_other_form_is_explained_by_nothing(body):
@@ -270,16 +272,17 @@ def test_deep_nesting_is_passed_over_and_the_rest_is_explained(depth, begin):
         (b"\xff\xfe{", "\ufffd\ufffd{"),
         (b"<p " + b"x" * 20_000, ""),
         (b" " * 20_000, ""),
+        (b"<html><p> \0 </p>", ""),
         (b"word " * 5000, "word " * 24 + "…"),
         (b"a" * 60 + SECRET.encode() * 200, "a" * 60 + "<hidden>" * 7 + "<hid…"),
     ],
-    ids=["portal", "text", "garbage", "endless tag", "blanks", "long", "secret"],
+    ids=["portal", "text", "garbage", "endless tag", "blanks", "tags", "long", "secret"],
 )
 def test_text_that_is_no_json_is_told_by_its_type_and_first_words(body, says):
-    assert foreign_text(body, " text/html;\r\n charset=x ", hidden) == (
-        says and f"text/html; charset=x, beginning with: {says}"
-    )
-    assert explain_error(body, "", hidden) == (says and f"no Content-Type, beginning with: {says}")
+    says = says and f", beginning with: {says}"
+
+    assert foreign_text(body, " text/html;\r\n charset=x ", hidden) == f"text/html; charset=x{says}"
+    assert explain_error(body, "", hidden) == f"no Content-Type{says}"
     assert foreign_text(b' \n{"results": ' + body, "text/html", hidden) == ""
 
 
@@ -320,6 +323,26 @@ def test_any_document_is_a_page_or_one_error_and_always_explainable(document):
     assert all(isinstance(link.clicks, int) and link.clicks >= 0 for link in stats.links)
     for link in stats.links:
         link.url.encode()
+
+
+HOSTILE = [b"<", b"<p ", b"\\\\", b"\\ud800", b"\\\\\\ud800", b'{"a":', b"[", b"\xff", b" ", b'"', b"\x1b"]
+
+
+@pytest.mark.parametrize("begin", [b"", b'{"message": "', b'{"errors": [{"help": ['], ids=["", "message", "help"])
+@pytest.mark.parametrize("piece", HOSTILE, ids=repr)
+def test_time_grows_with_the_size_and_not_with_its_square(begin, piece):
+    def seconds(size: int) -> float:
+        body = begin + piece * (size // len(piece))
+        best = 9e9
+        for _ in range(3):
+            started = time.thread_time()
+            explained(body)
+            with suppress(InvalidResponseError):
+                parse_page(body)
+            best = min(best, time.thread_time() - started)
+        return best
+
+    assert seconds(400_000) < 30 * seconds(50_000) + 0.02
 
 
 def test_the_examples_are_complete():

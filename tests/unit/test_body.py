@@ -74,6 +74,19 @@ def test_members_of_a_gzip_stream_are_joined():
     assert body_of(members[0] + bytes(7) + members[1], "gzip") == b"A" * 50_000 + b"B" * 50_000
 
 
+@pytest.mark.parametrize("size", [1, 65_535, 65_536, 65_537, 131_072])
+@pytest.mark.parametrize("padding", [0, 9])
+def test_members_that_come_piece_by_piece_are_joined(size, padding):
+    """The borders of a member and of what is read or inflated at once may fall together."""
+    pieces = iter([gzip.compress(letter * size) + bytes(padding) for letter in (b"A", b"B", b"C")])
+
+    class Pieces:
+        def read(self, *_, **__):
+            return next(pieces, b"")
+
+    assert read_body(Pieces(), "gzip", "the page") == b"A" * size + b"B" * size + b"C" * size
+
+
 def test_bytes_after_a_whole_stream_are_passed_over():
     assert body_of(gzip.compress(b"text") + b"garbage", "gzip") == b"text"
     assert body_of(zlib.compress(b"text") + b"garbage", "deflate") == b"text"
