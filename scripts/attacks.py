@@ -1,4 +1,4 @@
-"""Give the exporter answers that are made to fill its memory; print what it took, which docs/reliability.md tells."""
+"""Give the exporter answers that are made to fill its memory; print what it took, as docs/reliability.md has it."""
 
 import argparse
 import sys

@@ -108,17 +108,18 @@ class SendGridClient:
         if self._refusals.in_effect(self._key):
             text = "not asked, since the key was refused to other automations a moment ago"
             raise UnauthorizedError(f"{self._url(automation)}: {text}", reason=requests.codes.unauthorized)
-        tries = 0
+        failed: list[type[SendGridError]] = []
         while True:
-            tries, answer = tries + 1, _Answer()
+            answer = _Answer()
             try:
                 return self._try(automation, page_token, deadline, answer)
             except SendGridError as exc:
-                pause = _pause(exc, tries)
+                pause = _pause(exc, failed)
                 if pause is None or self._clock.monotonic() + pause >= deadline:
-                    if isinstance(exc, UnauthorizedError) and tries > 1:
+                    if UnauthorizedError in failed and isinstance(exc, UnauthorizedError):
                         self._refusals.refused(answer.key, automation.id)
                     raise
+                failed.append(type(exc))
             if self._clock.wait(self._stop, pause):
                 raise StoppedError("the exporter is stopping")
 
@@ -234,17 +235,17 @@ def _explanation(response: requests.Response, url: str, hide: Callable[[str], st
     return explain_error(body, content_type, hide)
 
 
-def _pause(error: SendGridError, tries: int) -> float | None:
-    """Return the seconds until the next try; None where another makes no sense.
+def _pause(error: SendGridError, failed: Sequence[type[SendGridError]]) -> float | None:
+    """Return the seconds until the next try; None where another makes no sense after this one and those that failed.
 
     A transient failure is tried again, a refusal of the key or of the automation once: SendGrid's blocks can be short.
     The pause is random, up to 1, 2, 4 … 30 seconds ("full jitter"), so that workers that failed together do not come
     back together, and never shorter than SendGrid asks for.
     """
-    most = _MOST_TRIES if error.transient else 2 if isinstance(error, (ForbiddenError, UnauthorizedError)) else 1
-    if tries >= most:
+    first_refusal = isinstance(error, (ForbiddenError, UnauthorizedError)) and type(error) not in failed
+    if len(failed) + 1 >= _MOST_TRIES or not (error.transient or first_refusal):
         return None
-    backoff = random.uniform(0, min(2.0 ** (tries - 1), _LONGEST_BACKOFF))  # noqa: S311  # spreads load, hides nothing
+    backoff = random.uniform(0, min(2.0 ** len(failed), _LONGEST_BACKOFF))  # noqa: S311  # spreads load, hides nothing
     return max(backoff, error.retry_after or 0.0)
 
 

@@ -175,7 +175,7 @@ def test_repaired_text_does_not_excuse_a_wrong_field():
 
 
 @pytest.mark.parametrize(
-    ("spelt", "url"),
+    ("written", "url"),
     [
         (rb"\\ud800", r"\ud800"),
         (rb"\\\ud800", "\\\ufffd"),
@@ -185,8 +185,8 @@ def test_repaired_text_does_not_excuse_a_wrong_field():
         (rb"\uDBFF\uDFFF\uDBFF", "\U0010ffff\ufffd"),
     ],
 )
-def test_repair_touches_nothing_but_halves_of_pairs(spelt, url):
-    body = b'{"results": [{"url": "%s\xff", "step_id": "s", "clicks": 1}], "total_clicks": 1}' % spelt
+def test_repair_touches_nothing_but_halves_of_pairs(written, url):
+    body = b'{"results": [{"url": "%s\xff", "step_id": "s", "clicks": 1}], "total_clicks": 1}' % written
 
     page = parse_page(body)
 

@@ -149,6 +149,13 @@ def test_refusal_is_tried_once_more_since_blocks_can_be_short(status):
     assert Bench(Reply(status), PAGE).stats().total_clicks == 1
 
 
+def test_refusal_after_another_failure_is_tried_once_more_too():
+    assert Bench(Reply(503), Reply(401), PAGE).stats().total_clicks == 1
+    bench = Bench(Reply(503), Reply(401), Reply(503), Reply(401))
+    bench.failure(UnauthorizedError)
+    assert len(bench.adapter.requests) == 4
+
+
 def test_missing_scope_is_told_after_the_second_try():
     bench = Bench(Reply(403))
     assert "read access to Marketing (and Automation)" in bench.failure(ForbiddenError)
