@@ -10,7 +10,7 @@ def main(arguments: list[str]) -> int:
     """Try each attack; return 1 where one made the exporter take more than was allowed."""
     parser = argparse.ArgumentParser(prog="python -m scripts.attacks", description=__doc__)
     parser.add_argument("--polls", type=int, default=100, help="polls of each attack")
-    parser.add_argument("--most", type=float, default=160.0, help="MB that the process may take")
+    parser.add_argument("--most", type=float, default=130.0, help="MB that the process may take")
     options = parser.parse_args(arguments)
     peak = 0.0
     print(f"{'attack':45} {'before':>7} {'peak':>7} {'after':>7}  MB; polls by outcome")

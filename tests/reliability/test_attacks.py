@@ -6,7 +6,7 @@ import pytest
 
 from tests.reliability.attacks import ATTACKS, Taken, attacked
 
-MOST_MEMORY: Final = 160
+MOST_MEMORY: Final = 130
 """MB: what docs/reliability.md promises, with some 50 for the exporter itself, and 96 for answers."""
 GOOD: Final = {"2 pages of as many rows as a page may have"}
 """Large, but right: these are published."""
