@@ -261,6 +261,9 @@ DELIVERIES: Final = _group(
     _delivered(_D.CHUNKED, OK, OK, WHOLE),
     _delivered(_D.GZIP, OK, OK, WHOLE),
     _delivered(_D.CONTINUE, OK, OK, WHOLE),
+    # Interim answers are read over; what comes behind an answer is read as no other request's.
+    _delivered(_D.EARLY_HINTS, OK, OK, WHOLE, name="102 and 103, and the answer a little later", pace=0.1),
+    _delivered(_D.SECOND_ANSWER, OK, OK, WHOLE, name="the answer twice"),
     _delivered(_D.TRICKLE_STATUS, OK, LATE, RETRIED, timeout=0.25, pace=0.05),
     _delivered(_D.TRICKLE_HEADERS, OK, LATE, RETRIED, timeout=0.25, pace=0.05),
     _delivered(_D.TRICKLE_BODY, OK, LATE, RETRIED, timeout=0.25, pace=0.05),
@@ -271,8 +274,8 @@ DELIVERIES: Final = _group(
     _delivered(_D.RESET_IN_HEADERS, OK, BROKEN, RETRIED),
     _delivered(_D.RESET_IN_BODY, OK, BROKEN, RETRIED),
     _delivered(_D.CLOSE, OK, BROKEN, RETRIED),
-    # http.client takes headers that end too early for a whole and empty 200: never an empty list.
-    _delivered(_D.CUT_HEADERS, INVALID, INVALID, ONE),
+    # Headers that end too early are a broken connection, whatever status they began with: never an empty list.
+    _delivered(_D.CUT_HEADERS, OK, BROKEN, RETRIED),
     _delivered(_D.CUT_BODY, OK, BROKEN, RETRIED),
     _delivered(_D.CUT_CHUNK, OK, BROKEN, RETRIED),
     _delivered(_D.CUT_GZIP, INVALID, INVALID, ONE),
@@ -326,7 +329,7 @@ REFUSALS: Final = _group(
     # The status has told the failure already; its explanation is only lost.
     _delivered(_D.HUGE_BODY, OK, FAILED, RETRIED, status=503, name="503 with a body of 1 GB"),
     _delivered(_D.CUT_BODY, OK, FAILED, RETRIED, status=503, name="503 with a cut body"),
-    _delivered(_D.CUT_HEADERS, OK, FAILED, RETRIED, status=503, name="503 with cut headers"),
+    _delivered(_D.CUT_HEADERS, OK, BROKEN, RETRIED, status=503, name="503 with cut headers"),
     _delivered(_D.WRONG_GZIP, OK, FAILED, RETRIED, status=503, name="503 with wrong gzip"),
     _delivered(_D.STALL_IN_BODY, OK, FAILED, RETRIED, status=503, name="503 that stalls in its body", timeout=0.25),
     # Neither an answer of the API nor a documented refusal.
