@@ -36,6 +36,7 @@ METADATA: Final[Mapping[Alteration, tuple[str, object]]] = MappingProxyType(
         _A.COUNT_NULL: ("count", None),
         _A.COUNT_TEXT: ("count", "many"),
         _A.COUNT_NEGATIVE: ("count", -1),
+        _A.COUNT_ZERO: ("count", 0),
         _A.NEXT_MISSING: ("next", _MISSING),
         _A.NEXT_NULL: ("next", None),
         _A.NEXT_EMPTY: ("next", ""),

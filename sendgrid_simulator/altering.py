@@ -81,6 +81,10 @@ def _row_twice(document: dict[str, Any], _: Page) -> None:
     document["results"] += document["results"][-1:]
 
 
+def _rows_twice(document: dict[str, Any], _: Page) -> None:
+    document["results"] = [row for row in document["results"] for _ in range(2)]
+
+
 def _row_null(document: dict[str, Any], _: Page) -> None:
     document["results"][:1] = [None]
 
@@ -91,6 +95,10 @@ def _total_wrong(document: dict[str, Any], page: Page) -> None:
 
 def _count_wrong(document: dict[str, Any], page: Page) -> None:
     document["_metadata"]["count"] = len(page.rows) + 1
+
+
+def _count_per_page(document: dict[str, Any], _: Page) -> None:
+    document["_metadata"]["count"] = len(document["results"])
 
 
 def _count_whole_float(document: dict[str, Any], page: Page) -> None:
@@ -117,9 +125,11 @@ _PAGES: Final[Mapping[Alteration, Callable[[dict[str, Any], Page], None]]] = Map
         _A.ROW_MOVED: _row_moved,
         _A.ROW_LOST: _row_lost,
         _A.ROW_TWICE: _row_twice,
+        _A.ROWS_TWICE: _rows_twice,
         _A.ROW_NULL: _row_null,
         _A.TOTAL_WRONG: _total_wrong,
         _A.COUNT_WRONG: _count_wrong,
+        _A.COUNT_PER_PAGE: _count_per_page,
         _A.COUNT_WHOLE_FLOAT: _count_whole_float,
         _A.CLICKS_WHOLE_FLOAT: _clicks_whole_float,
     }

@@ -69,7 +69,11 @@ class SendGridClient:
 
     def stats(self, automation: Automation, deadline: float) -> AutomationStats:
         """Return the automation's stats, whole, before the deadline (monotonic); raise one SendGridError otherwise."""
-        return read_stats(lambda page_token: self.fetch(automation, page_token, deadline), self._url(automation))
+        return read_stats(
+            lambda page_token: self.fetch(automation, page_token, deadline),
+            self._url(automation),
+            lambda body: explain_error(body, secret=self._key()),
+        )
 
     def fetch(self, automation: Automation, page_token: str | None, deadline: float) -> bytes:
         """Return the body of one page of the automation's link clicks.

@@ -70,7 +70,7 @@ class Connection:
             self._prepared = self.session.prepare_request(requests.Request("GET", self._base_url))
         request = self._prepared.copy()
         base = str(self._prepared.url).rstrip("/")
-        request.url = f"{base}{url.removeprefix(self._base_url)}?{urlencode(query)}"
+        request.url = f"{base}{url.removeprefix(self._base_url)}?{urlencode(query, errors='surrogateescape')}"
         request.headers["Authorization"] = f"Bearer {key}"
         return self.session.send(request, timeout=seconds, stream=True, allow_redirects=False)
 

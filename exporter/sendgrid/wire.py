@@ -77,6 +77,8 @@ class Page(_Wire):
     results: list[LinkRow] | None = None
     total_clicks: Count | None = None
     metadata: Metadata | None = Field(default=None, alias="_metadata")
+    errors: Any = None
+    """What belongs into a refusal only; beside a list it says that the list is none."""
 
 
 def parse_page(body: bytes) -> Page:
@@ -133,7 +135,9 @@ def _repaired(body: bytes) -> str:
 
 def _explanations(answer: dict[str, Any]) -> Iterator[str]:
     errors = answer.get("errors")
-    for error in errors if isinstance(errors, list) else []:
+    for error in errors if isinstance(errors, list) else [errors]:
+        if isinstance(error, str) and error:
+            yield error
         if isinstance(error, dict):
             parts = [f"{key} {_compact(error[key])}" for key in ("field", "message", "help") if error.get(key)]
             if parts:
