@@ -16,14 +16,14 @@ from requests.adapters import HTTPAdapter
 
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationStats
-from exporter.errors import ExchangeTimeoutError, ForbiddenError, SendGridError, StoppedError
+from exporter.errors import ConnectionFailedError, ExchangeTimeoutError, ForbiddenError, SendGridError, StoppedError
 from exporter.sendgrid.body import read_body
 from exporter.sendgrid.budget import Budget, RateLimit, read_rate_limit
 from exporter.sendgrid.failures import LIBRARY_ERRORS, broken_exchange, refusal
 from exporter.sendgrid.pages import read_stats
 from exporter.sendgrid.session import ClientOptions, Connection, deadline_adapters
 from exporter.sendgrid.sockets import Deadline
-from exporter.sendgrid.wire import explain_error
+from exporter.sendgrid.wire import explain_error, named_automation
 
 _SHORTEST: Final = 0.001
 """The libraries take no timeout of 0; a deadline that has just passed still ends the exchange at once."""
@@ -66,6 +66,8 @@ class SendGridClient:
         self._idle: deque[Connection] = deque()
         self._lock = threading.Lock()
         self._closed = False
+        self._names_what_was_asked = True
+        """Whether the automation that an answer names is the one that was asked for, as far as is known."""
 
     def stats(self, automation: Automation, deadline: float) -> AutomationStats:
         """Return the automation's stats, whole, before the deadline (monotonic); raise one SendGridError otherwise."""
@@ -119,6 +121,7 @@ class SendGridClient:
         if seconds <= 0:
             raise ExchangeTimeoutError(f"{url}: the poll's time was over before this request")
         connection.deadline.set(seconds)
+        is_new, connection.was_used = not connection.was_used, True
         try:
             with connection.get(url, self._query(automation, page_token), key, seconds) as response:
                 answer.status = response.status_code
@@ -129,7 +132,24 @@ class SendGridClient:
         if answer.status != requests.codes.ok:
             said = explain_error(body, secret=key)
             raise refusal(url, answer.status, said, retry_after=answer.rate_limit.retry_after)
+        if self._names_another(automation, body, is_new=is_new):
+            connection.start_anew()
+            raise ConnectionFailedError(f"{url}: the answer was about another automation")
         return body.replace(key.encode(), b"<hidden>") if len(key) >= _LEAST_SECRET else body
+
+    def _names_another(self, automation: Automation, body: bytes, *, is_new: bool) -> bool:
+        """Tell whether the answer is another automation's, which came over a connection that was used before.
+
+        A server that sends an answer nobody asked for, just when the next request leaves, puts every later answer under
+        the next request's id, and nothing in HTTP shows it. Over a new connection the first answer is the request's
+        own: should that one name another automation, too, it is the API's way (a gateway that maps ids, say), and what
+        its answers name says nothing.
+        """
+        if not self._names_what_was_asked or named_automation(body) in (None, automation.id.lower()):
+            return False
+        if is_new:
+            self._names_what_was_asked = False
+        return not is_new
 
     def _body(self, response: requests.Response, what: str) -> bytes:
         encoding = response.headers.get("Content-Encoding", "")

@@ -45,6 +45,8 @@ class Connection:
         adapter: Callable[[Deadline], HTTPAdapter],
     ) -> None:
         self.deadline = Deadline(clock)
+        self.was_used = False
+        """Whether it carried a request since it was made or started anew."""
         self._base_url = options.base_url
         self._prepared: requests.PreparedRequest | None = None
         self.session = _Session()
@@ -73,6 +75,11 @@ class Connection:
         request.url = f"{base}{url.removeprefix(self._base_url)}?{urlencode(query, errors='surrogateescape')}"
         request.headers["Authorization"] = f"Bearer {key}"
         return self.session.send(request, timeout=seconds, stream=True, allow_redirects=False)
+
+    def start_anew(self) -> None:
+        """Close whatever is connected; the next request connects again."""
+        self.session.close()
+        self.was_used = False
 
 
 class _DeadlineAdapter(HTTPAdapter):

@@ -20,6 +20,8 @@ _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _LONGEST_EXPLANATION: Final = 500
 _LARGEST: Final = 2**53
+_SELF: Final = re.compile(rb'"self"\s*:\s*"[^"]*?/automations/([0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})/')
+"""The automation in an answer's own address. A quotation mark within a text is escaped, so no link can look like it."""
 
 
 def _not_negative(number: int) -> int:
@@ -99,6 +101,12 @@ def parse_page(body: bytes) -> Page:
         raise InvalidResponseError(_first_problem(exc)) from None
     except (ValueError, RecursionError):
         raise InvalidResponseError("the answer is not JSON") from None
+
+
+def named_automation(body: bytes) -> str | None:
+    """Return the id of the automation that a page says to be about, in lower case; None where it says none."""
+    found = _SELF.search(body)
+    return found[1].decode().lower() if found else None
 
 
 def explain_error(body: bytes, *, secret: str) -> str:

@@ -25,7 +25,7 @@ from exporter.errors import (
 )
 from exporter.sendgrid.budget import Budget
 from exporter.sendgrid.client import SendGridClient
-from tests.factories import KEY, a_page, a_row, an_automation, client_options
+from tests.factories import KEY, a_page, a_row, an_automation, an_id, client_options
 from tests.fakes import FakeObserver
 from tests.matrix.rig import LeapingClock
 
@@ -41,7 +41,11 @@ Answering = Callable[[int], Sequence[Part]]
 
 def body_of(number: int) -> bytes:
     """A list that belongs to one automation alone: it has as many clicks as the automation's number."""
-    return json.dumps(a_page(a_row(clicks=number), count=1)).encode()
+    page = a_page(a_row(clicks=number), count=1)
+    page["_metadata"]["self"] = (
+        f"https://api.sendgrid.com/v3/marketing/stats/automations/{an_id(number)}/links?page_size=50"
+    )
+    return json.dumps(page).encode()
 
 
 def answer(number: int, *, status: str = "HTTP/1.1 200 OK", headers: Sequence[str] = (), body: bytes | None = None):
@@ -303,6 +307,35 @@ def test_connection_is_closed_after_a_refusal_that_was_not_read_to_its_end_alone
         assert isinstance(failure(client, 1), error)
         assert ask(client, 2) == 2
         assert server.connections == 2
+
+
+def test_answer_of_another_automation_that_comes_just_before_the_right_one_is_not_taken_for_it():
+    """Nothing waits in the connection when the request leaves, so nothing but what the answer says gives it away."""
+    former = []
+
+    def parts(number: int) -> Sequence[Part]:
+        late = [PAUSE, answer(former[-1])] if former else []
+        former.append(number)
+        return [*late, PAUSE, answer(number)]
+
+    with RawServer(parts) as server, client_of(server.base_url) as client:
+        assert ask(client, 1) == 1
+        former.append(1)
+        assert ask(client, 2) == 2
+        former.clear()
+        assert ask(client, 3) == 3
+
+
+@pytest.mark.parametrize("named", [an_id(99), an_id(99).upper()])
+def test_api_that_always_names_another_automation_is_believed_over_a_new_connection(named):
+    """A gateway that maps ids, for one."""
+
+    def parts(number: int) -> Sequence[Part]:
+        return [answer(number, body=body_of(number).replace(an_id(number).encode(), named.encode()))]
+
+    with RawServer(parts) as server, client_of(server.base_url) as client:
+        assert [ask(client, number) for number in (1, 2, 3)] == [1, 2, 3]
+        assert (server.requests, server.connections) == (3, 1)
 
 
 def test_connection_is_used_again_after_a_refusal_that_was_read_whole():
