@@ -216,7 +216,7 @@ def disagreement(walks: Sequence[Walk]) -> str:
         return f"{last.number} rows, and SendGrid counts {last.count}"
     if last.shared:
         return f"{len(last.shared)} places stand on two pages"
-    return "a page is empty" if last.is_hollow else "no count of the list, and each reading gave other rows"
+    return "a page is empty" if last.is_hollow else "no count of the list, and no two readings agree"
 
 
 def total_of(walk: Walk, links: Rows) -> tuple[int, int]:

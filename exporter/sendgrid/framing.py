@@ -80,12 +80,15 @@ class Answer(HTTPResponse):
             if not 100 <= status < 200 or status == _SWITCHING_PROTOCOLS:  # noqa: PLR2004  # the classes of HTTP
                 self._lines.seen = []
                 return version, status, reason
-            self._read_to_end_of_head()
+            if not self._read_over_headers():
+                raise RemoteDisconnected("the connection was closed within the headers")
 
-    def _read_to_end_of_head(self) -> None:
+    def _read_over_headers(self) -> bool:
+        """Read headers, and return whether they end with an empty line instead of with the connection."""
         while (line := self.fp.readline(_LONGEST_LINE + 1)) not in _END_OF_HEAD:
             if not line:
-                raise RemoteDisconnected("the connection was closed within headers")
+                return False
+        return True
 
     def _read_next_chunk_size(self) -> int:
         """Return the size of the next chunk; int() alone would also take `-5`, `+5`, `0x5` and `1_0`."""
@@ -96,13 +99,13 @@ class Answer(HTTPResponse):
         return int(line.partition(b";")[0], 16)
 
     def _read_and_discard_trailer(self) -> None:
-        self._read_to_end_of_head()
-        self._saw_last_chunk = True
+        """Read the trailers; where the connection ends first, the body is whole all the same."""
+        self._saw_last_chunk = self._read_over_headers()
 
     def _close_conn(self) -> None:
-        whole = self._saw_last_chunk if self.chunked is True else self.length == 0
-        self.in_step = whole and self.will_close is False and self.status != _SWITCHING_PROTOCOLS
-        self.in_step = self.in_step and not self._has_more()
+        is_whole = self._saw_last_chunk if self.chunked is True else self.length == 0
+        is_final = self.status != _SWITCHING_PROTOCOLS
+        self.in_step = is_whole and is_final and self.will_close is False and not self._has_more()
         super()._close_conn()  # type: ignore[misc]
 
     def _has_more(self) -> bool:
