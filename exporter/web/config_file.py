@@ -8,9 +8,9 @@ from types import MappingProxyType
 from typing import Final
 
 from exporter.errors import ConfigurationError
+from exporter.strict_yaml import YamlError, read_texts
 from exporter.web.block import Block
 from exporter.web.tls_settings import TLSSettings, read_tls
-from exporter.web.yaml_text import YamlError, read_yaml
 
 MAX_BCRYPT_COST: Final = 14
 """One check of a higher cost takes seconds: too long for a scrape, and for a process that is to end."""
@@ -60,9 +60,14 @@ def parse(text: str, folder: Path) -> WebConfig:
     """Return what the text says, relative paths taken from the folder; raise ConfigurationError."""
     problems: list[str] = []
     try:
-        top = Block("", read_yaml(text), problems)
+        document = read_texts(text)
     except YamlError as exc:
-        raise ConfigurationError([f"web.config_file: {exc}"]) from None
+        problem = f"{exc.place}this is not valid YAML ({exc.reason})"
+        raise ConfigurationError([f"web.config_file: {problem}"]) from None
+    problems += (
+        f"line {each.line}: the key stands here a second time; remove one of the two" for each in document.repeated
+    )
+    top = Block("", document.content, problems)
     top.only(("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"))
     warnings: list[str] = []
     config = WebConfig(
