@@ -50,7 +50,7 @@ class PreparedSource:
             self.last_ns = time.thread_time_ns()
             return body
 
-        return read_stats(fetch, ADDRESS.format(automation.id))
+        return read_stats(fetch, ADDRESS.format(automation.id), lambda _: "")
 
     def holding(self) -> AbstractContextManager[None]:
         """Account for nothing: the bodies were there before."""

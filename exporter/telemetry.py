@@ -91,7 +91,7 @@ class Telemetry:
         )
         self._mismatches = self._counter(
             "sendgrid_exporter_count_mismatches",
-            "Polls published although SendGrid's pages differ from its own count or total, always by as much.",
+            "Polls published although SendGrid's rows differ from its own count or total, for three polls or more.",
         )
         self._shard = self._gauge("sendgrid_exporter_shard_info", "This process's shard; always 1.", ["index", "total"])
         self._reload_ok = self._gauge(
@@ -142,7 +142,7 @@ class Telemetry:
         self._changed()
 
     def mismatched(self) -> None:
-        """Count a poll that was published in spite of a lasting difference."""
+        """Count a poll whose numbers were published though they contradict SendGrid's own count or total."""
         self._mismatches.inc()
         self._changed()
 

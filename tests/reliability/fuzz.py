@@ -3,6 +3,7 @@
 import json
 import unicodedata
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -35,7 +36,13 @@ _row = st.fixed_dictionaries(
 _next = st.none() | st.just("") | st.builds(f"{_URL}?page_token={{}}".format, st.integers(0, 3)) | _text | _json
 _metadata = st.fixed_dictionaries({}, optional={"next": _next, "count": _clicks}) | _json
 _page = st.fixed_dictionaries(
-    {}, optional={"results": st.lists(_row, max_size=4) | _json, "total_clicks": _clicks, "_metadata": _metadata}
+    {},
+    optional={
+        "results": st.lists(_row, max_size=4) | _json,
+        "total_clicks": _clicks,
+        "_metadata": _metadata,
+        "errors": _json,
+    },
 )
 _body = (_page | _json).map(lambda document: json.dumps(document).encode()) | st.binary(max_size=60)
 
@@ -55,7 +62,7 @@ def any_pages(bodies: list[bytes]) -> None:
     """Whatever SendGrid answers is read whole or refused; what is read can be published."""
     answers = iter(bodies)
     try:
-        stats = read_stats(lambda _: next(answers, bodies[-1]), _URL)
+        stats = read_stats(lambda _: next(answers, bodies[-1]), _URL, partial(explain_error, secret=_SECRET))
     except (InvalidResponseError, IncompleteError) as exc:
         _assert_one_line(str(exc))
         return
