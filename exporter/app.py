@@ -239,6 +239,7 @@ class App:
             reloader=self,
             status=AutomationStatus(self._store, self._poller, self._clock),
             page=Page(DISTRIBUTION, self._about.version, self._about.summary, self._about.homepage),
+            observer=self._telemetry,
         )
         return WebServer(web_options(self._settings), ports, clock=self._clock, limits=Limits())
 

@@ -13,7 +13,7 @@ from exporter.domain import Automation, AutomationId
 from exporter.errors import ConfigurationError, StartError
 from exporter.settings import Invocation, Mode, Settings, help_text, load, redacted
 from exporter.signals import Signals
-from exporter.web.watch import validate
+from exporter.web.server import check_web_config
 
 _DONE: Final = 0
 _FAILED: Final = 1
@@ -56,7 +56,7 @@ def _run(invocation: Invocation, settings: Callable[[], Settings], signals: Sign
 
 
 def _check(settings: Settings) -> int:
-    for warning in validate(settings.web.config_file) if settings.web.config_file else ():
+    for warning in check_web_config(settings.web.config_file) if settings.web.config_file else ():
         _complain(f"warning: {warning}")
     return _DONE if _print(redacted(settings)) else _FAILED
 

@@ -10,8 +10,8 @@ import pytest
 
 from exporter.clock import SystemClock
 from exporter.errors import ConfigurationError, StartError
-from exporter.web.ports import WebOptions
-from exporter.web.server import serve
+from exporter.web.ports import Limits, WebOptions
+from exporter.web.server import WebServer
 from tests.web_support import (
     FakeMetrics,
     FakePorts,
@@ -27,7 +27,9 @@ from tests.web_support import (
 
 
 def make(*listen, **options):
-    return serve(WebOptions(listen=tuple(listen), **options), FakePorts().ports(), clock=SystemClock())
+    return WebServer(
+        WebOptions(listen=tuple(listen), **options), FakePorts().ports(), clock=SystemClock(), limits=Limits()
+    )
 
 
 def test_address_in_use_is_told_in_a_sentence():

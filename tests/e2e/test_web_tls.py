@@ -1,4 +1,5 @@
 import contextlib
+import logging
 import os
 import socket
 import ssl
@@ -17,6 +18,7 @@ from tests.web_support import (
     get,
     is_closed,
     read_answer,
+    read_to_end,
     request,
     running,
 )
@@ -89,13 +91,6 @@ def test_bad_request_over_tls_is_answered(folder, authority):
         client.sendall(b"nonsense\r\n\r\n")
 
         assert read_answer(client)[0].status == 400
-
-
-def test_plain_request_to_the_tls_port_gets_no_page(folder):
-    with running(config_file=write(folder)) as server, connect(server) as client:
-        client.sendall(request())
-        with contextlib.suppress(ConnectionResetError):
-            assert b"clicks" not in client.recv(65536)
 
 
 def test_request_that_comes_with_the_handshakes_last_packet_is_answered(folder, authority):
@@ -188,50 +183,49 @@ def test_new_certificate_serves_the_next_handshake(folder, authority, stranger):
         assert read_answer(before)[0].status == 200
 
 
-def test_broken_new_certificate_refuses_until_it_is_mended(folder, authority, caplog):
-    with running(config_file=write(folder)) as server:
-        good = (folder / "server.crt").read_bytes()
+def test_broken_new_certificate_leaves_the_old_one_in_effect(folder, authority, stranger, caplog):
+    fakes = FakePorts()
+    with running(fakes, config_file=write(folder)) as server:
         (folder / "server.crt").write_text("broken", encoding="utf-8")
-        refused = [is_let_in(server, trusting(authority)) for _ in range(3)]
-        (folder / "server.crt").write_bytes(good)
+        during = [is_let_in(server, trusting(authority)) for _ in range(3)]
+        reported = list(fakes.observer.web_config)
+        issue(stranger, folder)
 
-        assert refused == [False] * 3
-        assert is_let_in(server, trusting(authority))
+        assert (during, reported) == ([True] * 3, [False])
+        assert is_let_in(server, trusting(stranger))
+        assert fakes.observer.web_config == [False, True]
     messages = [record.getMessage() for record in caplog.records]
     assert sum("cannot be used any more" in message for message in messages) == 1
 
 
-def test_certificate_that_vanishes_refuses_until_it_is_back(folder, authority):
+def test_key_that_vanishes_for_a_while_stops_nobody(folder, authority):
     with running(config_file=write(folder)) as server:
         (folder / "server.key").rename(folder / "away")
-        refused = is_let_in(server, trusting(authority))
+        let_in = is_let_in(server, trusting(authority))
         (folder / "away").rename(folder / "server.key")
 
-        assert not refused
+        assert let_in
         assert is_let_in(server, trusting(authority))
 
 
-def test_broken_config_file_refuses_every_request_until_it_is_mended(folder, authority):
+def test_broken_config_file_leaves_the_old_one_in_effect(folder, authority):
     file = write(folder)
     with running(config_file=file) as server:
         file.write_text("basic_auth_users: [", encoding="utf-8")
-        broken = get(server, context=trusting(authority)).status
-        write(folder)
 
-        assert broken == 500
         assert is_let_in(server, trusting(authority))
 
 
-def test_taking_tls_out_of_the_file_opens_nothing(folder, authority):
+def test_taking_tls_out_of_the_file_opens_nothing(folder, authority, caplog):
     file = write(folder)
     with running(config_file=file) as server:
         file.write_text("{}", encoding="utf-8")
 
-        assert get(server, context=trusting(authority)).status == 500
+        assert is_let_in(server, trusting(authority))
         with connect(server) as client:
             client.sendall(request())
-            with contextlib.suppress(ConnectionResetError):
-                assert b"clicks" not in client.recv(65536)
+            assert read_answer(client)[0].status == 400
+    assert "needs a restart" in caplog.text
 
 
 def test_tls_put_into_the_file_asks_for_a_restart(folder, caplog):
@@ -241,8 +235,78 @@ def test_tls_put_into_the_file_asks_for_a_restart(folder, caplog):
         assert get(server).status == 200
         write(folder)
 
-        assert get(server).status == 500
+        assert get(server).status == 200
     assert "needs a restart" in caplog.text
+
+
+REQUIRED = ("client_auth_type: RequireAndVerifyClientCert", "client_ca_file: ca.crt")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (REQUIRED, ()),
+        (REQUIRED, ("client_auth_type: VerifyClientCertIfGiven", "client_ca_file: ca.crt")),
+        ((*REQUIRED, "client_allowed_sans: [nobody]"), REQUIRED),
+    ],
+)
+def test_changed_file_does_not_let_in_whom_it_kept_out(folder, authority, before, after):
+    client = authority.issue_cert("client") if "nobody" in before[-1] else None
+    with running(config_file=write(folder, *before)) as server:
+        write(folder, *after)
+
+        assert not is_let_in(server, trusting(authority, client))
+
+
+def test_issuing_authority_alone_verifies_its_clients(folder, authority):
+    issuing = authority.create_child_ca()
+    issuing.cert_pem.write_to_path(folder / "ca.crt")
+    client, other = issuing.issue_cert("client"), authority.create_child_ca().issue_cert("client")
+    with running(config_file=write(folder, *REQUIRED)) as server:
+        assert is_let_in(server, trusting(authority, client))
+        assert not is_let_in(server, trusting(authority, other))
+
+
+@pytest.mark.parametrize(
+    ("client", "reason"),
+    [
+        (None, "peer did not return a certificate"),
+        ("stranger", "the client's certificate was refused: "),
+        ("plain", "the client sent an HTTP request to the HTTPS port"),
+        ("garbage", "wrong version number"),
+    ],
+)
+def test_failed_handshakes_are_logged_with_peer_and_reason_within_a_bound(folder, authority, caplog, client, reason):
+    caplog.set_level(logging.INFO)
+    stranger = trustme.CA()
+    with running(config_file=write(folder, *REQUIRED)) as server:
+        for _ in range(20):
+            if client in (None, "stranger"):
+                context = trusting(authority, stranger.issue_cert("client") if client else None)
+                assert not is_let_in(server, context)
+            else:
+                with connect(server) as raw:
+                    raw.sendall(request() if client == "plain" else b"\x01" * 50)
+                    raw.shutdown(socket.SHUT_WR)
+                    read_to_end(raw)
+
+    lines = [record.getMessage() for record in caplog.records if "handshake" in record.getMessage()]
+    assert 1 <= len(lines) < 10
+    assert all(line.startswith("a TLS handshake with 127.0.0.1 failed: ") for line in lines)
+    assert all(reason in line for line in lines), lines
+
+
+@pytest.mark.parametrize(
+    ("method", "body"), [("GET", b"Client sent an HTTP request to an HTTPS server.\n"), ("HEAD", b"")]
+)
+def test_plain_request_to_the_tls_port_is_told_so(folder, method, body):
+    with running(config_file=write(folder)) as server, connect(server) as client:
+        client.sendall(request("/metrics", method))
+        answer, rest = read_answer(client, method)
+
+        assert (answer.status, answer.headers["connection"], answer.body, rest) == (400, "close", body, b"")
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client) == b""
 
 
 CLIENT_AUTH = {
@@ -272,8 +336,7 @@ def test_certificate_that_nobody_would_verify_is_not_offered(folder, kind):
 
 
 def test_health_needs_the_client_certificate_too(folder, authority):
-    lines = ("client_auth_type: RequireAndVerifyClientCert", "client_ca_file: ca.crt")
-    with running(config_file=write(folder, *lines)) as server, pytest.raises((OSError, EOFError)):
+    with running(config_file=write(folder, *REQUIRED)) as server, pytest.raises((OSError, EOFError)):
         get(server, "/-/healthy", context=trusting(authority))
 
 

@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from exporter.errors import ConfigurationError
-from exporter.web.watch import validate
+from exporter.web.toolkit.errors import WebConfigError
+from exporter.web.toolkit.reloading import validate
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_key_of_another_certificate_is_told(folder):
     other = trustme.CA().issue_cert("localhost")
     (folder / "a.key").write_bytes(other.private_key_pem.bytes())
 
-    with pytest.raises(ConfigurationError, match="they do not belong together"):
+    with pytest.raises(WebConfigError, match="they do not belong together"):
         check(folder)
 
 
@@ -47,12 +47,12 @@ def test_key_of_another_certificate_is_told(folder):
 def test_file_without_pem_is_told(folder, name, content):
     (folder / name).write_text(content, encoding="utf-8")
 
-    with pytest.raises(ConfigurationError, match="they are not valid PEM"):
+    with pytest.raises(WebConfigError, match="they are not valid PEM"):
         check(folder)
 
 
 def test_inline_text_that_cannot_be_encoded_is_told(folder):
-    with pytest.raises(ConfigurationError, match="client_ca holds no certificate"):
+    with pytest.raises(WebConfigError, match="client_ca holds no certificate"):
         check(folder, 'client_ca: "\\ud800"', "client_auth_type: VerifyClientCertIfGiven")
 
 
@@ -62,7 +62,7 @@ def test_encrypted_key_is_told_and_asks_nobody_for_its_password(folder, pair):
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"password"))
     )
 
-    with pytest.raises(ConfigurationError, match="an encrypted key cannot be read"):
+    with pytest.raises(WebConfigError, match="an encrypted key cannot be read"):
         check(folder)
 
 
@@ -72,16 +72,18 @@ def test_encrypted_key_is_told_and_asks_nobody_for_its_password(folder, pair):
 def test_client_ca_without_a_certificate_is_told(folder, content):
     (folder / "ca.crt").write_text(content, encoding="utf-8")
 
-    with pytest.raises(ConfigurationError, match="client_ca holds no certificate"):
+    with pytest.raises(WebConfigError, match="client_ca holds no certificate"):
         check(folder, "client_ca_file: ca.crt", "client_auth_type: RequireAndVerifyClientCert")
 
 
-def test_without_a_client_ca_the_systems_are_taken(folder):
-    assert check(folder, "client_auth_type: VerifyClientCertIfGiven") == ()
+@pytest.mark.parametrize("kind", ["VerifyClientCertIfGiven", "RequireAndVerifyClientCert"])
+def test_without_a_client_ca_nobody_is_verified(folder, kind):
+    with pytest.raises(WebConfigError, match=f"{kind} needs client_ca_file"):
+        check(folder, f"client_auth_type: {kind}")
 
 
 def test_folder_in_place_of_a_file_is_told(folder):
     (folder / "ca").mkdir()
 
-    with pytest.raises(ConfigurationError, match=r"client_ca_file: cannot read .*: is a directory"):
+    with pytest.raises(WebConfigError, match=r"client_ca_file: cannot read .*: is a directory"):
         check(folder, "client_ca_file: ca", "client_auth_type: RequireAndVerifyClientCert")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.errors import ConfigurationError
-from exporter.web.config_file import RateLimit, WebConfig, load, parse
-from exporter.web.tls_settings import ClientAuth
+from exporter.web.toolkit.config_file import RateLimit, WebConfig, load, parse
+from exporter.web.toolkit.errors import WebConfigError
+from exporter.web.toolkit.tls import ClientAuth
 
 HASH = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
 FOLDER = Path("/etc/exporter")
@@ -16,7 +16,7 @@ PAIR = "  cert_file: a.crt\n  key_file: a.key\n"
 
 
 def problems(text):
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(WebConfigError) as caught:
         parse(text, FOLDER)
     assert all(problem.startswith("web.config_file: ") for problem in caught.value.problems)
     return [problem.removeprefix("web.config_file: ") for problem in caught.value.problems]
@@ -222,16 +222,16 @@ def test_file_that_cannot_be_read_is_a_problem(tmp_path, content, sentence):
     if content is not None:
         file.write_bytes(content)
 
-    with pytest.raises(ConfigurationError, match=sentence):
+    with pytest.raises(WebConfigError, match=sentence):
         load(file)
 
 
 def test_path_that_is_none_is_a_problem():
-    with pytest.raises(ConfigurationError, match="cannot read"):
+    with pytest.raises(WebConfigError, match="cannot read"):
         load(Path("a\0b"))
 
 
 @given(st.text())
 def test_no_text_is_too_strange(text):
-    with contextlib.suppress(ConfigurationError):
+    with contextlib.suppress(WebConfigError):
         assert parse(text, FOLDER).tls is None

@@ -1,7 +1,6 @@
 import pytest
 
-from exporter.web.tls import admits
-from exporter.web.tls_settings import TLSSettings
+from exporter.web.toolkit.tls import TLSSettings, admits
 
 CERTIFICATE = {
     "subjectAltName": (("DNS", "a.example"), ("IP Address", "2001:DB8:0:0:0:0:0:1"), ("IP Address", "<invalid>"))

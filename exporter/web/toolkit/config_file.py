@@ -7,10 +7,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from exporter.errors import ConfigurationError
-from exporter.web.block import Block
-from exporter.web.tls_settings import TLSSettings, read_tls
-from exporter.web.yaml_text import YamlError, read_yaml
+from exporter.web.toolkit.blocks import Block, YamlError, read_yaml
+from exporter.web.toolkit.errors import WebConfigError
+from exporter.web.toolkit.files import read_bounded
+from exporter.web.toolkit.tls import TLSSettings, read_tls
 
 MAX_BCRYPT_COST: Final = 14
 """One check of a higher cost takes seconds: too long for a scrape, and for a process that is to end."""
@@ -32,7 +32,7 @@ _HEADERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """A token bucket: one request per interval, and bursts of so many."""
+    """A token bucket for each client: one request per interval, and bursts of so many."""
 
     interval: float
     burst: int
@@ -52,17 +52,17 @@ class WebConfig:
 
 
 def load(path: Path) -> WebConfig:
-    """Return what the file says; raise ConfigurationError with every problem it has."""
+    """Return what the file says; raise WebConfigError with every problem it has."""
     return parse(_read(path), path.parent)
 
 
 def parse(text: str, folder: Path) -> WebConfig:
-    """Return what the text says, relative paths taken from the folder; raise ConfigurationError."""
+    """Return what the text says, relative paths taken from the folder; raise WebConfigError."""
     problems: list[str] = []
     try:
         top = Block("", read_yaml(text), problems)
     except YamlError as exc:
-        raise ConfigurationError([f"web.config_file: {exc}"]) from None
+        raise WebConfigError([f"web.config_file: {exc}"]) from None
     top.only(("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"))
     warnings: list[str] = []
     config = WebConfig(
@@ -73,22 +73,22 @@ def parse(text: str, folder: Path) -> WebConfig:
         warnings=tuple(warnings),
     )
     if problems:
-        raise ConfigurationError([f"web.config_file: {problem}" for problem in problems])
+        raise WebConfigError([f"web.config_file: {problem}" for problem in problems])
     return config
 
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_SIZE + 1)
-        if len(content) > _MAX_SIZE:
-            raise ConfigurationError([f"web.config_file: {path} is larger than {_MAX_SIZE} bytes"])
+        content = read_bounded(path, _MAX_SIZE)
+    except OSError as exc:
+        reason = (exc.strerror or str(exc)).lower()
+        raise WebConfigError([f"web.config_file: cannot read {path}: {reason}"]) from exc
+    if len(content) > _MAX_SIZE:
+        raise WebConfigError([f"web.config_file: {path} is larger than {_MAX_SIZE} bytes"])
+    try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ConfigurationError([f"web.config_file: {path} is not UTF-8 text"]) from None
-    except (OSError, ValueError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-        raise ConfigurationError([f"web.config_file: cannot read {path}: {reason.lower()}"]) from exc
+        raise WebConfigError([f"web.config_file: {path} is not UTF-8 text"]) from None
 
 
 def _headers(block: Block, warnings: list[str]) -> tuple[tuple[str, str], ...]:
