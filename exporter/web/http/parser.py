@@ -69,6 +69,8 @@ class RequestParser:
         self._searched = 0
         """Bytes of the buffer in which the end of what is looked for does not begin."""
         self._part = _Part.HEAD
+        self._line_ended = False
+        """Whether the request line is whole."""
         self._request: Request | None = None
         """The one whose body is read."""
         self._left = 0
@@ -156,7 +158,7 @@ class RequestParser:
             if not self._buffer or self._buffer == b"\r":
                 self._searched = len(self._buffer)
                 return None, False
-            self.partial = True
+            self.partial, self._line_ended = True, False
             self.begun += 1
         end = self._buffer.find(b"\r\n\r\n", max(self._searched - 3, 0))
         self._check_head(end if end >= 0 else len(self._buffer))
@@ -180,8 +182,9 @@ class RequestParser:
         begin = max(self._searched - 1, 0)
         if _CONTROL.search(self._buffer, begin, end) or _BARE_LINE_END.search(self._buffer, begin, end):
             raise _RefusedError(HTTPStatus.BAD_REQUEST)
-        line_end = self._buffer.find(b"\r\n", 0, self._limits.line + 2)
-        if line_end < 0 and end > self._limits.line:
+        if not self._line_ended:
+            self._line_ended = self._buffer.find(b"\r\n", begin, self._limits.line + 2) >= 0
+        if not self._line_ended and end > self._limits.line:
             raise _RefusedError(HTTPStatus.REQUEST_URI_TOO_LONG)
         if end > self._limits.head:
             raise _RefusedError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
