@@ -54,7 +54,7 @@ class Middleware:
         # RFC 7617, 2: a realm is required, and the charset says how to encode names outside of ASCII.
         self._challenge = ("WWW-Authenticate", f'Basic realm="{realm}", charset="UTF-8"')
         self._open = frozenset({HEALTHY, READY}) if open_health else frozenset()
-        self._failed_logins = LogLimit(_log, logging.WARNING, "failed logins")
+        self._failed_logins = LogLimit(_log, logging.WARNING, "failed logins", lines=5)
 
     async def answer(self, request: Request) -> Response:
         """Return the answer to the request."""

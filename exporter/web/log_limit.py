@@ -4,7 +4,6 @@ import asyncio
 import logging
 from typing import Final
 
-_LINES: Final = 5
 _PERIOD: Final = 60.0
 
 
@@ -14,11 +13,12 @@ class LogLimit:
     Used from the event loop alone. A module of its own, since the listener and the middleware both need it.
     """
 
-    def __init__(self, logger: logging.Logger, level: int, subject: str) -> None:
-        """`subject` begins the line that counts, such as "failed logins"."""
+    def __init__(self, logger: logging.Logger, level: int, subject: str, *, lines: int) -> None:
+        """`subject` begins the line that counts, such as "failed logins"; `lines` are written each minute before it."""
         self._logger = logger
         self._level = level
         self._subject = subject
+        self._lines = lines
         self._written = 0
         self._left_out = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -27,7 +27,7 @@ class LogLimit:
         """Write the line, or count it."""
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_PERIOD, self._end_period)
-        if self._written < _LINES:
+        if self._written < self._lines:
             self._written += 1
             self._logger.log(self._level, message, *args)
         else:

@@ -51,7 +51,7 @@ class ConnectionLimit:
     """The open connections. At the limit the next one is not refused: idle ones would deny service to all others."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
         self._open: dict[Evictable, None] = {}
         self.empty = asyncio.Event()
         """Set while there is none."""
@@ -59,7 +59,7 @@ class ConnectionLimit:
 
     def enter(self, connection: Evictable) -> None:
         """Count the connection, and close the one least missed where there are too many."""
-        if len(self._open) >= self._most:
+        if len(self._open) >= self.most:
             self.make_room()
         self._open[connection] = None
         self.empty.clear()

@@ -27,9 +27,12 @@ BACKLOG: Final = 512
 _RESERVED_FILES: Final = 64
 """Descriptors left for SendGrid's connections, the state and configuration files and what libraries open."""
 _ACCEPTED_AT_ONCE: Final = 16
-"""Connections accepted before the loop does something else: those that make room only close in its next round."""
+"""Connections accepted before the loop does something else, fewer where few may be open: those that make room only
+close in its next round."""
 _PAUSE: Final = 0.1
 """Seconds without accepting after the descriptors ran out."""
+_CLOSING: Final = 0.005
+"""The same where a connection is being closed, which frees its descriptor."""
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _NOT_NOW: Final = frozenset({errno.EAGAIN, errno.EINTR, errno.ECONNABORTED})
 _TLS_HANDSHAKE: Final = 0x16
@@ -57,8 +60,8 @@ class Listener:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
-        self._accept_failures = LogLimit(_log, logging.WARNING, "connections that could not be accepted")
-        self._tls_failures = LogLimit(_log, logging.INFO, "failed TLS handshakes")
+        self._accept_failures = LogLimit(_log, logging.WARNING, "connections that could not be accepted", lines=1)
+        self._tls_failures = LogLimit(_log, logging.INFO, "failed TLS handshakes", lines=5)
 
     def start(self) -> None:
         """Accept from now on."""
@@ -78,7 +81,7 @@ class Listener:
             self._loop.add_reader(sock, self._accept, sock)
 
     def _accept(self, listening: socket.socket) -> None:
-        for _ in range(_ACCEPTED_AT_ONCE):
+        for _ in range(max(min(_ACCEPTED_AT_ONCE, self._service.open.most // 4), 1)):
             try:
                 sock, address = listening.accept()
             except OSError as exc:
@@ -93,9 +96,9 @@ class Listener:
 
     def _out_of_files(self, listening: socket.socket, exc: OSError) -> None:
         """Close the connection least missed, and accept again in a moment: the kernel keeps what waits."""
-        self._service.open.make_room()
+        made_room = self._service.open.make_room()
         self._loop.remove_reader(listening)
-        self._loop.call_later(_PAUSE, self._watch, listening)
+        self._loop.call_later(_CLOSING if made_room else _PAUSE, self._watch, listening)
         self._accept_failures.log(
             "no connection can be accepted (%s): the least active one is closed to make room; allow more open files "
             "(ulimit -n, LimitNOFILE)",
