@@ -53,6 +53,8 @@ _ONCE_BEAT_SECONDS: Final = 0.02
 _STOP_SERVING_SECONDS: Final = 1.5
 _STOP_POLLING_SECONDS: Final = 1.0
 _BEAT_SECONDS: Final = 1.0
+_OTHER_FILES: Final = 64
+"""Descriptors that the web server leaves for everything but the connections to SendGrid."""
 
 Load = Callable[[], Settings]
 """Reads the settings again, as they are now; raises ConfigurationError."""
@@ -241,7 +243,8 @@ class App:
             page=Page(DISTRIBUTION, self._about.version, self._about.summary, self._about.homepage),
             observer=self._telemetry,
         )
-        return WebServer(web_options(self._settings), ports, clock=self._clock, limits=Limits())
+        limits = Limits(reserved_files=_OTHER_FILES + self._settings.poll.concurrency)
+        return WebServer(web_options(self._settings), ports, clock=self._clock, limits=limits)
 
     def _set_up_logs(self) -> None:
         set_up_logs(self._settings.log.level, self._settings.log.format, self._key.known)

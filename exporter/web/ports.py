@@ -113,6 +113,8 @@ class Limits:
     """Bytes of a request line."""
     head: int = 64 * 1024
     body: int = 64 * 1024
+    reserved_files: int = 64
+    """Descriptors left for SendGrid's connections, the state and configuration files and what libraries open."""
     pipelined: int = 16
     """Requests of one connection that may wait for their turn."""
 

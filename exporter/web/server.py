@@ -108,7 +108,7 @@ class WebServer:
 
     async def _serve(self, config: ReloadingConfig) -> None:
         asyncio.get_running_loop().set_exception_handler(_log_unhandled)
-        connections = ConnectionLimit(connections_within_files(self._limits.connections))
+        connections = ConnectionLimit(connections_within_files(self._limits.connections, self._limits.reserved_files))
         service = Service(self._middleware(config).answer, self._limits, self._clock, connections)
         encryption = Encryption(config.context, config.admits) if config.encrypted else None
         listener = Listener(self._sockets, service, encryption)

@@ -24,8 +24,6 @@ from exporter.web.log_limit import LogLimit
 _log: Final = logging.getLogger(__name__)
 
 BACKLOG: Final = 512
-_RESERVED_FILES: Final = 64
-"""Descriptors left for SendGrid's connections, the state and configuration files and what libraries open."""
 _ACCEPTED_AT_ONCE: Final = 16
 """Connections accepted before the loop does something else, fewer where few may be open: those that make room only
 close in its next round."""
@@ -247,14 +245,14 @@ def shown(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def connections_within_files(most: int) -> int:
-    """Return how many connections to keep open at most, where each needs one of the descriptors that are free now."""
+def connections_within_files(most: int, reserved: int) -> int:
+    """Return how many connections to keep open at most: each needs one of the descriptors that are free now."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return most
     free = max(soft - len(os.listdir("/proc/self/fd")), 0)  # noqa: PTH208 - only counted
     # Where there are few, half of them are for everything else.
-    possible = max(free - min(free // 2, _RESERVED_FILES), 1)
+    possible = max(free - min(free // 2, reserved), 1)
     if possible < most:
         _log.info("room for %d connections instead of %d: the process may open %d files", possible, most, soft)
     return min(most, possible)
