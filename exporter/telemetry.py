@@ -146,7 +146,7 @@ class Telemetry:
         self._changed()
 
     def web_config_read(self, *, successful: bool) -> None:
-        """Note whether the web config file as it stands now is in effect."""
+        """Record whether the web config file as it is now is in effect."""
         self._web_config_ok.set(int(successful))
         self._changed()
 

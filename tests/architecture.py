@@ -12,6 +12,7 @@ LAYERS: Final[Mapping[str, int]] = {
     "about": 1,
     "logs": 1,
     "signals": 1,
+    "web/toolkit": 1,
     "settings": 2,
     "labels": 2,
     "sendgrid": 2,
@@ -30,7 +31,8 @@ LAYERS: Final[Mapping[str, int]] = {
     "cli": 10,
     "__main__": 11,
 }
-"""Unit → layer. A unit is a module or a package of `exporter/`; `poller_x` belongs to the unit `poller`."""
+"""Unit → layer. A unit is a module or a package of `exporter/`; `poller_x` belongs to the unit `poller`. `web/toolkit`
+is one of its own, for what lies lower may use it too."""
 SIMULATOR: Final = "sendgrid_simulator"
 KNOWS_THE_SIMULATOR: Final = "exporter.cli"
 """It starts the demo."""
@@ -150,6 +152,8 @@ def _rooms(name: str, imports: Sequence[str]) -> Iterator[str]:
 
 
 def _unit(module: str) -> str:
+    if _is_in(module, "exporter.web.toolkit"):
+        return "web/toolkit"
     unit = module.split(".")[1]
     return "poller" if unit.startswith("poller") else unit
 

@@ -31,8 +31,8 @@ _LONGEST_USER: Final = 64
 class Middleware:
     """Answers requests; never raises.
 
-    The order is the exporter-toolkit's: rate limit, headers, password. Health stands before all of them where
-    `open_health` is set: no rule for clients may make the kubelet end the process.
+    The order is the exporter-toolkit's: rate limit, headers, password. Health comes before all of them where
+    `open_health` is set: no rule for clients may make the kubelet restart the process.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class Reloads:
             return tuple(await self._worker.run(self._reloader.reload))
         except WorkerStoppedError:
             return ("the exporter is stopping",)
-        except Exception:  # noqa: BLE001 - whatever a reload meets, the one who asked is told
+        except Exception:  # noqa: BLE001 - whatever goes wrong in a reload, the client gets an answer
             _log.exception("the reload failed unexpectedly")
             return ("the reload failed unexpectedly; see the exporter's log",)
 

@@ -69,5 +69,5 @@ def _age(seconds: float | None) -> str:
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
     parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
-    told = [f"{number} {unit}" for number, unit in parts if number][:2]
-    return f"{' '.join(told) or '0 s'} ago"
+    parts_shown = [f"{number} {unit}" for number, unit in parts if number][:2]
+    return f"{' '.join(parts_shown) or '0 s'} ago"

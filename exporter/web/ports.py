@@ -58,7 +58,7 @@ class AutomationRow:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the landing page tells about the present."""
+    """The current state, as the landing page shows it."""
 
     automations: tuple[AutomationRow, ...] = ()
 
@@ -72,7 +72,7 @@ class StatusSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What the landing page tells about the program."""
+    """The program, as the landing page presents it."""
 
     name: str
     version: str
@@ -126,7 +126,7 @@ class Observer(Protocol):
         """Count a request that was refused for its user or password."""
 
     def web_config_read(self, *, successful: bool) -> None:
-        """Note whether the web config file as it stands now is in effect."""
+        """Record whether the web config file as it is now is in effect."""
 
 
 @dataclass(frozen=True, slots=True)

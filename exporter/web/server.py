@@ -116,7 +116,7 @@ class WebServer:
         try:
             await self._stopping.wait()
         finally:
-            # Also when the loop dies: clients must not wait for answers that nobody will give.
+            # Also when the loop dies: clients must not wait for answers that will never come.
             listener.close()
             for worker in self._workers:
                 worker.stop()

@@ -282,7 +282,7 @@ class Connection(asyncio.Protocol):
             self._parser.end()
             self._retiring = True
         elif self._parser.partial:
-            # RFC 9110, 15.5.9: whoever began a request and did not finish it is told why the connection ends.
+            # RFC 9110, 15.5.9: a client that did not finish its request in time learns why the connection ends.
             self._parser.refuse(HTTPStatus.REQUEST_TIMEOUT)
             self._take_in()
         else:

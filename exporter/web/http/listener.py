@@ -1,4 +1,4 @@
-"""Listening sockets: connections are accepted within the file descriptors there are, and TLS holds up nobody.
+"""Listening sockets: connections are accepted within the descriptors available, and a TLS handshake blocks no other.
 
 The accept loop is ours, since asyncio's (base_events, `_accept_connection`) goes on accepting after an EMFILE, as often
 as the backlog is long, and logs a traceback each time.

@@ -1,7 +1,7 @@
 """From received bytes to whole requests, within bounds: HTTP/1.1 as RFC 9112 has it, without its leniencies.
 
-The grammar stands here and not in a library, since what must be answered differently has to be seen: llhttp, for one,
-takes `RTSP/1.0` for HTTP, and reports an unknown method and garbage alike.
+The grammar is our own, because the status of a refusal depends on what is wrong: llhttp, for one, takes `RTSP/1.0` for
+HTTP, and reports an unknown method like garbage.
 """
 
 import enum
@@ -28,7 +28,7 @@ _ABSOLUTE: Final = re.compile(r"(?i:https?)://([^/?#]+)([^?]*)(?:\?(.*))?")
 _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?")
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _MOST_LINES: Final = 256
-"""Header lines of a request, or lines of a body's framing: each costs a microsecond or two of everybody's time."""
+"""Header lines of a request, or lines of a body's framing: each costs the event loop a microsecond or two."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 """RFC 9110, 9.3, and RFC 5789."""
 
@@ -173,7 +173,7 @@ class RequestParser:
             return head.request, True
         self._request, self._left, self._body, self._lines = head.request, head.length, 0, 0
         self._part = _Part.CHUNK_SIZE if head.chunked else _Part.BODY
-        # Whoever sends the body already does not wait.
+        # A client that is already sending the body does not wait.
         self.continue_due = head.expects_continue and not self._buffer
         return None, True
 
@@ -274,8 +274,8 @@ def _read(head: bytes, client: str) -> _Head:
     options = {
         option.strip(b" \t").lower() for name, value in headers if name == b"connection" for option in value.split(b",")
     }
-    # What follows CONNECT or an upgrade is another protocol, which is not spoken here: the request is answered as it
-    # stands (RFC 9110, 7.8), and nothing after it is read. An HTTP/1.0 client gets its answer and a closed connection.
+    # What follows CONNECT or an upgrade is another protocol, which is not spoken here: the upgrade is ignored (RFC
+    # 9110, 7.8), and nothing after the request is read. An HTTP/1.0 client gets its answer and a closed connection.
     keep_alive = bool(minor) and method != "CONNECT" and not options & {b"close", b"upgrade"}
     expects = bool(minor) and any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers)
     return _Head(Request(method, path, query, headers, keep_alive, client), length, chunked, expects)
@@ -352,7 +352,7 @@ def _framing(headers: tuple[tuple[bytes, bytes], ...], minor: int) -> tuple[int,
 
 
 def is_authority(text: str) -> bool:
-    """Return whether this is a host with or without a port, as Host, a URL and CONNECT have it; never with a user."""
+    """Return whether this is a host with an optional port, as in Host, a URL and CONNECT; a user name is refused."""
     match = _AUTHORITY.fullmatch(text)
     if match is None:
         return False

@@ -83,7 +83,7 @@ class ResponseWriter:
     async def send(self, response: Response, *, head_only: bool, close: bool, date: str) -> None:
         """Write the response, its body only where it is wanted.
 
-        Raise BrokenBodyError when the body is not as long as its head says, ClientGoneError when nobody reads it.
+        Raise BrokenBodyError when the body is not as long as its head says, ClientGoneError when the client has gone.
         """
         self.begun = False
         head = head_bytes(response, date=date, close=close)
@@ -113,7 +113,7 @@ class ResponseWriter:
     async def _write(self, pieces: list[_Piece]) -> None:
         """Write the pieces and wait until they have left; empties the list.
 
-        While a reader stands still, only the transport's copy of what has not left is held for it.
+        For a stalled reader, only the transport's copy of what has not left is held.
         """
         if self._transport.is_closing():
             # asyncio would log a warning of its own for each further write.
@@ -150,7 +150,7 @@ def _without_first(pieces: Iterable[_Piece], sent: int) -> Iterator[_Piece]:
 
 
 def _gathered(chunks: Iterable[bytes]) -> Iterator[list[_Piece]]:
-    """Give the chunks in lists that are worth a write; whoever takes a list may empty it."""
+    """Give the chunks in lists that are worth a write; the consumer may empty a list."""
     gathered: list[_Piece] = []
     size = 0
     for piece in _pieces(chunks):
@@ -169,7 +169,7 @@ def _pieces(chunks: Iterable[bytes]) -> Iterator[_Piece]:
             if chunk:
                 yield chunk
         else:
-            # Views: a copy of each piece would be held for a reader who stands still.
+            # Views: a copy of each piece would be held for each stalled reader.
             view = memoryview(chunk)
             for start in range(0, len(chunk), _PIECE):
                 yield view[start : start + _PIECE]

@@ -79,7 +79,7 @@ def nearest(name: str, known: tuple[str, ...]) -> str:
 
 
 class YamlError(Exception):
-    """The text is not what it should be; the message names the place and never what stands there."""
+    """The text is not what it should be; the message names the place and never quotes the text."""
 
 
 class _Loader(yaml.BaseLoader):

@@ -1,4 +1,4 @@
-"""Basic authentication against bcrypt hashes: slow to guess, cheap to repeat, never in anybody's way."""
+"""Basic authentication against bcrypt hashes: slow to guess, cheap to repeat, and never on the event loop."""
 
 import asyncio
 import base64
@@ -39,7 +39,7 @@ def matches(password: bytes, hashed: bytes) -> bool:
 
 
 class Verdict(enum.Enum):
-    """What to do with who asks."""
+    """What to do with a request."""
 
     ALLOWED = "allowed"
     DENIED = "denied"
@@ -58,15 +58,15 @@ class _Credentials(NamedTuple):
 class BasicAuth:
     """Checks passwords; each pair of user and password costs one check at most.
 
-    Every check takes as long as one against the highest cost in the file, whoever the user is: time must not tell
-    users from strangers. Right passwords are remembered apart from wrong ones, so that no flood of these can push
-    them out, and a client who has given a right one does not wait behind strangers when the next is to be checked.
+    Every check takes as long as one against the highest cost in the file, for known and unknown users alike: the time
+    must not reveal which names exist. Right passwords are remembered apart from wrong ones, so that no flood of these
+    can push them out, and a client who has given a right one does not wait behind strangers when the next is checked.
     """
 
     def __init__(self, check: Callable[[bytes, bytes], bool], queue: "FairQueue") -> None:
         self._check = check
         self._queue = queue
-        # Digests of passwords are only kept keyed: of use to nobody outside of this process.
+        # Digests of passwords are only kept keyed: useless outside of this process.
         self._key = secrets.token_bytes(32)
         self._allowed: dict[bytes, bytes] = {}
         self._denied: OrderedDict[bytes, None] = OrderedDict()
@@ -180,7 +180,7 @@ class FairQueue:
             job = self._next()
             try:
                 job.outcome.set_result(await self._worker.run(job.function))
-            except Exception as exc:  # noqa: BLE001 - whoever waits for it gets it
+            except Exception as exc:  # noqa: BLE001 - the waiting request gets it
                 job.outcome.set_exception(exc)
         self._task = None
 
@@ -192,7 +192,7 @@ class FairQueue:
         jobs = lane.pop(client)
         job = jobs.pop()
         if jobs:
-            # Back to the end of the row.
+            # Back to the end of the line.
             lane[client] = jobs
         return job
 

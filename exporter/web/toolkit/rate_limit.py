@@ -48,7 +48,7 @@ class ClientRateLimit:
 
 
 def client_of(address: str) -> str:
-    """Return what stands for the client at an IP address: of IPv6 its /64, which is one network (RFC 4291, 2.5.1).
+    """Return the client that an IP address belongs to: for IPv6 its /64, which is one network (RFC 4291, 2.5.1).
 
     An IPv4 address that a dual-stack socket writes as IPv6 (`::ffff:192.0.2.7`) is the IPv4 address.
     """

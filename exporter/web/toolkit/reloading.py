@@ -20,12 +20,12 @@ class ReloadingConfig:
     """The rules of the web config file; without a path, those of an empty one.
 
     Raise WebConfigError on construction when they cannot be used. Later the last ones that could be used stay in
-    effect, and what is wrong is logged once and reported: a file that somebody is still writing must neither open what
-    it protects nor blind the scrapes. The toolkit in Go answers every request with 500 until the file is right.
+    effect, and what is wrong is logged once and reported: a half-written file must neither open what it protects nor
+    refuse the scrapes. The toolkit in Go answers every request with 500 until the file is right.
     """
 
     def __init__(self, path: Path | None, report: Callable[[bool], None] = lambda _: None) -> None:
-        """`report` is called with whether file and certificates could be used, whenever that changes."""
+        """Call `report` with whether the file and its certificates are in effect, whenever that changes."""
         self._path = path
         self._report = report
         self._config: _LastGood[WebConfig] = _LastGood("the web config file")
@@ -42,7 +42,7 @@ class ReloadingConfig:
             return WebConfig()
         path = self._path
         config = self._config.get((fingerprint(path),), lambda: self._load(path))
-        self._tell()
+        self._report_change()
         return config
 
     def context(self) -> ssl.SSLContext:
@@ -51,7 +51,7 @@ class ReloadingConfig:
         if tls is None:
             raise WebConfigError(["web.config_file: TLS is not configured"])
         context = self._context.get((tls, *map(fingerprint, tls.files)), lambda: make_context(tls))
-        self._tell()
+        self._report_change()
         return context
 
     def admits(self, certificate: Mapping[str, Any] | None) -> bool:
@@ -68,7 +68,7 @@ class ReloadingConfig:
             _log.warning("web config file: %s", warning)
         return config
 
-    def _tell(self) -> None:
+    def _report_change(self) -> None:
         usable = not (self._config.problems or self._context.problems)
         if usable != self._usable:
             self._usable = usable
@@ -84,9 +84,9 @@ def validate(path: Path) -> tuple[str, ...]:
 
 
 def _lost_protection(before: WebConfig, after: WebConfig) -> str | None:
-    """Return what a changed file must not do while the process runs.
+    """Return the change that a reload must not make, None where there is none.
 
-    A file that is cut short or emptied while it is written often is valid YAML, and says that everybody may come in.
+    A file that is emptied or cut short while it is written is often valid YAML that lets every client in.
     """
     if (before.tls is None) != (after.tls is None):
         return "tls_server_config: switching TLS on or off"

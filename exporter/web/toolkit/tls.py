@@ -226,7 +226,7 @@ def make_context(settings: TLSSettings) -> ssl.SSLContext:
 
 
 def admits(settings: TLSSettings, certificate: Mapping[str, Any] | None) -> bool:
-    """Tell whether a client with this verified certificate may come in, as far as its names decide."""
+    """Return whether a client with this verified certificate is admitted, as far as its names decide."""
     if settings.allowed_sans is None:
         return True
     names = (certificate or {}).get("subjectAltName", ())

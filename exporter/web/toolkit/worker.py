@@ -66,7 +66,7 @@ def _run(function: Callable[[], T], loop: asyncio.AbstractEventLoop, future: "as
         outcome.set_result(function())
     except Exception as exc:  # noqa: BLE001 - the caller on the loop gets it
         outcome.set_exception(exc)
-    # Where the loop was closed meanwhile, nobody waits for the outcome any more.
+    # Where the loop was closed meanwhile, no one waits for the outcome any more.
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(_settle, future, outcome)
 
