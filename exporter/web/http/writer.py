@@ -14,8 +14,10 @@ from exporter.web.ports import Scrape
 
 _AT_ONCE: Final = 64 * 1024
 """Bytes from which on pieces are written: more would cost fewer calls, and be held for each stalled reader."""
-_PIECE: Final = 64 * 1024
-"""Bytes of one piece at most; a larger one is cut."""
+_SHARED_AT_ONCE: Final = 256 * 1024
+"""The same for compressed pieces, which are the store's own: holding them costs nothing."""
+_LEFT_TO_TRANSPORT: Final = 64 * 1024
+"""Bytes that the transport copies and keeps when the kernel takes no more."""
 _MOST_PIECES: Final = 512
 """Pieces that are written at once: the kernel takes 1024 (IOV_MAX)."""
 _TURN: Final = 1024 * 1024
@@ -96,7 +98,7 @@ class ResponseWriter:
 
     async def _stream(self, head: bytes, scrape: Scrape) -> None:
         left, turn = scrape.length + len(head), 0
-        for pieces in _gathered(chain([head], scrape.chunks)):
+        for pieces in _gathered(chain([head], scrape.chunks), _SHARED_AT_ONCE if scrape.gzip else _AT_ONCE):
             size = sum(map(len, pieces))
             left -= size
             if left < 0:
@@ -111,65 +113,64 @@ class ResponseWriter:
             raise BrokenBodyError(f"the body is {left} bytes shorter than its {scrape.length} bytes")
 
     async def _write(self, pieces: list[_Piece]) -> None:
-        """Write the pieces and wait until they have left; empties the list.
+        """Write the pieces and wait until they have left; takes them out of the list."""
+        while pieces:
+            if self._transport.is_closing():
+                # asyncio would log a warning of its own for each further write.
+                raise ClientGoneError
+            self.begun = True
+            self._give_to_kernel(pieces)
+            if pieces:
+                self._transport.write(_take(pieces, _LEFT_TO_TRANSPORT))
+            await self._writable.wait()
 
-        For a stalled reader, only the transport's copy of what has not left is held.
+    def _give_to_kernel(self, pieces: list[_Piece]) -> None:
+        """Give the kernel the pieces as they are, and take out of the list what it took.
+
+        asyncio would join them before it writes them: another copy of every scrape. TLS has to encrypt them first.
         """
-        if self._transport.is_closing():
-            # asyncio would log a warning of its own for each further write.
-            raise ClientGoneError
-        self.begun = True
-        rest = self._after_what_left(pieces)
-        pieces.clear()
-        if rest:
-            self._transport.write(rest)
-            del rest
-        await self._writable.wait()
-
-    def _after_what_left(self, pieces: list[_Piece]) -> bytes:
-        """Give the kernel the pieces as they are; return what it did not take, for the transport to keep.
-
-        asyncio would put them into one before it writes them: another copy of every scrape.
-        """
-        sent = 0
-        if self._socket is not None and not self._transport.get_write_buffer_size():
-            # An error is the transport's to find: it meets the same one, and ends the connection.
-            with suppress(OSError):
-                sent = os.writev(self._socket.fileno(), pieces)
-        total = sum(map(len, pieces))
-        if sent == total:
-            return b""
-        return b"".join(_without_first(pieces, sent))
+        if self._socket is None or self._transport.get_write_buffer_size():
+            return
+        # An error is the transport's to find: it meets the same one, and ends the connection.
+        with suppress(OSError):
+            _drop(pieces, os.writev(self._socket.fileno(), pieces))
 
 
-def _without_first(pieces: Iterable[_Piece], sent: int) -> Iterator[_Piece]:
+def _take(pieces: list[_Piece], size: int) -> bytes:
+    """Take so many bytes off the pieces, or all there are."""
+    first: list[_Piece] = []
     for piece in pieces:
-        if sent < len(piece):
-            yield memoryview(piece)[sent:] if sent else piece
-        sent = max(sent - len(piece), 0)
+        first.append(memoryview(piece)[:size])
+        size -= len(first[-1])
+        if not size:
+            break
+    taken = b"".join(first)
+    _drop(pieces, len(taken))
+    return taken
 
 
-def _gathered(chunks: Iterable[bytes]) -> Iterator[list[_Piece]]:
+def _drop(pieces: list[_Piece], size: int) -> None:
+    count = 0
+    for piece in pieces:
+        if size < len(piece):
+            break
+        size -= len(piece)
+        count += 1
+    del pieces[:count]
+    if size:
+        pieces[0] = memoryview(pieces[0])[size:]
+
+
+def _gathered(chunks: Iterable[bytes], at_once: int) -> Iterator[list[_Piece]]:
     """Give the chunks in lists that are worth a write; the consumer may empty a list."""
     gathered: list[_Piece] = []
     size = 0
-    for piece in _pieces(chunks):
-        gathered.append(piece)
-        size += len(piece)
-        if size >= _AT_ONCE or len(gathered) == _MOST_PIECES:
+    for piece in chunks:
+        if piece:
+            gathered.append(piece)
+            size += len(piece)
+        if size >= at_once or len(gathered) == _MOST_PIECES:
             yield gathered
             gathered, size = [], 0
     if gathered:
         yield gathered
-
-
-def _pieces(chunks: Iterable[bytes]) -> Iterator[_Piece]:
-    for chunk in chunks:
-        if len(chunk) <= _PIECE:
-            if chunk:
-                yield chunk
-        else:
-            # Views: a copy of each piece would be held for each stalled reader.
-            view = memoryview(chunk)
-            for start in range(0, len(chunk), _PIECE):
-                yield view[start : start + _PIECE]
