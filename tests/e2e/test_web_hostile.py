@@ -1,6 +1,6 @@
 import contextlib
+import os
 import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -23,6 +23,7 @@ from tests.web_support import (
     read_answer,
     read_to_end,
     request,
+    reset,
     resident_memory,
     running,
 )
@@ -201,8 +202,7 @@ def test_client_that_resets_the_connection_makes_no_line(sent, size, caplog):
                 client.recv(1)
             elif number % 3 == 2:
                 threading.Event().wait(0.002)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            client.close()
+            reset(client)
 
         assert get(server, "/-/healthy").status == 200
         assert eventually(lambda: get(server, "/-/healthy").status == 200)
@@ -321,14 +321,18 @@ def is_established(client):
     return client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED
 
 
-def test_reader_who_is_merely_slow_gets_everything():
-    fakes = FakePorts(FakeMetrics(b"x" * (2 * MEBIBYTE)))
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+@pytest.mark.parametrize("chunk", [1000, 50_000, 2 * MEBIBYTE])
+def test_reader_who_is_merely_slow_gets_everything(encoding, chunk):
+    fakes = FakePorts(FakeMetrics(os.urandom(2 * MEBIBYTE), chunk))
     with running(fakes, limits=Limits(stall=0.5)) as server, small_window(server) as client:
-        client.sendall(request())
-        total = 0
-        while total <= 2 * MEBIBYTE:
-            total += len(client.recv(64 * 1024))
-            threading.Event().wait(0.002)
+        client.sendall(request("/metrics", "GET", f"Accept-Encoding: {encoding}", "Connection: close"))
+        pieces = []
+        while piece := client.recv(64 * 1024):
+            pieces.append(piece)
+            threading.Event().wait(0.001)
+
+    assert b"".join(pieces).partition(b"\r\n\r\n")[2] == fakes.metrics.body
 
 
 def test_endless_body_is_cut():

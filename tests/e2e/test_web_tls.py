@@ -3,6 +3,7 @@ import logging
 import os
 import socket
 import ssl
+import threading
 import time
 
 import pytest
@@ -20,6 +21,7 @@ from tests.web_support import (
     read_answer,
     read_to_end,
     request,
+    reset,
     running,
 )
 
@@ -154,6 +156,23 @@ def test_reader_who_stalls_over_tls_is_cut(folder, authority):
 
         assert eventually(lambda: fakes.metrics.taken > 0)
         assert eventually(lambda: client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != 1, 4)
+
+
+@pytest.mark.parametrize("size", [9, 3_000_000])
+@pytest.mark.parametrize("sent", [b"", request(), request() * 50, request("/", "GET", "Connection: close"), b"\x00"])
+def test_client_that_resets_the_connection_makes_no_warning(folder, authority, sent, size, caplog):
+    with running(FakePorts(FakeMetrics(b"x" * size)), config_file=write(folder)) as server:
+        for number in range(30):
+            client = connect(server, trusting(authority))
+            client.sendall(sent)
+            if number % 3 == 1 and len(sent) > 3:
+                client.recv(1)
+            elif number % 3 == 2:
+                threading.Event().wait(0.002)
+            reset(client)
+
+        assert get(server, "/-/healthy", context=trusting(authority)).status == 200
+    assert caplog.text == ""
 
 
 def test_server_stops_in_time_with_handshakes_and_connections_open(folder, authority):

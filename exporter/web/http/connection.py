@@ -104,8 +104,9 @@ class Service:
 class Connection(asyncio.Protocol):
     """Reads requests, answers them one after the other, and ends when a deadline passes."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, *, below_tls: asyncio.BaseTransport | None = None) -> None:
         self._service = service
+        self._below_tls = below_tls
         self._limits = service.limits
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Request] = deque()
@@ -128,7 +129,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         self._encrypted = transport.get_extra_info("sslcontext") is not None
         self._parser = RequestParser(self._limits, peer_of(transport.get_extra_info("peername")))
-        self._writer = ResponseWriter(transport, self._limits.stall)
+        self._writer = ResponseWriter(transport, self._limits.stall, below=self._below_tls or transport)
         self._service.open.enter(self)
         self._arm(self._limits.request)
 

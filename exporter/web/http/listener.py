@@ -216,7 +216,7 @@ class Handshake(asyncio.Protocol):
         if not self._encryption.admits(encrypted.get_extra_info("peercert")):
             encrypted.abort()
             raise NotAdmittedError("no name of the client's certificate is in client_allowed_sans")
-        connection = Connection(self._service)
+        connection = Connection(self._service, below_tls=self._transport)
         encrypted.set_protocol(connection)
         connection.connection_made(encrypted)
         if self._early:

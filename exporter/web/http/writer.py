@@ -39,11 +39,13 @@ class ClientGoneError(Exception):
 class ResponseWriter:
     """Writes one connection's responses; a piece that does not leave in time ends the connection."""
 
-    def __init__(self, transport: asyncio.WriteTransport, stall: float) -> None:
+    def __init__(self, transport: asyncio.WriteTransport, stall: float, *, below: asyncio.BaseTransport) -> None:
+        """`below` is the transport of the socket: the same one, or that under TLS, which is the first to fail."""
         # Paused as long as anything is left, so that "written" means: given to the kernel. With high=0, asyncio's TLS
         # would count nothing as too much.
         transport.set_write_buffer_limits(high=1, low=0)
         self._transport = transport
+        self._below = below
         encrypted = transport.get_extra_info("sslcontext") is not None
         self._socket = None if encrypted else transport.get_extra_info("socket")
         self._stall = stall
@@ -115,7 +117,7 @@ class ResponseWriter:
     async def _write(self, pieces: list[_Piece]) -> None:
         """Write the pieces and wait until they have left; takes them out of the list."""
         while pieces:
-            if self._transport.is_closing():
+            if self._transport.is_closing() or self._below.is_closing():
                 # asyncio would log a warning of its own for each further write.
                 raise ClientGoneError
             self.begun = True
