@@ -124,3 +124,21 @@ def test_two_exporters_in_one_process_share_nothing(clock, telemetry):
     other.polled(Outcome.SUCCESS, 1.0)
 
     assert value(telemetry, "polls_total", outcome="success") == 0
+
+
+def test_failed_login_is_counted_and_shown_by_the_next_scrape(telemetry):
+    telemetry.run(openmetrics=False, names=None)
+
+    telemetry.login_failed()
+
+    assert value(telemetry, "web_failed_logins_total") == 1
+    assert b"sendgrid_exporter_web_failed_logins_total 1.0\n" in text(telemetry, openmetrics=False)
+
+
+def test_web_config_is_in_effect_until_it_is_not(telemetry):
+    assert value(telemetry, "web_config_last_reload_successful") == 1
+    telemetry.run(openmetrics=False, names=None)
+
+    telemetry.web_config_read(successful=False)
+
+    assert b"sendgrid_exporter_web_config_last_reload_successful 0.0\n" in text(telemetry, openmetrics=False)
