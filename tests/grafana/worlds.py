@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from sendgrid_simulator.model import Automation, Change, Link, Row
+from sendgrid_simulator import Automation, Change, Link, Row
 from tools.pictures.sample.lines import every_line, instance, line
 from tools.pictures.sample.rules import recorded_lines
 from tools.pictures.sample.story import DAY, HOUR, JOB, STEP, Story

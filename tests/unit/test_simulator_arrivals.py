@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sendgrid_simulator.history import (
+from sendgrid_simulator.arrivals import (
     HOUR,
-    ClickStream,
+    PoissonProcess,
     exposure,
     reached,
     weighted_hours,
@@ -45,30 +45,30 @@ def test_weighted_hours_never_go_back():
 @given(st.lists(st.floats(0, 2e5), min_size=1, max_size=40))
 @settings(max_examples=60, deadline=None)
 def test_counts_do_not_depend_on_the_order_of_questions(moments):
-    forward = ClickStream(b"order")
+    forward = PoissonProcess(b"order")
     asked = {moment: forward.count(moment) for moment in sorted(moments)}
 
     for moment in moments:
-        assert ClickStream(b"order").count(moment) == asked[moment]
-    backward = ClickStream(b"order")
+        assert PoissonProcess(b"order").count(moment) == asked[moment]
+    backward = PoissonProcess(b"order")
     assert {moment: backward.count(moment) for moment in sorted(moments, reverse=True)} == asked
 
 
 def test_counts_never_fall():
-    stream = ClickStream(b"rising")
+    stream = PoissonProcess(b"rising")
     counts = [stream.count(step * 0.7) for step in range(20_000)]
     assert counts == sorted(counts)
     assert counts[-1] == pytest.approx(14_000, rel=0.05)
 
 
 def test_counts_are_spread_as_poisson_is():
-    totals = [ClickStream(b"spread %d" % number).count(100.0) for number in range(400)]
+    totals = [PoissonProcess(b"spread %d" % number).count(100.0) for number in range(400)]
     assert statistics.mean(totals) == pytest.approx(100, abs=2)
     assert statistics.variance(totals) == pytest.approx(100, rel=0.3)
 
 
 def test_stretches_of_one_stream_are_independent_poisson():
-    stream = ClickStream(b"stretches")
+    stream = PoissonProcess(b"stretches")
     edges = [stream.count(1_000.0 + 4 * number) for number in range(1_001)]
     steps = [after - before for before, after in itertools.pairwise(edges)]
     assert statistics.mean(steps) == pytest.approx(4, rel=0.1)
@@ -77,22 +77,24 @@ def test_stretches_of_one_stream_are_independent_poisson():
 
 
 def test_far_counts_are_had_without_walking_there():
-    count = ClickStream(b"far").count(1e9)
+    count = PoissonProcess(b"far").count(1e9)
     assert count == pytest.approx(1e9, rel=1e-3)
-    assert count == ClickStream(b"far").count(1e9)
+    assert count == PoissonProcess(b"far").count(1e9)
 
 
 def test_two_keys_give_two_streams():
-    assert [ClickStream(b"a").count(x) for x in range(1, 50)] != [ClickStream(b"b").count(x) for x in range(1, 50)]
+    assert [PoissonProcess(b"a").count(x) for x in range(1, 50)] != [
+        PoissonProcess(b"b").count(x) for x in range(1, 50)
+    ]
 
 
 def test_nothing_has_arrived_at_the_beginning_or_before():
-    assert ClickStream(b"start").count(0.0) == 0
-    assert ClickStream(b"start").count(-5.0) == 0
+    assert PoissonProcess(b"start").count(0.0) == 0
+    assert PoissonProcess(b"start").count(-5.0) == 0
 
 
 def test_quiet_until_is_where_the_next_arrival_may_be():
-    stream = ClickStream(b"quiet")
+    stream = PoissonProcess(b"quiet")
     moment = 0.0
     for _ in range(500):
         before = stream.count(moment)
@@ -105,7 +107,7 @@ def test_quiet_until_is_where_the_next_arrival_may_be():
 
 def test_first_is_the_first_arrival():
     for number in range(50):
-        stream = ClickStream(b"first %d" % number)
+        stream = PoissonProcess(b"first %d" % number)
         first = stream.first()
         assert stream.count(math.nextafter(first, 0)) == 0
         assert stream.count(first) == 1

@@ -1,8 +1,10 @@
+import subprocess
+
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from sendgrid_simulator import ManualClock, Row, Simulator, fixed, generated_automation
-from sendgrid_simulator.model import EPOCH
+from sendgrid_simulator import EPOCH, ManualClock, Row, Simulator, fixed, generated_automation
+from tools.pictures.sample.history import history_lines
 
 ID = "11111111-1111-4111-8111-111111111111"
 HOUR = 3_600.0
@@ -10,7 +12,7 @@ HOUR = 3_600.0
 
 def parsed(simulator, *span, **target):
     """Return (name, automation, key) → {timestamp: value} of the text, and the label sets."""
-    text = "".join(simulator.history_openmetrics(*span, **target))
+    text = "".join(history_lines(simulator, *span, **target))
     series = {}
     labels = []
     for family in text_string_to_metric_families(text):
@@ -36,7 +38,7 @@ def test_values_equal_what_the_api_answers_at_those_times():
     for step in range(31):
         moment = start + step * HOUR
         clock.set(moment)
-        rows, total = simulator.stats(automation.id)
+        rows, total = simulator.links(automation.id)
         if moment < EPOCH:
             continue
         expected.setdefault(("automation_total_clicks", automation.id, (None,) * 3), {})[moment] = total
@@ -63,4 +65,24 @@ def test_labels_are_those_of_the_exporter_and_of_its_target():
 
 def test_a_step_that_does_not_go_forward_is_refused():
     with pytest.raises(ValueError, match="above 0"):
-        list(Simulator().history_openmetrics(0, 10, 0))
+        list(history_lines(Simulator(), 0, 10, 0))
+
+
+@pytest.mark.needs("promtool")
+def test_history_becomes_blocks_of_a_prometheus(tmp_path):
+    simulator = Simulator((generated_automation(1, "History", 24, clicks_per_day=500),), clock=ManualClock(EPOCH))
+    text = tmp_path / "history.txt"
+    lines = list(history_lines(simulator, EPOCH, EPOCH + 86_400, 900))
+    text.write_text("".join(lines))
+
+    command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(text), str(tmp_path / "data")]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    (tmp_path / "data" / "wal").mkdir()  # without one promtool refuses to read blocks
+    dumped = subprocess.run(
+        ["promtool", "tsdb", "dump", str(tmp_path / "data")], check=True, capture_output=True, timeout=60, text=True
+    )
+
+    stored = sorted(line.split(" ")[-2:] for line in dumped.stdout.splitlines())
+    written = [line.split(" ") for line in lines if not line.startswith("#")]
+    assert stored == sorted([each[-2], f"{round(float(each[-1]) * 1_000)}"] for each in written)
+    assert len(stored) > 1_000

@@ -1,9 +1,10 @@
-"""Automations as marketing departments have them, made from a seed."""
+"""Automations such as marketing departments have, generated from a seed."""
 
 import base64
 import hashlib
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from sendgrid_simulator.model import EPOCH, Automation, Link
@@ -32,11 +33,11 @@ _PAGES: Final = (
 )
 _HOME: Final = "https://shop.example.com/"
 _IMPRINT: Final = "https://shop.example.com/imprint"
+_CLICK_RATES: Final = (0.02, 0.05)
 _LINKS_PER_STEP: Final = 12
 _HOME_PLACES: Final = (0, 8)
 _UNPLACED: Final = (10, 11)
 """A footer's links, which SendGrid gives without a place: one URL twice, so that even the whole key repeats."""
-_PERIOD: Final = 28 * 86_400.0
 _DEMO: Final = (("Welcome series", 66, 60_000.0), ("Abandoned cart", 30, 35_000.0), ("Win-back", 18, 15_000.0))
 
 
@@ -48,28 +49,51 @@ def simulated_key(seed: int) -> str:
 
 
 def generated_automations(
-    seed: int, automations: int, links: int, *, clicks_per_day: float = 2_000.0, started: float = EPOCH
+    seed: int,
+    automations: int,
+    links: int,
+    *,
+    clicks_per_day: float = 2_000.0,
+    started: float = EPOCH,
+    click_rate: float | None = None,
 ) -> Iterator[Automation]:
     """Make automations of so many links each; a day's clicks are those of a whole automation."""
     for number in range(automations):
         round_, name = divmod(number, len(_NAMES))
         title = _NAMES[name] if round_ == 0 else f"{_NAMES[name]} {round_ + 1}"
-        yield generated_automation(seed, title, links, clicks_per_day=clicks_per_day, started=started)
+        yield generated_automation(
+            seed, title, links, clicks_per_day=clicks_per_day, started=started, click_rate=click_rate
+        )
 
 
 def generated_automation(
-    seed: int, name: str, links: int, *, clicks_per_day: float = 2_000.0, started: float = EPOCH
+    seed: int,
+    name: str,
+    links: int,
+    *,
+    clicks_per_day: float = 2_000.0,
+    started: float = EPOCH,
+    click_rate: float | None = None,
 ) -> Automation:
-    """Make one automation; its id, steps and links follow from the seed and the name."""
+    """Make one automation; its id, steps and links follow from the seed and the name, and so does a click rate."""
+    # Shares by Zipf's law with an exponent of 0.8: few links have most of the clicks, as on real pages.
     ranks = [_number(f"{seed} {name} rank {number}") % max(links, 1) for number in range(links)]
     shares = [1 / (1 + rank) ** 0.8 for rank in ranks]
     made = tuple(_link(seed, name, number, clicks_per_day * shares[number] / sum(shares)) for number in range(links))
-    return Automation(_uuid(f"{seed} {name}"), name, made, started)
+    if click_rate is None:
+        lowest, highest = _CLICK_RATES
+        click_rate = lowest + (highest - lowest) * (_number(f"{seed} {name} click rate") % 1_000) / 1_000
+    return Automation(_uuid(f"{seed} {name}"), name, made, started, click_rate)
 
 
-def recent_start(now: float) -> float:
-    """Return a moment four to eight weeks ago that stays the same for four weeks, so that restarts agree."""
-    return (now // _PERIOD - 1) * _PERIOD
+def edited(automation: Automation, at: float) -> Automation:
+    """Return what an edit makes of a live automation: a duplicate with new ids that starts from zero at that moment.
+
+    SendGrid does not let a live automation be changed, only duplicated.
+    """
+    steps = {step_id: _uuid(f"{automation.id} {at} {step_id}") for step_id in automation.step_ids}
+    links = tuple(replace(link, step_id=steps[link.step_id], changes=()) for link in automation.links)
+    return replace(automation, id=_uuid(f"{automation.id} {at}"), links=links, started=at, sending=())
 
 
 def demo_automations(seed: int = 1, *, started: float = EPOCH) -> tuple[Automation, ...]:

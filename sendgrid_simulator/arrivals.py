@@ -1,12 +1,12 @@
-"""How many clicks a link has at a moment: a pure function of the seed, the link and the time.
+"""How many events (clicks, mails) there were up to a moment: a pure function of a key and the time.
 
-Clicks are a Poisson process whose rate follows the hour and the day. Two steps make it one that can be asked at
+Events are a Poisson process whose rate follows the hour and the day. Two steps make it one that can be asked at
 any moment without replaying it:
 
 - `weighted_hours` turns time into hours of an even pace: a busy hour counts for more than one, a night hour for less.
-- `ClickStream` is a Poisson process of rate one. It covers [0, 16), [16, 32), [32, 64) … each with a drawn
-  number of arrivals, and whoever looks inside halves the interval and draws how many fell into the left half.
-  Every draw is a hash of the key and the place, so each question gets the answer any other order would have got.
+- `PoissonProcess` is a Poisson process of rate one. It covers [0, 16), [16, 32), [32, 64) … each with a drawn
+  number of arrivals, and a look inside halves the interval and draws how many fell into the left half.
+  Every draw is a hash of the key and the interval, so the order of the questions does not matter.
 """
 
 import hashlib
@@ -23,6 +23,8 @@ HOUR: Final = 3600.0
 _WEEK_HOURS: Final = 168
 _EPOCH_HOUR: Final = 72
 """1970-01-01 was a Thursday: hour 72 of a week that begins on Monday."""
+# Relative clicks of the 24 hours of a day in UTC, and of the seven days from Monday on. Only ratios matter: _SCALE
+# makes the weights of a week add up to its 168 hours, so that a rate in clicks a day stays one.
 _DAY: Final = (2, 1, 1, 1, 1, 2, 5, 9, 12, 14, 14, 12, 11, 12, 11, 10, 9, 9, 10, 12, 13, 10, 6, 3)
 _DAYS: Final = (10, 11, 11, 10, 9, 5, 4)
 _SCALE: Final = _WEEK_HOURS / (sum(_DAY) * sum(_DAYS))
@@ -39,7 +41,8 @@ _EXACT_MEAN: Final = 64.0
 
 
 def weighted_hours(moment: float) -> float:
-    """Return the hours since the epoch, each counted by how many clicks it draws; a week counts 168."""
+    """Return the hours since the epoch, each counted by how many events it has; a week counts 168."""
+    # The integral of the weights: whole weeks, whole hours of the week from a table of sums, and a part of an hour.
     weeks, hour = divmod(moment / HOUR + _EPOCH_HOUR, _WEEK_HOURS)
     whole = int(hour)
     return weeks * _WEEK_HOURS + _BEFORE[whole] + (hour - whole) * _WEIGHTS[whole]
@@ -73,7 +76,7 @@ def weighted_changes(changes: tuple[Change, ...]) -> tuple[tuple[float, float], 
     return tuple((weighted_hours(change.at), change.factor) for change in changes)
 
 
-class ClickStream:
+class PoissonProcess:
     """A Poisson process of rate one on [0, infinity), fixed by its key."""
 
     __slots__ = ("_anchor", "_block", "_count", "_from", "_key", "_until")
@@ -103,6 +106,7 @@ class ClickStream:
         return moment
 
     def _look(self, moment: float) -> None:
+        # Descends a binary tree of intervals that is never stored: each node's numbers are drawn again from its hash.
         low, high, before, inside = self._interval(moment)
         while inside > _LEAF:
             if inside > _ANCHOR:
@@ -115,6 +119,7 @@ class ClickStream:
                 low, before, inside = middle, before + left, inside - left
         arrivals = self._arrivals(low, high, inside)
         passed = bisect_right(arrivals, moment)
+        # Up to the next arrival every question has the same answer, so it is kept.
         self._from = arrivals[passed - 1] if passed else low
         self._until = arrivals[passed] if passed < inside else high
         self._count = before + passed
@@ -137,6 +142,8 @@ class ClickStream:
         """Draw how many arrivals fall into [low, high): Poisson, near enough to normal where there are many."""
         mean = high - low
         chance = self._uniform(low, high, b"number")
+        # Inverse transform sampling: the smallest n whose cumulative probability, the sum of e^-mean mean^k / k! for
+        # k up to n, reaches the chance. From a mean of 64 on the normal law with the same mean and variance is close.
         if mean > _EXACT_MEAN:
             return max(round(NormalDist(mean, math.sqrt(mean)).inv_cdf(chance)), 0)
         number, term = 0, math.exp(-mean)
@@ -152,6 +159,8 @@ class ClickStream:
         if inside > _EXACT_BITS:
             law = NormalDist(inside / 2, math.sqrt(inside) / 2)
             return min(max(round(law.inv_cdf(self._uniform(low, high, b"half"))), 0), inside)
+        # Given their number, the arrivals of a Poisson process are spread uniformly and independently, so those in the
+        # left half are binomial (n, 1/2): the number of ones among n random bits. Large n again take the normal law.
         tosses = hashlib.shake_128(self._place(low, high, b"coins")).digest((inside + 7) // 8)
         return (int.from_bytes(tosses, "big") >> (-inside % 8)).bit_count()
 
@@ -163,6 +172,7 @@ class ClickStream:
 
     def _uniform(self, low: float, high: float, purpose: bytes) -> float:
         """Draw a number in (0, 1), never one of the ends."""
+        # 52 bits, the mantissa of a double; the half keeps out 0 and 1, where the normal law is infinite.
         digest = hashlib.blake2b(self._place(low, high, purpose), digest_size=8).digest()
         return ((int.from_bytes(digest, "big") >> 12) + 0.5) / (1 << 52)
 

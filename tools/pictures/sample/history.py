@@ -1,26 +1,27 @@
-"""A history as OpenMetrics text, for `promtool tsdb create-blocks-from openmetrics`."""
+"""The exporter's click metrics over a simulated history, as OpenMetrics text for promtool."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from sendgrid_simulator.sources import Source
+from sendgrid_simulator import Simulator, Source
 
 _TARGET: Final[Mapping[str, str]] = {"job": "sendgrid-automation-exporter", "instance": "localhost:10154"}
 _Series = dict[tuple[str, str, str], dict[float, int]]
 
 
 def history_lines(
-    sources: Sequence[Source], span: tuple[float, float, float], target: Mapping[str, str]
+    simulator: Simulator, start: float, end: float, step: float, target: Mapping[str, str] | None = None
 ) -> Iterator[str]:
-    """Yield lines, each with its end, of every series from start to end (both in) in steps.
+    """Yield what a Prometheus would have stored, had it scraped an exporter every `step` from start to end (both in).
 
-    Values are what the API answers at those moments; rows of one key are added up, as one series can only be one.
+    Values are what the API answers at those moments; rows with one key are added up, since they are one series.
     """
-    start, end, step = span
     if not step > 0:
         raise ValueError(f"the step must be above 0, not {step}")
     moments = [start + number * step for number in range(int((end - start) // step) + 1)]
-    labels = {**_TARGET, **target}
+    labels = {**_TARGET, **(target or {})}
+    found = [simulator.account.source(automation.id) for automation in simulator.automations]
+    sources = [source for source in found if source is not None]
     yield "# TYPE automation_info gauge\n"
     for source in sources:
         named = _labels({"automation_id": source.automation.id, "name": source.automation.name, **labels})
