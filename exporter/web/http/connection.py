@@ -64,11 +64,11 @@ class ConnectionLimit:
         self._open[connection] = None
         self.empty.clear()
 
-    def make_room(self) -> bool:
-        """Close the connection least missed; return whether there was one."""
-        if not self._open:
+    def make_room(self, *, below: Activity | None = None) -> bool:
+        """Close the connection least missed, only one less active than `below` where given; return whether one was."""
+        least = self._least_missed() if self._open else None
+        if least is None or (below is not None and least.activity >= below):
             return False
-        least = self._least_missed()
         self.leave(least)
         least.abort()
         return True

@@ -93,12 +93,12 @@ class Listener:
             self._keep(self._admit(sock, peer_of(address)))
 
     def _out_of_files(self, listening: socket.socket, exc: OSError) -> None:
-        """Close the connection least missed, and accept again in a moment: the kernel keeps what waits."""
-        made_room = self._service.open.make_room()
+        """Close an idle connection if there is one, and accept again in a moment: the kernel keeps what waits."""
+        made_room = self._service.open.make_room(below=Activity.WORKING)
         self._loop.remove_reader(listening)
         self._loop.call_later(_CLOSING if made_room else _PAUSE, self._watch, listening)
         self._accept_failures.log(
-            "no connection can be accepted (%s): the least active one is closed to make room; allow more open files "
+            "no connection can be accepted (%s): idle ones are closed to make room; allow more open files "
             "(ulimit -n, LimitNOFILE)",
             (exc.strerror or str(exc)).lower(),
         )
@@ -110,7 +110,7 @@ class Listener:
         handshake = Handshake(self._service, self._encryption, sock)
         try:
             await handshake.run()
-        except (OSError, ValueError) as exc:
+        except (OSError, ValueError, HandshakeError) as exc:
             self._tls_failures.log("a TLS handshake with %s failed: %s", peer or "a client", _reason(exc))
 
     def _keep(self, work: Any) -> None:
@@ -120,12 +120,8 @@ class Listener:
         task.add_done_callback(self._tasks.discard)
 
 
-class NotEncryptedError(ValueError):
-    """The client speaks HTTP where TLS is spoken."""
-
-
-class NotAdmittedError(ValueError):
-    """The client's certificate is valid, and of somebody else."""
+class HandshakeError(Exception):
+    """The client is not let in for a reason that TLS itself does not know."""
 
 
 class Handshake(asyncio.Protocol):
@@ -143,7 +139,7 @@ class Handshake(asyncio.Protocol):
         self.activity = Activity.UNPROVEN
 
     async def run(self) -> None:
-        """Do the handshake and start the connection; raise OSError or ValueError with the reason where it fails."""
+        """Do the handshake and start the connection; raise OSError, ValueError or HandshakeError where it fails."""
         self._service.open.enter(self)
         try:
             first = await asyncio.wait_for(self._first_byte(), self._service.limits.handshake)
@@ -152,7 +148,7 @@ class Handshake(asyncio.Protocol):
                 return
             if first[0] != _TLS_HANDSHAKE and first.isalpha():
                 await self._refuse_plain_http()
-                raise NotEncryptedError("the client sent an HTTP request to the HTTPS port")
+                raise HandshakeError("the client sent an HTTP request to the HTTPS port")
             await self._encrypt()
         except TimeoutError:
             raise OSError(None, f"nothing came within {self._service.limits.handshake:g} s") from None
@@ -215,7 +211,7 @@ class Handshake(asyncio.Protocol):
             return
         if not self._encryption.admits(encrypted.get_extra_info("peercert")):
             encrypted.abort()
-            raise NotAdmittedError("no name of the client's certificate is in client_allowed_sans")
+            raise HandshakeError("no name of the client's certificate is in client_allowed_sans")
         connection = Connection(self._service, below_tls=self._transport)
         encrypted.set_protocol(connection)
         connection.connection_made(encrypted)
