@@ -315,6 +315,16 @@ def test_failed_handshakes_are_logged_with_peer_and_reason_within_a_bound(folder
     assert all(reason in line for line in lines), lines
 
 
+def test_look_whether_the_port_is_open_makes_no_line(folder, authority, caplog):
+    caplog.set_level(logging.INFO)
+    with running(config_file=write(folder)) as server:
+        for _ in range(5):
+            connect(server).close()
+
+        assert is_let_in(server, trusting(authority))
+    assert "handshake" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("method", "body"), [("GET", b"Client sent an HTTP request to an HTTPS server.\n"), ("HEAD", b"")]
 )
