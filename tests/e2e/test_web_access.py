@@ -179,7 +179,7 @@ def test_flood_of_wrong_passwords_starves_neither_the_right_one_nor_health(file)
         ("tls_server_config: {cert: nonsense, key: nonsense}", "they are not valid PEM"),
     ],
 )
-def test_certificate_that_cannot_be_used_is_told_at_start(file, text, sentence):
+def test_certificate_that_cannot_be_used_is_reported_at_start(file, text, sentence):
     write(file, text)
 
     for check in (validate, ReloadingConfig):

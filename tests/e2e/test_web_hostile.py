@@ -117,7 +117,7 @@ def test_next_request_after_the_first_has_a_deadline_too():
         assert time.monotonic() - begin > 0.2
 
 
-def test_full_house_makes_room_by_putting_out_the_oldest_that_has_asked_nothing():
+def test_at_the_limit_the_oldest_connection_without_a_request_is_evicted():
     with running(limits=Limits(connections=4)) as server, connect(server) as kept:
         kept.sendall(request())
         read_answer(kept)
@@ -130,7 +130,7 @@ def test_full_house_makes_room_by_putting_out_the_oldest_that_has_asked_nothing(
             assert read_answer(kept)[0].status == 200
 
 
-def test_full_house_of_readers_who_stall_makes_room():
+def test_at_the_limit_a_stalled_reader_is_evicted():
     fakes = FakePorts(FakeMetrics(b"x" * (16 * MEBIBYTE)))
     with running(fakes, limits=Limits(connections=3)) as server, crowd(server, 3, request()) as clients:
         assert eventually(lambda: fakes.metrics.taken > 3)

@@ -183,7 +183,7 @@ def test_page_that_fails_is_an_internal_error_without_details(caplog):
 @pytest.mark.parametrize(
     ("path", "health"), [("/-/healthy", FakeHealth(dead="no beat")), ("/-/ready", FakeHealth(unready="no beat"))]
 )
-def test_bad_health_is_told_with_its_reason(path, health):
+def test_bad_health_is_reported_with_its_reason(path, health):
     with running(FakePorts(health=health)) as server:
         answer = get(server, path)
 
@@ -247,7 +247,7 @@ def test_reload_is_not_found_unless_enabled():
         assert ask(server, request("/-/reload", "POST")).status == 404
 
 
-def test_reload_that_raises_is_told_and_logged(caplog):
+def test_reload_that_raises_is_answered_and_logged(caplog):
     def explode():
         raise RuntimeError("inside")
 
@@ -426,7 +426,7 @@ def test_refused_head_is_answered_without_a_body(server, data):
 @pytest.mark.parametrize(
     "begin", [b"GET /metrics HTTP/1.1\r\nHost: a\r\nX: ", request("/", "POST", "Content-Length: 9"), b"G"]
 )
-def test_request_that_is_not_finished_in_time_is_told_so(begin):
+def test_request_that_is_not_finished_in_time_gets_408(begin):
     with running(limits=Limits(request=0.3, linger=0.3)) as server, connect(server) as client:
         client.sendall(begin)
         answer, rest = read_answer(client)

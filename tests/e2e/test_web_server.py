@@ -32,7 +32,7 @@ def make(*listen, **options):
     )
 
 
-def test_address_in_use_is_told_in_a_sentence():
+def test_address_in_use_is_reported_in_a_sentence():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
@@ -126,7 +126,7 @@ def test_stop_twice_is_as_good_as_once():
         assert server.failed() is None
 
 
-def test_dead_server_thread_is_told():
+def test_dead_server_thread_is_reported():
     class Deadly(FakeMetrics):
         def scrape(self, **_):
             raise SystemExit("gone")

@@ -132,7 +132,7 @@ def test_50_stalled_handshakes_hold_up_no_scrape_and_are_reaped(folder, authorit
         assert eventually(lambda: all(is_closed(client) for client in clients), 4)
 
 
-def test_stalled_handshakes_make_room_when_the_house_is_full(folder, authority):
+def test_at_the_limit_a_stalled_handshake_is_evicted(folder, authority):
     with running(config_file=write(folder), limits=Limits(connections=3)) as server, contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connect(server)) for _ in range(6)]
 
@@ -328,7 +328,7 @@ def test_look_whether_the_port_is_open_makes_no_line(folder, authority, caplog):
 @pytest.mark.parametrize(
     ("method", "body"), [("GET", b"Client sent an HTTP request to an HTTPS server.\n"), ("HEAD", b"")]
 )
-def test_plain_request_to_the_tls_port_is_told_so(folder, method, body):
+def test_plain_request_to_the_tls_port_gets_a_sentence(folder, method, body):
     with running(config_file=write(folder)) as server, connect(server) as client:
         client.sendall(request("/metrics", method))
         answer, rest = read_answer(client, method)

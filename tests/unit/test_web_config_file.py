@@ -163,14 +163,14 @@ WRONG = {
 
 
 @pytest.mark.parametrize("text", WRONG, ids=lambda text: text[:60])
-def test_wrong_file_is_told_in_a_sentence_with_its_place(text):
+def test_wrong_file_is_reported_with_its_place(text):
     told = problems(text)
 
     assert any(WRONG[text] in problem for problem in told), told
     assert all(HASH[10:] not in problem for problem in told)
 
 
-def test_every_problem_is_told_at_once():
+def test_every_problem_is_reported_at_once():
     told = problems("tls_server_config: {cert_file: a, min_version: x}\nbasic_auth_users: {a: b, c: d}\nnope: 1")
 
     assert len(told) == 5

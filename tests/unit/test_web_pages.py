@@ -82,7 +82,7 @@ def test_no_value_can_become_markup(first, second):
         (90061.0, "1 d 1 h ago"),
     ],
 )
-def test_age_is_told_as_people_tell_it(age, told):
+def test_age_is_written_as_people_say_it(age, told):
     assert told in read(PAGE, AutomationRow("a", "b", "", age, 0)).text
 
 

@@ -183,7 +183,7 @@ def test_result_is_remembered_for_a_client_that_went_away(hasher):
     assert asyncio.run(run()) == (Verdict.ALLOWED, 1)
 
 
-def test_too_many_checks_at_once_are_told_so():
+def test_too_many_checks_at_once_are_refused():
     async def run():
         worker = Inline()
         worker.gate = asyncio.Event()
@@ -198,7 +198,7 @@ def test_too_many_checks_at_once_are_told_so():
     assert sorted(verdict.value for verdict in asyncio.run(run())) == ["busy"] * 2 + ["denied"] * 4
 
 
-def test_turns_go_round_the_clients_and_newest_first():
+def test_queue_serves_clients_in_turn_and_newest_first():
     async def run():
         worker = Inline()
         worker.gate = asyncio.Event()
@@ -216,7 +216,7 @@ def test_turns_go_round_the_clients_and_newest_first():
     assert asyncio.run(run()) == ["a3", "b1", "a2", "a1"]
 
 
-def test_full_row_gives_up_the_oldest_of_who_has_most():
+def test_full_queue_drops_the_oldest_of_the_client_with_most():
     async def run():
         worker = Inline()
         worker.gate = asyncio.Event()
@@ -230,7 +230,7 @@ def test_full_row_gives_up_the_oldest_of_who_has_most():
     assert [type(outcome) for outcome in asyncio.run(run())] == [bool, bool, BusyError, bool, bool]
 
 
-def test_client_without_work_left_is_out_of_the_row():
+def test_client_without_work_left_is_out_of_the_queue():
     async def run():
         worker = Inline()
         worker.gate = asyncio.Event()

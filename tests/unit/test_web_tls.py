@@ -63,7 +63,7 @@ def test_good_pair_is_good(folder):
     assert check(folder) == ()
 
 
-def test_key_of_another_certificate_is_told(folder):
+def test_key_of_another_certificate_is_reported(folder):
     other = trustme.CA().issue_cert("localhost")
     (folder / "a.key").write_bytes(other.private_key_pem.bytes())
 
@@ -73,19 +73,19 @@ def test_key_of_another_certificate_is_told(folder):
 
 @pytest.mark.parametrize("name", ["a.crt", "a.key"])
 @pytest.mark.parametrize("content", ["", "nonsense", "\0"])
-def test_file_without_pem_is_told(folder, name, content):
+def test_file_without_pem_is_reported(folder, name, content):
     (folder / name).write_text(content, encoding="utf-8")
 
     with pytest.raises(WebConfigError, match="they are not valid PEM"):
         check(folder)
 
 
-def test_inline_text_that_cannot_be_encoded_is_told(folder):
+def test_inline_text_that_cannot_be_encoded_is_reported(folder):
     with pytest.raises(WebConfigError, match="client_ca holds no certificate"):
         check(folder, 'client_ca: "\\ud800"', "client_auth_type: VerifyClientCertIfGiven")
 
 
-def test_encrypted_key_is_told_and_asks_nobody_for_its_password(folder, pair):
+def test_encrypted_key_is_reported_and_asks_nobody_for_its_password(folder, pair):
     key = load_pem_private_key(pair.private_key_pem.bytes(), None)
     (folder / "a.key").write_bytes(
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"password"))
@@ -98,7 +98,7 @@ def test_encrypted_key_is_told_and_asks_nobody_for_its_password(folder, pair):
 @pytest.mark.parametrize(
     "content", ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "é"]
 )
-def test_client_ca_without_a_certificate_is_told(folder, content):
+def test_client_ca_without_a_certificate_is_reported(folder, content):
     (folder / "ca.crt").write_text(content, encoding="utf-8")
 
     with pytest.raises(WebConfigError, match="client_ca holds no certificate"):
@@ -111,7 +111,7 @@ def test_without_a_client_ca_nobody_is_verified(folder, kind):
         check(folder, f"client_auth_type: {kind}")
 
 
-def test_folder_in_place_of_a_file_is_told(folder):
+def test_folder_in_place_of_a_file_is_reported(folder):
     (folder / "ca").mkdir()
 
     with pytest.raises(WebConfigError, match=r"client_ca_file: cannot read .*: is a directory"):
