@@ -210,6 +210,25 @@ def test_file_is_read_with_its_folder(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("text", "warnings"),
+    [
+        (f"basic_auth_users: {{a: {HASH}}}", 1),
+        ("tls_server_config: {cert: a, key: b}", 1),
+        (f"tls_server_config:\n{PAIR}", 0),
+    ],
+)
+def test_file_with_secrets_that_others_may_read_is_warned_of(tmp_path, text, warnings):
+    file = tmp_path / "web.yml"
+    file.write_text(text, encoding="utf-8")
+    file.chmod(0o644)
+
+    assert [warning for warning in load(file).warnings if "open to others" in warning] == list(load(file).warnings)
+    assert len(load(file).warnings) == warnings
+    file.chmod(0o600)
+    assert load(file).warnings == ()
+
+
+@pytest.mark.parametrize(
     ("content", "sentence"),
     [
         (None, "cannot read .*: no such file or directory"),

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.web.toolkit.files import fingerprint, read_bounded
+from exporter.web.toolkit.files import exposure, fingerprint, read_bounded
 
 
 @pytest.fixture
@@ -48,6 +48,29 @@ def test_fingerprint_changes_with_the_file(file, change):
     change(file)
 
     assert fingerprint(file) != before
+
+
+def test_pipe_has_one_fingerprint_since_it_can_be_read_once(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    before = fingerprint(pipe)
+    os.utime(pipe, (1, 1))
+
+    assert fingerprint(pipe) == before is not None
+
+
+def test_file_that_others_may_read_is_reported_with_what_to_do(tmp_path):
+    file = tmp_path / "web config"
+    file.write_bytes(b"")
+    file.chmod(0o644)
+
+    assert exposure(file) == f"{file} is open to others (mode 0644); close it with: chmod 600 '{file}'"
+    file.chmod(0o640)
+    assert exposure(file) is None
+    file.chmod(0o644)
+    (tmp_path / "..data").symlink_to("elsewhere")
+    assert exposure(file) is None
+    assert exposure(tmp_path / "nothing") is None
 
 
 @pytest.mark.parametrize("path", [Path("/nowhere/at/all"), Path("a\0b")])

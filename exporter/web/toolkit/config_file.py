@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from exporter.web.toolkit.blocks import Block, YamlError, read_yaml
 from exporter.web.toolkit.errors import WebConfigError
-from exporter.web.toolkit.files import read_bounded
+from exporter.web.toolkit.files import exposure, read_bounded
 from exporter.web.toolkit.tls import TLSSettings, read_tls
 
 MAX_BCRYPT_COST: Final = 14
@@ -48,12 +48,14 @@ class WebConfig:
     """Name in UTF-8 and bcrypt hash; empty means that no password is asked for."""
     rate_limit: RateLimit | None = None
     warnings: tuple[str, ...] = ()
-    """What is accepted for compatibility and does nothing here."""
+    """What is accepted for compatibility and does nothing here, and a file of secrets that everybody may read."""
 
 
 def load(path: Path) -> WebConfig:
     """Return what the file says; raise WebConfigError with every problem it has."""
-    return parse(_read(path), path.parent)
+    config = parse(_read(path), path.parent)
+    warning = exposure(path) if config.users or (config.tls is not None and isinstance(config.tls.key, str)) else None
+    return replace(config, warnings=(*config.warnings, warning)) if warning else config
 
 
 def parse(text: str, folder: Path) -> WebConfig:
