@@ -10,12 +10,13 @@ from typing import Final
 from exporter.about import DISTRIBUTION, About
 from exporter.domain import Automation, AutomationId
 from exporter.errors import StateError
-from exporter.labels import LabelRules, UrlMode
+from exporter.labels import LabelRules
 from exporter.sendgrid.key import FixedKey, Key, KeyFile
 from exporter.sendgrid.session import ClientOptions
 from exporter.settings import Settings, read_key_file
 from exporter.sharding import own
 from exporter.state import StateFile, open_state
+from exporter.urls import UrlMode
 from exporter.web.ports import WebOptions
 
 _log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ def client_options(settings: Settings, about: About) -> ClientOptions:
         user_agent=f"{DISTRIBUTION}/{about.version}",
         on_behalf_of=settings.sendgrid.on_behalf_of,
         proxy=settings.sendgrid.proxy,
+        authorities=settings.authorities,
     )
 
 
@@ -65,7 +67,13 @@ def key_source(settings: Settings) -> Key:
 def label_rules(settings: Settings) -> LabelRules:
     """Return the rules of label hygiene."""
     labels = settings.labels
-    return LabelRules(UrlMode(labels.url.value), labels.drop_params, labels.max_links, labels.max_url_length)
+    return LabelRules(
+        url=UrlMode(labels.url.value),
+        drop_params=labels.drop_params,
+        drop_paths=labels.drop_paths,
+        max_links=labels.max_links,
+        max_url_length=labels.max_url_length,
+    )
 
 
 def question_of(settings: Settings) -> Callable[[AutomationId], str]:

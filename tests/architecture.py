@@ -7,12 +7,14 @@ from typing import Final
 
 LAYERS: Final[Mapping[str, int]] = {
     "domain": 0,
+    "authorities": 1,
     "clock": 1,
     "errors": 1,
     "about": 1,
     "logs": 1,
     "signals": 1,
     "web/toolkit": 1,
+    "urls": 1,
     "settings": 2,
     "labels": 2,
     "sendgrid": 2,
@@ -43,6 +45,7 @@ LIBRARY_HOMES: Final[Mapping[str, tuple[str, ...]]] = {
     "pydantic_settings": ("exporter.settings",),
     "time": ("exporter.clock", "sendgrid_simulator.clock"),
     "sqlite3": ("exporter.state",),
+    "yaml": ("exporter.web.toolkit.strict_yaml", "exporter.settings.document", "exporter.settings.redaction"),
 }
 """Library → the only modules, or packages with all in them, that may import it."""
 

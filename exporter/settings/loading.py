@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from exporter.authorities import Authorities, read_authorities
 from exporter.domain import Automation
 from exporter.errors import ConfigurationError
 from exporter.settings import rules
+from exporter.settings.api_key import shown_path
 from exporter.settings.arguments import CommandLine, read_arguments
 from exporter.settings.automations import read_automations
 from exporter.settings.catalogue import API_KEY, API_KEY_FILE, AUTOMATIONS, CONFIG_FILE, KeyPath
@@ -18,6 +20,7 @@ from exporter.settings.layers import Layer, Layers
 from exporter.settings.model import Invocation, Mode, Settings
 from exporter.settings.problems import Problem
 from exporter.settings.sources import Given, gather
+from exporter.settings.surroundings import hints
 from exporter.settings.values import path as path_of
 
 DEMO_INTERVAL: Final = 2.0
@@ -27,12 +30,14 @@ _DEMO: Final[Mapping[str, Mapping[str, object]]] = {
     "poll": {"interval": DEMO_INTERVAL},
     "sendgrid": {"base_url": "http://127.0.0.1"},
 }
+_CA_FILE: Final = ("sendgrid", "ca_file")
 _NOT_IN_DEMO: Final[tuple[KeyPath, ...]] = (
     AUTOMATIONS,
     API_KEY,
     API_KEY_FILE,
     ("sendgrid", "base_url"),
     ("sendgrid", "proxy"),
+    _CA_FILE,
 )
 _INDEX: Final = ("shard", "index")
 _ORDINAL: Final = re.compile(r"[0-9]{1,9}\Z")
@@ -55,13 +60,13 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Invocation
     if not document.readable:
         failed |= {AUTOMATIONS, API_KEY}
     case = rules.Case(given, entries, layers, failed, demo=line.demo)
-    problems = [*line.problems, *variables.problems, *document.problems, *wrong, *rules.problems(case)]
+    authorities, useless = _authorities(given, layers)
+    problems = [*line.problems, *variables.problems, *document.problems, *wrong, *rules.problems(case), *useless]
     if problems:
         raise ConfigurationError([str(problem) for problem in problems])
-    settings = _settings(given, tuple(entries.automations))
-    return Invocation(
-        line.mode, line.demo, settings, config_file, (*variables.warnings, *unused, *rules.warnings(case))
-    )
+    settings = _settings(given, tuple(entries.automations), authorities)
+    warnings = (*variables.warnings, *unused, *rules.warnings(case), *hints(environment, given.sendgrid))
+    return Invocation(line.mode, line.demo, settings, config_file, warnings)
 
 
 def _layers(
@@ -102,9 +107,21 @@ def _unused_in_demo(layers: Layers) -> list[str]:
     ]
 
 
-def _settings(given: Given, automations: tuple[Automation, ...]) -> Settings:
+def _authorities(given: Given, layers: Layers) -> tuple[Authorities | None, tuple[Problem, ...]]:
+    """Return the authorities of the file, or what is wrong with it."""
+    path = given.sendgrid.ca_file
+    if path is None:
+        return None, ()
+    try:
+        return read_authorities(path), ()
+    except ValueError as exc:
+        return None, (Problem(_CA_FILE, f"{shown_path(path)} {exc}", layers.origin(_CA_FILE)),)
+
+
+def _settings(given: Given, automations: tuple[Automation, ...], authorities: Authorities | None) -> Settings:
     return Settings(
         automations=automations,
+        authorities=authorities,
         sendgrid=given.sendgrid,
         poll=given.poll,
         labels=given.labels,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import certifi
 import pytest
 
 from exporter.errors import ConfigurationError
@@ -69,7 +70,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
     assert (loaded.sendgrid.timeout, loaded.sendgrid.page_size, loaded.sendgrid.requests_per_minute) == (30.0, 50, 300)
     assert (loaded.sendgrid.on_behalf_of, loaded.sendgrid.proxy, loaded.sendgrid.api_key_file) == (None, None, None)
     assert (loaded.poll.interval, loaded.poll.concurrency, loaded.poll.stale_after) == (300.0, 4, None)
-    assert (loaded.labels.url, loaded.labels.drop_params) == (UrlLabel.FULL, ())
+    assert (loaded.labels.url, loaded.labels.drop_params, loaded.labels.drop_paths) == (UrlLabel.FULL, (), ())
     assert (loaded.labels.max_links, loaded.labels.max_url_length) == (1000, 2048)
     assert (loaded.web.host, loaded.web.port, loaded.web.telemetry_path) == ("", 10154, "/metrics")
     assert (loaded.web.config_file, loaded.web.enable_lifecycle, loaded.web.open_health) == (None, False, True)
@@ -77,18 +78,21 @@ def test_defaults_are_those_of_the_documentation() -> None:
     assert (loaded.state.path, loaded.shard.index, loaded.shard.total) == (None, 0, 1)
 
 
+AUTHORITIES = Path(certifi.where())
 SAMPLES: dict[str, tuple[str, object]] = {
     "sendgrid.base_url": ("HTTPS://Api.EU.sendgrid.com/", "https://api.eu.sendgrid.com"),
     "sendgrid.on_behalf_of": ("account-id 12", "account-id 12"),
     "sendgrid.timeout": ("1m", 60.0),
     "sendgrid.page_size": ("25", 25),
     "sendgrid.requests_per_minute": ("12.5", 12.5),
+    "sendgrid.ca_file": (str(AUTHORITIES), AUTHORITIES),
     "sendgrid.proxy": ("http://user:word@proxy:3128", "http://user:word@proxy:3128"),
     "poll.interval": ("1h30m", 5400.0),
     "poll.concurrency": ("8", 8),
     "poll.stale_after": ("2d", 172800.0),
     "labels.url": ("strip_query", UrlLabel.STRIP_QUERY),
     "labels.drop_params": ("utm_*, token", ("utm_*", "token")),
+    "labels.drop_paths": ("/unsubscribe/*, /u/*/confirm", ("/unsubscribe/*", "/u/*/confirm")),
     "labels.max_links": ("7", 7),
     "labels.max_url_length": ("100", 100),
     "web.listen_address": ("[::1]:9100", "[::1]:9100"),

@@ -94,6 +94,20 @@ VALUES = [
     ("labels.max_url_length", "63", "must be at least 64"),
     ("labels.drop_params", "a,b\x00", "entry 1 holds a control character, or bytes that are not UTF-8"),
     ("labels.drop_params", "a," * 1001, "has more than 1000 entries"),
+    ("labels.drop_paths", "/a/*,/unsubscribe/", "entry 1 must hold a * for what to leave out, such as /unsubscribe/*"),
+    (
+        "labels.drop_paths",
+        "https://e.com/u/*",
+        "entry 0 must be a path such as /unsubscribe/*, without a scheme, a host, ? or #",
+    ),
+    (
+        "labels.drop_paths",
+        "/a/*,/a?token=*",
+        "entry 1 must be a path such as /unsubscribe/*, without a scheme, a host, ? or #",
+    ),
+    ("labels.drop_paths", "/*" * 11, "entry 0 has more than 10 *"),
+    ("labels.drop_paths", "/*," * 101, "has more than 100 entries"),
+    ("labels.drop_paths", "/" + "a" * 256 + "*", "entry 0 is longer than 256 characters"),
     (
         "web.listen_address",
         "10154",

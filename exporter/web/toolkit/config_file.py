@@ -7,9 +7,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from exporter.web.toolkit.blocks import Block, YamlError, read_yaml
+from exporter.web.toolkit.blocks import Block
 from exporter.web.toolkit.errors import WebConfigError
 from exporter.web.toolkit.files import exposure, read_bounded
+from exporter.web.toolkit.strict_yaml import YamlError, read_texts
 from exporter.web.toolkit.tls import TLSSettings, read_tls
 
 MAX_BCRYPT_COST: Final = 14
@@ -62,9 +63,14 @@ def parse(text: str, folder: Path) -> WebConfig:
     """Return what the text says, relative paths taken from the folder; raise WebConfigError."""
     problems: list[str] = []
     try:
-        top = Block("", read_yaml(text), problems)
+        document = read_texts(text)
     except YamlError as exc:
-        raise WebConfigError([f"web.config_file: {exc}"]) from None
+        problem = f"{exc.place}this is not valid YAML ({exc.reason})"
+        raise WebConfigError([f"web.config_file: {problem}"]) from None
+    problems += (
+        f"line {each.line}: the key stands here a second time; remove one of the two" for each in document.repeated
+    )
+    top = Block("", document.content, problems)
     top.only(("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"))
     warnings: list[str] = []
     config = WebConfig(
