@@ -144,7 +144,7 @@ matrix: setup-python ## the fault matrix: run it, then print its table
 	@$(BIN)/python -m scripts.matrix
 
 .PHONY: soak
-soak: setup-python ## 10,000 polls with churn and faults, and 200 kills: about six minutes
+soak: setup-python ## 10,000 polls with churn and faults, 200 kills, a hung state disk: about seven minutes
 	@$(BIN)/python -m scripts.soak $(ARGS)
 
 .PHONY: fuzz

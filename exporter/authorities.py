@@ -1,29 +1,23 @@
 """Files of certificate authorities: read whole, and refused with a reason when they hold none."""
 
 import ssl
-from pathlib import Path
 from typing import Final
 
-_LARGEST: Final = 16 * 1024 * 1024
-"""A system's bundle takes some 200 KiB."""
+LARGEST_BUNDLE: Final = 16 * 1024 * 1024
+"""Bytes of a file of authorities; a system's bundle takes some 200 KiB."""
 _PEM: Final = b"-----BEGIN "
 
 Authorities = str | bytes
 """Certificates in the form that `ssl` takes as `cadata`: PEM as text, DER as bytes."""
 
 
-def read_authorities(path: Path) -> Authorities:
+def parse_authorities(content: bytes) -> Authorities:
     """Return the certificates of a PEM or DER file.
 
-    Raise ValueError, with a phrase that follows the file's name, when it cannot be read or holds no certificate.
+    Raise ValueError, with a phrase that follows the file's name, when there is none, or more than LARGEST_BUNDLE.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST + 1)
-    except OSError as exc:
-        raise ValueError(f"cannot be read ({exc.strerror or type(exc).__name__})") from None
-    if len(content) > _LARGEST:
-        raise ValueError(f"is larger than {_LARGEST // 1024 // 1024} MiB, which no bundle of authorities is")
+    if len(content) > LARGEST_BUNDLE:
+        raise ValueError(f"is larger than {LARGEST_BUNDLE // 1024 // 1024} MiB, which no bundle of authorities is")
     if _PEM not in content:
         return _checked(content)
     return _checked(content.decode("ascii", "ignore"))  # bundles carry names as comments, in any encoding

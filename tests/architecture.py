@@ -8,9 +8,10 @@ from typing import Final
 LAYERS: Final[Mapping[str, int]] = {
     "domain": 0,
     "authorities": 1,
-    "clock": 1,
+    "clock": 0,
     "errors": 1,
     "about": 1,
+    "inputs": 1,
     "logs": 1,
     "signals": 1,
     "web/toolkit": 1,

@@ -7,6 +7,7 @@ from typing import Final
 
 import yaml
 
+from exporter.inputs import Input, Inputs
 from exporter.settings.api_key import shown_path
 from exporter.settings.catalogue import AUTOMATIONS, CONFIG_FILE, GROUPS, KEYS, KeyPath, keys_of
 from exporter.settings.layers import Layer
@@ -26,6 +27,8 @@ class Document:
     problems: tuple[Problem, ...] = ()
     readable: bool = True
     """False when nothing is known of the content."""
+    path: Path | None = None
+    source: Input | None = None
 
     def layer(self) -> Layer:
         """Return the settings given by the file."""
@@ -40,11 +43,12 @@ class Document:
         return f"{self.name}:{line + 1}"
 
 
-def read_document(path: Path, origin: str) -> Document:
+def read_document(path: Path, origin: str, inputs: Inputs) -> Document:
     """Read and take apart the file; what is wrong with it is told in the document's problems."""
     name = shown_path(path)
     try:
-        read = read_values(_text_of(path))
+        source = inputs.read(path, _LARGEST)
+        read = read_values(_text_of(source))
     except OSError as exc:
         return _broken(f"cannot read {name} ({exc.strerror or type(exc).__name__})", origin)
     except UnicodeDecodeError:
@@ -62,19 +66,17 @@ def read_document(path: Path, origin: str) -> Document:
     ]
     values: dict[KeyPath, object] = {}
     problems += _flatten(read.content, values, document)
-    return Document(name, read.root, values, tuple(problems))
+    return Document(name, read.root, values, tuple(problems), path=path, source=source)
 
 
 def _broken(text: str, origin: str) -> Document:
     return Document(problems=(Problem(CONFIG_FILE, text, origin),), readable=False)
 
 
-def _text_of(path: Path) -> str:
-    with path.open("rb") as file:
-        content = file.read(_LARGEST + 1)
-    if len(content) > _LARGEST:
+def _text_of(source: Input) -> str:
+    if len(source.content) > _LARGEST:
         raise OSError(0, f"larger than {_LARGEST // 1024 // 1024} MiB")
-    return content.decode("utf-8-sig")
+    return source.content.decode("utf-8-sig")
 
 
 def _flatten(content: object, values: dict[KeyPath, object], document: Document) -> Iterator[Problem]:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from exporter.authorities import read_authorities
+from exporter.authorities import parse_authorities
 from exporter.errors import ConnectionFailedError
 from sendgrid_simulator import Row, Simulator, fixed
 from tests.e2e.test_client_sockets import Asking
@@ -86,7 +86,7 @@ def clicks(simulator: Simulator, ca_file: Path | None) -> int:
         simulator.base_url,
         simulator.api_key,
         timeout=PATIENCE,
-        authorities=read_authorities(ca_file) if ca_file else None,
+        authorities=parse_authorities(ca_file.read_bytes()) if ca_file else None,
     )
     try:
         return int(asking.stats(PATIENCE).total_clicks)

@@ -18,10 +18,11 @@ from exporter.settings import (
     load,
     reference,
 )
+from tests.factories import KEY
 
 ONE = "2d4f8a5c-0b1e-4c7a-9f63-5a1d2e3f4b5c"
 TWO = "7be0c1d2-3f45-4a67-8b89-0c1d2e3f4a5b"
-ENOUGH = {"SENDGRID_API_KEY": "SG.key", "EXPORTER_AUTOMATIONS": ONE}
+ENOUGH = {"SENDGRID_API_KEY": KEY, "EXPORTER_AUTOMATIONS": ONE}
 
 WriteFile = Callable[[str], list[str]]
 
@@ -60,7 +61,7 @@ def test_key_and_ids_alone_are_enough() -> None:
     assert loaded.automations[0].name == ONE
     assert loaded.automations[0].interval == 300.0
     assert loaded.sendgrid.api_key is not None
-    assert loaded.sendgrid.api_key.get_secret_value() == "SG.key"
+    assert loaded.sendgrid.api_key.get_secret_value() == KEY
 
 
 def test_defaults_are_those_of_the_documentation() -> None:

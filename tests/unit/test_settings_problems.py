@@ -6,9 +6,10 @@ import pytest
 
 from exporter.errors import ConfigurationError
 from exporter.settings import load
+from tests.factories import KEY
 
 ONE = "2d4f8a5c-0b1e-4c7a-9f63-5a1d2e3f4b5c"
-ENOUGH = {"SENDGRID_API_KEY": "SG.key", "EXPORTER_AUTOMATIONS": ONE}
+ENOUGH = {"SENDGRID_API_KEY": KEY, "EXPORTER_AUTOMATIONS": ONE}
 DURATION = "must be a duration such as 30s, 5m or 1h30m, or a number of seconds"
 EMPTY = "is empty; leave it out to get the default"
 UUID = "must be an automation's UUID, such as 2d4f8a5c-0b1e-4c7a-9f63-5a1d2e3f4b5c"

@@ -142,3 +142,29 @@ def test_web_config_is_in_effect_until_it_is_not(telemetry):
     telemetry.web_config_read(successful=False)
 
     assert b"sendgrid_exporter_web_config_last_reload_successful 0.0\n" in text(telemetry, openmetrics=False)
+
+
+def test_lines_that_the_log_dropped_are_shown_as_they_are_now(clock):
+    dropped = [0]
+    telemetry = Telemetry(an_about(), clock=clock, link_series=lambda: 0, dropped_lines=lambda: dropped[0])
+
+    def shown() -> float | None:
+        return telemetry.process_registry.get_sample_value("sendgrid_exporter_log_lines_dropped_total")
+
+    before, dropped[0] = shown(), 7
+
+    assert (before, shown()) == (0, 7)
+
+
+def test_state_file_that_cannot_be_used_is_shown_until_it_can(telemetry):
+    def shown() -> tuple[float | None, float | None]:
+        names = ("sendgrid_exporter_state_enabled", "sendgrid_exporter_state_failing")
+        return telemetry.registry.get_sample_value(names[0]), telemetry.registry.get_sample_value(names[1])
+
+    seen = [shown()]
+    telemetry.state_enabled()
+    for failing in (True, False):
+        telemetry.state_failing(failing)
+        seen.append(shown())
+
+    assert seen == [(0, 0), (1, 1), (1, 0)]
