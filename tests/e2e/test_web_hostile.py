@@ -213,8 +213,8 @@ FEW_FILES = """
 import resource, sys
 soft = int(sys.argv[1])
 from tests.web_support import running
-from exporter.logs import set_up_logs
-set_up_logs("info", "logfmt", lambda: ())
+import logging
+logging.basicConfig(level=logging.INFO)
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, soft))
 taken = []
 with running() as server:
