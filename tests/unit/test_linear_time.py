@@ -62,7 +62,7 @@ READERS = {
     "chunks": (chunked, 15_000),
     "byte by byte": (byte_by_byte, 1_000),
     "link's address": (lambda text: HYGIENE.clean((LinkClicks("s", "https://h/?" + text, "", 1),)), 5_000),
-    "error body": (lambda text: explain(text), 15_000),
+    "error body": (explain, 15_000),
     "error's message": (
         lambda text: explain(json.dumps({"errors": [{"message": text}]})),
         15_000,
