@@ -11,11 +11,12 @@ from typing import Any, Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.errors import ConfigurationError, IncompleteError, InvalidResponseError
+from exporter.errors import IncompleteError, InvalidResponseError
 from exporter.sendgrid.budget import read_rate_limit
 from exporter.sendgrid.pages import read_stats
 from exporter.sendgrid.wire import explain_error, parse_page
-from exporter.web.config_file import parse
+from exporter.web.toolkit.config_file import parse
+from exporter.web.toolkit.errors import WebConfigError
 
 _URL: Final = "https://api.sendgrid.com/v3/marketing/stats/automations/x/links"
 _SECRET: Final = "SG.secret-secret-secret"
@@ -149,7 +150,7 @@ def any_web_config(text: str) -> None:
     """A web config file is taken or refused with sentences of one line, and never half."""
     try:
         config = parse(text, Path("/etc/exporter"))
-    except ConfigurationError as exc:
+    except WebConfigError as exc:
         for problem in exc.problems:
             _assert_one_line(problem)
         return
