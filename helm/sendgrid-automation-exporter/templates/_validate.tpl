@@ -153,13 +153,19 @@
 {{- /* Upgrades that the API server would refuse with "field is immutable", as far as a cluster is asked (helm upgrade, not
        helm template): refused with the commands that do them. README's table of transitions lists them. */ -}}
 {{- define "sendgrid-automation-exporter.validateUpgrade" -}}
-{{- $state := .Values.persistence }}
-{{- $namespace := include "sendgrid-automation-exporter.namespace" . }}
-{{- $name := include "sendgrid-automation-exporter.fullname" . }}
-{{- $sharded := include "sendgrid-automation-exporter.sharded" . }}
-{{- if and .Release.IsUpgrade $sharded }}
-{{- with lookup "apps/v1" "StatefulSet" $namespace $name }}
-{{- $wanted := include "sendgrid-automation-exporter.claimTemplates" $ | fromYamlArray }}
+{{- if .Release.IsUpgrade }}
+{{- $about := dict "root" . "namespace" (include "sendgrid-automation-exporter.namespace" .) "name" (include "sendgrid-automation-exporter.fullname" .) }}
+{{- if include "sendgrid-automation-exporter.sharded" . }}
+{{- include "sendgrid-automation-exporter.validateShards" $about }}
+{{- else if eq (include "sendgrid-automation-exporter.makesClaim" .) "true" }}
+{{- include "sendgrid-automation-exporter.validateClaim" $about }}
+{{- end }}
+{{- include "sendgrid-automation-exporter.validateService" $about }}
+{{- end }}
+{{- end }}
+
+{{- define "sendgrid-automation-exporter.validateShards" -}}
+{{- with lookup "apps/v1" "StatefulSet" .namespace .name }}
 {{- $found := list }}
 {{- range .spec.volumeClaimTemplates }}
 {{- $spec := dict "accessModes" .spec.accessModes "resources" .spec.resources }}
@@ -168,20 +174,32 @@
 {{- with .metadata.annotations }}{{ $_ := set $metadata "annotations" . }}{{ end }}
 {{- $found = append $found (dict "metadata" $metadata "spec" $spec) }}
 {{- end }}
-{{- if ne (toJson $wanted) (toJson $found) }}
-{{- fail (printf "persistence: a StatefulSet's claims cannot be changed, so %s must be made again. Delete it, which keeps the claims, and upgrade once more:\n  kubectl --namespace %s delete statefulset %s\nClaims that are there keep their size and class: to enlarge them, patch each (kubectl --namespace %s patch persistentvolumeclaim state-%s-0 …); for others, delete them too; the shards then begin without last values" $name $namespace $name $namespace $name) }}
+{{- if ne (include "sendgrid-automation-exporter.claimTemplates" $.root | fromYamlArray | toJson) (toJson $found) }}
+{{- fail (printf "persistence: the claims of a StatefulSet cannot be changed in place. Delete it and upgrade again; its claims stay:\n  kubectl --namespace %s delete statefulset %s\nA claim that is there keeps its size and class. To enlarge it: kubectl --namespace %s patch persistentvolumeclaim state-%s-0 --patch '{\"spec\":{\"resources\":{\"requests\":{\"storage\":\"<size>\"}}}}'. For another class or a smaller size delete it too; that shard begins without last values" $.namespace $.name $.namespace $.name) }}
 {{- end }}
 {{- end }}
 {{- end }}
-{{- if and .Release.IsUpgrade (not $sharded) $state.enabled (eq $state.type "pvc") (not $state.existingClaim) }}
-{{- with lookup "v1" "PersistentVolumeClaim" $namespace $name }}
-{{- $wanted := include "sendgrid-automation-exporter.claim" $state | fromYaml }}
+
+{{- define "sendgrid-automation-exporter.validateClaim" -}}
+{{- with lookup "v1" "PersistentVolumeClaim" .namespace .name }}
+{{- $wanted := include "sendgrid-automation-exporter.claim" $.root.Values.persistence | fromYaml }}
 {{- $has := include "sendgrid-automation-exporter.bytes" .spec.resources.requests.storage | float64 }}
 {{- $wants := include "sendgrid-automation-exporter.bytes" $wanted.resources.requests.storage | float64 }}
 {{- $otherClass := and (hasKey $wanted "storageClassName") (ne $wanted.storageClassName (default "" .spec.storageClassName)) }}
 {{- if or (lt $wants $has) $otherClass (ne (toJson $wanted.accessModes) (toJson .spec.accessModes)) }}
-{{- fail (printf "persistence: a claim cannot shrink or change its class or access modes, so %s must be made again. The exporter then begins without last values:\n  kubectl --namespace %s delete deployment %s\n  kubectl --namespace %s delete persistentvolumeclaim %s\nand upgrade once more" $name $namespace $name $namespace $name) }}
+{{- fail (printf "persistence: a claim cannot shrink, nor change its class or access modes. Delete it with the Deployment and upgrade again; the exporter begins without last values:\n  kubectl --namespace %s delete deployment %s\n  kubectl --namespace %s delete persistentvolumeclaim %s" $.namespace $.name $.namespace $.name) }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "sendgrid-automation-exporter.validateService" -}}
+{{- $wanted := $.root.Values.service }}
+{{- with lookup "v1" "Service" .namespace .name }}
+{{- $families := $wanted.ipDualStack.enabled | ternary $wanted.ipDualStack.ipFamilies (list) }}
+{{- $otherFamily := and $families .spec.ipFamilies (ne (first $families) (first (append (default (list) .spec.ipFamilies) ""))) }}
+{{- $balances := and (eq $wanted.type "LoadBalancer") (eq .spec.type "LoadBalancer") }}
+{{- if or $otherFamily (and $balances (ne $wanted.loadBalancerClass (default "" .spec.loadBalancerClass))) }}
+{{- fail (printf "service: the first address family and the class of a load balancer cannot be changed in place. Delete the Service and upgrade again; it gets another address:\n  kubectl --namespace %s delete service %s" $.namespace $.name) }}
 {{- end }}
 {{- end }}
 {{- end }}
