@@ -20,6 +20,8 @@ _PLACES: Final = {
     "promtool-newer": TOOLS / "debian-sid/usr/bin/promtool",
     "alertmanager-newer": TOOLS / "debian-sid/usr/bin/prometheus-alertmanager",
     "amtool-newer": TOOLS / "debian-sid/usr/bin/amtool",
+    "vmalert": TOOLS / "debian-bookworm/usr/bin/vmalert",
+    "victoria-metrics": TOOLS / "debian-bookworm/usr/bin/victoria-metrics",
     "docker-compose": TOOLS / "debian-trixie/usr/libexec/docker/cli-plugins/docker-compose",
     "actionlint": TOOLS / "actionlint/actionlint",
     "helm-3": TOOLS / "helm-3/helm",
