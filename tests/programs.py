@@ -22,6 +22,7 @@ _PLACES: Final = {
     "amtool-newer": TOOLS / "debian-sid/usr/bin/amtool",
     "vmalert": TOOLS / "debian-bookworm/usr/bin/vmalert",
     "victoria-metrics": TOOLS / "debian-bookworm/usr/bin/victoria-metrics",
+    "quadlet": TOOLS / "podman/usr/libexec/podman/quadlet",
     "docker-compose": TOOLS / "debian-trixie/usr/libexec/docker/cli-plugins/docker-compose",
     "actionlint": TOOLS / "actionlint/actionlint",
     "helm-3": TOOLS / "helm-3/helm",
