@@ -195,6 +195,15 @@ def test_the_whole_file_may_come_from_an_object_of_ones_own(version: str, kind: 
     ]
 
 
+def test_a_configuration_in_a_secret_may_hold_the_key_and_then_none_is_mounted() -> None:
+    objects = render("helm-4", values={"config": {"existingSecret": {"name": "ours"}}})
+    words = exporter(objects)["args"]
+
+    assert not [word for word in words if word.startswith("--sendgrid.api-key-file")]
+    assert "key" not in {mount["name"] for mount in exporter(objects)["volumeMounts"]}
+    assert "no SendGrid key" in refusal("helm-4", values={"config": {"existingConfigMap": {"name": "ours"}}})
+
+
 def test_what_the_chart_decides_wins_over_a_file_of_ones_own(tmp_path: Path) -> None:
     shown = yaml.safe_load(check(case("helm-4", "own-configuration-values.yaml"), tmp_path).stdout)
 

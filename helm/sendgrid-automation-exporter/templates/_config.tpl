@@ -20,7 +20,7 @@
 {{- $_ := set $web "config_file" (printf "/etc/sendgrid-automation-exporter/web/%s" (include "sendgrid-automation-exporter.webConfigKey" .)) }}
 {{- end }}
 {{- $decided := dict "web" (merge $web .Values.config.web) }}
-{{- if not .Values.demo }}
+{{- if include "sendgrid-automation-exporter.keySecret" . }}
 {{- $_ := set $decided "sendgrid" (dict "api_key_file" "/etc/sendgrid-automation-exporter/key/api-key") }}
 {{- end }}
 {{- if .Values.persistence.enabled }}

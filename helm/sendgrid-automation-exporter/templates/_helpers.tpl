@@ -139,8 +139,11 @@ imagePullSecrets:
 
 {{- /* The Secrets, by the name under which they are mounted; empty where there is none. */ -}}
 {{- define "sendgrid-automation-exporter.keySecret" -}}
-{{- if not .Values.demo }}
-{{- default (include "sendgrid-automation-exporter.fullname" .) .Values.sendgrid.existingSecret.name }}
+{{- if .Values.demo }}
+{{- else if .Values.sendgrid.existingSecret.name }}
+{{- .Values.sendgrid.existingSecret.name }}
+{{- else if .Values.sendgrid.apiKey }}
+{{- include "sendgrid-automation-exporter.fullname" . }}
 {{- end }}
 {{- end }}
 

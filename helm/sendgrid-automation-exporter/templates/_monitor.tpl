@@ -29,7 +29,7 @@
 {{- /* The rest of the spec: (dict "root" $ "monitor" .Values.serviceMonitor "keys" (list of those of this kind alone)) */ -}}
 {{- define "sendgrid-automation-exporter.monitor" -}}
 {{- $into := dict "namespaceSelector" (dict "matchNames" (list (include "sendgrid-automation-exporter.namespace" .root))) }}
-{{- $keys := list "jobLabel" "podTargetLabels" "attachMetadata" "selectorMechanism" "scrapeProtocols" "fallbackScrapeProtocol" "scrapeClass" "scrapeClassicHistograms" "bodySizeLimit" "sampleLimit" "targetLimit" "labelLimit" "labelNameLengthLimit" "labelValueLengthLimit" "keepDroppedTargets" }}
+{{- $keys := list "jobLabel" "podTargetLabels" "attachMetadata" "selectorMechanism" "scrapeProtocols" "fallbackScrapeProtocol" "scrapeClass" "scrapeClassicHistograms" "scrapeNativeHistograms" "convertClassicHistogramsToNHCB" "nativeHistogramBucketLimit" "nativeHistogramMinBucketFactor" "bodySizeLimit" "sampleLimit" "targetLimit" "labelLimit" "labelNameLengthLimit" "labelValueLengthLimit" "keepDroppedTargets" }}
 {{- include "sendgrid-automation-exporter.given" (dict "monitor" .monitor "keys" (concat $keys .keys) "into" $into) }}
 {{- end }}
 

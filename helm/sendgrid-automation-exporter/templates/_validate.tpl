@@ -10,7 +10,8 @@
 {{- define "sendgrid-automation-exporter.validateKey" -}}
 {{- $values := .Values }}
 {{- $secret := $values.sendgrid.existingSecret.name }}
-{{- if and (not $values.demo) (not $secret) (not $values.sendgrid.apiKey) }}
+{{- /* A configuration file in a Secret may hold the key itself. */ -}}
+{{- if not (or $values.demo $secret $values.sendgrid.apiKey $values.config.existingSecret.name) }}
 {{- fail "no SendGrid key: set sendgrid.existingSecret.name to a Secret that holds it, or sendgrid.apiKey to the key itself, or demo=true to try without one" }}
 {{- end }}
 {{- if and $secret $values.sendgrid.apiKey }}
