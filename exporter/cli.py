@@ -97,9 +97,9 @@ def _settings_source(arguments: Sequence[str], invocation: Invocation) -> Iterat
     if not invocation.demo or invocation.mode in {Mode.HELP, Mode.VERSION}:
         yield lambda: _loaded(arguments)
         return
-    from sendgrid_simulator import Simulator, demo_automations, recent_start  # noqa: PLC0415  # only a demo needs it
+    from sendgrid_simulator import Simulator, demo_automations  # noqa: PLC0415  # only a demo needs it
 
-    with Simulator(demo_automations(started=recent_start(SystemClock().time())), rate_limit=0) as simulator:
+    with Simulator(demo_automations(), rate_limit=0) as simulator:
 
         def demo() -> Settings:
             settings = _loaded(arguments)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sendgrid_simulator import Row, Simulator, fixed, generated_automations, recent_start
+from sendgrid_simulator import Row, Simulator, fixed, generated_automations
 from tests.e2e.harness.process import ExporterProcess
 from tests.e2e.harness.prometheus import BOTH_AGES, Prometheus
 from tests.e2e.harness.waiting import wait_until
@@ -30,7 +30,7 @@ Expected = Mapping[tuple[str, str, str, str], float]
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    automations = generated_automations(7, automations=3, links=120, started=recent_start(1_790_000_000))
+    automations = generated_automations(7, automations=3, links=120)
     rows = tuple(Row(STEP, url, place, 3 + place) for place, url in enumerate(STRANGE_URLS))
     repeated = (
         Row(STEP, STRANGE_URLS[0], None, 5),
@@ -59,7 +59,7 @@ def ids_of(simulator: Simulator) -> list[str]:
 def links_of(simulator: Simulator, ids: list[str]) -> Expected:
     expected: dict[tuple[str, str, str, str], float] = {}
     for id_ in ids:
-        for row in simulator.stats(id_)[0]:
+        for row in simulator.links(id_)[0]:
             place = "" if row.url_location is None else str(row.url_location)
             key = (id_, row.step_id, row.url, place)
             expected[key] = expected.get(key, 0) + row.clicks
@@ -67,7 +67,7 @@ def links_of(simulator: Simulator, ids: list[str]) -> Expected:
 
 
 def totals_of(simulator: Simulator, ids: list[str]) -> Mapping[str, float]:
-    return {id_: simulator.stats(id_)[1] for id_ in ids}
+    return {id_: simulator.links(id_)[1] for id_ in ids}
 
 
 def stored_links(prometheus: Prometheus) -> Expected:
@@ -102,7 +102,7 @@ def test_every_series_and_value_is_what_the_simulator_holds(simulator: Simulator
         simulator.release()
         for id_ in ids[:3]:
             simulator.slow(id_, 20_000)
-        wait_until(lambda: simulator.stats(ids[0])[1] > stored_totals(prometheus)[ids[0]] + 100, "clicks arrive")
+        wait_until(lambda: simulator.links(ids[0])[1] > stored_totals(prometheus)[ids[0]] + 100, "clicks arrive")
         simulator.hold()
         assert_stored(prometheus, simulator, ids)
         assert prometheus.value("min(up)") == 1

@@ -21,13 +21,22 @@ import trustme
 from python_http_client.exceptions import HTTPError
 from sendgrid import SendGridAPIClient
 
-from sendgrid_simulator import Delivery, ManualClock, Row, Simulator, demo_automations, fixed, generated_automation
-from sendgrid_simulator.model import EPOCH
+from sendgrid_simulator import (
+    EPOCH,
+    Delivery,
+    ManualClock,
+    Row,
+    Simulator,
+    Stats,
+    demo_automations,
+    fixed,
+    generated_automations,
+)
 
 ID = "11111111-1111-4111-8111-111111111111"
 STEP = "aaaaaaaa-0000-4000-8000-000000000001"
 ROWS = tuple(Row(STEP, f'https://example.com/ü/{n}?a="{{{{x}}}}"\\\n', n or None, n + 1) for n in range(60))
-HONEST = (Delivery.WHOLE, Delivery.CHUNKED, Delivery.CONTINUE, Delivery.CLOSE_AFTER)
+UNBROKEN = (Delivery.WHOLE, Delivery.CHUNKED, Delivery.CONTINUE, Delivery.CLOSE_AFTER)
 TRICKLES = (Delivery.TRICKLE_STATUS, Delivery.TRICKLE_HEADERS, Delivery.TRICKLE_BODY)
 STALLS = (Delivery.STALL, Delivery.STALL_IN_HEADERS, Delivery.STALL_IN_BODY)
 RESETS = (Delivery.RESET_BEFORE, Delivery.RESET_IN_HEADERS, Delivery.RESET_IN_BODY)
@@ -93,7 +102,7 @@ def read_all(plain):
     return b"".join(parts)
 
 
-def told(document):
+def rows_of(document):
     return [Row(row["step_id"], row["url"], row.get("url_location"), row["clicks"]) for row in document["results"]]
 
 
@@ -104,7 +113,7 @@ def test_official_client_reads_all_pages_with_its_own_calls(simulator):
     for _ in range(20):
         response = links.get(query_params=query)
         document = json.loads(response.body)
-        rows += told(document)
+        rows += rows_of(document)
         following = document["_metadata"].get("next")
         if following is None:
             break
@@ -121,8 +130,32 @@ def test_official_client_follows_next_as_it_is_given(simulator):
         target = f"/v3/marketing/stats/automations/{ID}/links?group_by=step_id&page_size=50"
         first = json.loads(client.send(target=target)[2])
         second = json.loads(client.send(target=first["_metadata"]["next"].removeprefix(simulator.base_url))[2])
-    assert tuple(told(first) + told(second)) == ROWS
+    assert tuple(rows_of(first) + rows_of(second)) == ROWS
     assert first["_metadata"]["next"].startswith(simulator.base_url + "/v3/")
+
+
+def test_official_client_reads_the_list_the_statistics_and_the_scopes(simulator):
+    automations = list(generated_automations(1, 60, 12, started=EPOCH - 30 * 86_400))
+    for automation in automations:
+        simulator.account.put(automation)
+    client = SendGridAPIClient(simulator.api_key, host=simulator.base_url).client
+    listed, query = [], {"page_size": 50}
+    for _ in range(3):
+        document = json.loads(client.marketing.stats.automations.get(query_params=query).body)
+        listed += document["results"]
+        if (following := document["_metadata"].get("next")) is None:
+            break
+        query["page_token"] = dict(parse_qsl(urlsplit(following).query))["page_token"]
+    one = client.marketing.stats.automations._(automations[0].id)
+    dates = {"start_date": "2024-01-01", "end_date": "2026-01-01", "group_by": "step_id"}
+    (step,) = json.loads(one.get(query_params=dates).body)["results"]
+    scopes = json.loads(client.scopes.get().body)["scopes"]
+
+    assert [row["id"] for row in listed] == [ID, *(automation.id for automation in automations)]
+    assert step["step_id"] == automations[0].step_ids[0]
+    assert Stats(**step["stats"]) == simulator.statistics(automations[0].id)
+    assert step["stats"]["delivered"] > 1_000
+    assert "marketing.read" in scopes
 
 
 @pytest.mark.parametrize(
@@ -174,6 +207,8 @@ def test_a_client_that_wants_no_more_is_left(simulator, ending):
         b"hello\r\n\r\n",
         b"GET http://[ HTTP/1.1\r\n\r\n",
         b"GET / SMTP/1.0\r\n\r\n",
+        b"GET /\r\n\r\n",
+        b"GET /" + b"x" * 70_000,
         b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
         b"GET / HTTP/1.1\r\nSpace : x\r\n\r\n",
         b"POST / HTTP/1.1\r\nContent-Length: many\r\n\r\n",
@@ -197,14 +232,27 @@ def test_a_header_given_twice_is_joined(simulator):
     assert simulator.requests[0].headers["x-a"] == "1, 2"
 
 
-@pytest.mark.parametrize("delivery", HONEST + TRICKLES)
-def test_an_honest_delivery_arrives_whole(simulator, delivery):
+@pytest.mark.parametrize("delivery", UNBROKEN + TRICKLES)
+def test_an_unbroken_delivery_arrives_whole(simulator, delivery):
     simulator.put_rows(ID, ROWS[:1])
     with Client(simulator) as client:
         expected = client.send()[2]
         simulator.fault(deliver=delivery, pace=0.0001)
         assert client.send()[2] == expected
         assert client.send()[2] == expected
+
+
+@pytest.mark.parametrize("preface", [b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_raw_bytes_can_come_before_the_status_line(simulator, preface):
+    simulator.fault(preface=preface, headers=(("Connection", "close"),), deliver=Delivery.CLOSE_AFTER)
+    received = read_all(raw(simulator))
+    assert received.startswith(preface + b"HTTP/1.1 200 OK\r\n")
+
+
+def test_a_body_longer_than_its_length_leaves_bytes_on_the_connection(simulator):
+    simulator.fault(status=200, body=b"0123456789", headers=(("Content-Length", "4"),))
+    with raw(simulator) as plain:
+        eventually(lambda: plain.recv(1 << 16, socket.MSG_PEEK).endswith(b"\r\n\r\n0123456789"))
 
 
 def test_gzip_inflates_to_the_same(simulator):
@@ -336,14 +384,14 @@ def test_a_bomb_is_small_on_the_wire_and_large_inflated(simulator):
     assert size > 60 << 20
 
 
-def test_a_redirect_goes_where_it_is_told(simulator):
+def test_a_redirect_goes_where_it_is_rows_of(simulator):
     simulator.fault(status=302, headers=(("Location", "https://foreign.example.com/"),))
     with Client(simulator) as client:
         status, headers, _ = client.send()
     assert (status, headers["Location"]) == (302, "https://foreign.example.com/")
 
 
-def test_a_status_without_a_name_and_a_length_of_the_faults_own_are_sent_as_told(simulator):
+def test_a_status_without_a_name_and_a_length_of_the_faults_own_are_sent_as_rows_of(simulator):
     simulator.fault(status=299, body=b"0123456789", headers=(("Content-Length", "4"), ("Connection", "close")))
     received = read_all(raw(simulator, b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"))
     assert received.startswith(b"HTTP/1.1 299 Unknown\r\n")
@@ -425,11 +473,11 @@ def test_an_address_can_be_ipv6():
 
 def test_demo_grows_between_two_calls():
     with Simulator(demo_automations()) as simulator:
-        totals = [simulator.stats(automation.id)[1] for automation in simulator.automations]
-        eventually(lambda: [simulator.stats(each.id)[1] for each in simulator.automations] != totals)
+        totals = [simulator.links(automation.id)[1] for automation in simulator.automations]
+        eventually(lambda: [simulator.links(each.id)[1] for each in simulator.automations] != totals)
 
 
-def test_orders_are_taken_over_http_only_where_enabled(simulator):
+def test_commands_are_taken_over_http_only_where_enabled(simulator):
     with Client(simulator) as client:
         assert client.send("POST", "/_simulator/faults", body=b"{}")[0] == 404
 
@@ -452,17 +500,24 @@ def test_faults_are_planned_and_forgotten_over_http(controlled):
     assert client.send()[0] == 418
 
 
-def test_requests_and_numbers_are_told_over_http(controlled):
+def test_requests_and_numbers_are_given_over_http(controlled):
     simulator, client = controlled
     simulator.fault(status=500)
     client.send()
-    told_requests = json.loads(client.send("GET", "/_simulator/requests")[2])
-    assert [(each["path"], each["status"], each["fault"]) for each in told_requests] == [
+    recorded = json.loads(client.send("GET", "/_simulator/requests")[2])
+    assert [(each["path"], each["status"], each["fault"]) for each in recorded] == [
         (f"/v3/marketing/stats/automations/{ID}/links", 500, True)
     ]
-    document = json.loads(client.send("GET", f"/_simulator/stats/{ID}")[2])
-    assert tuple(told(document)) == ROWS
+    document = json.loads(client.send("GET", f"/_simulator/links/{ID}")[2])
+    assert tuple(rows_of(document)) == ROWS
     assert document["total_clicks"] == sum(row.clicks for row in ROWS)
+
+
+def test_statistics_are_given_by_step_over_http(controlled):
+    simulator, client = controlled
+    document = json.loads(client.send("GET", f"/_simulator/statistics/{ID}")[2])
+    assert {step_id: Stats(**stats) for step_id, stats in document.items()} == simulator.step_statistics(ID)
+    assert client.send("GET", "/_simulator/statistics/22222222-2222-4222-8222-222222222222")[0] == 404
 
 
 def test_time_is_held_over_http(controlled):
@@ -482,10 +537,10 @@ def test_time_is_held_over_http(controlled):
         ("POST", "faults", b"7", 400),
         ("POST", "faults", b'{"stats":1}', 400),
         ("GET", "faults", None, 404),
-        ("GET", "stats/22222222-2222-4222-8222-222222222222", None, 404),
+        ("GET", "links/22222222-2222-4222-8222-222222222222", None, 404),
     ],
 )
-def test_an_order_that_cannot_be_is_refused(controlled, method, name, body, status):
+def test_an_impossible_command_is_refused(controlled, method, name, body, status):
     _, client = controlled
     refused, _, answer = client.send(method, f"/_simulator/{name}", body=body)
     assert refused == status
@@ -540,23 +595,3 @@ def test_program_serves_until_it_is_told_to_stop():
         runs.append(lines[1:])
     assert runs[0] == runs[1]
     assert runs[0][1].endswith("Welcome series")
-
-
-@pytest.mark.needs("promtool")
-def test_history_becomes_blocks_of_a_prometheus(tmp_path):
-    simulator = Simulator((generated_automation(1, "History", 24, clicks_per_day=500),), clock=ManualClock(EPOCH))
-    text = tmp_path / "history.txt"
-    lines = list(simulator.history_openmetrics(EPOCH, EPOCH + 86_400, 900))
-    text.write_text("".join(lines))
-
-    command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(text), str(tmp_path / "data")]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-    (tmp_path / "data" / "wal").mkdir()  # without one promtool refuses to read blocks
-    dumped = subprocess.run(
-        ["promtool", "tsdb", "dump", str(tmp_path / "data")], check=True, capture_output=True, timeout=60, text=True
-    )
-
-    stored = sorted(line.split(" ")[-2:] for line in dumped.stdout.splitlines())
-    written = [line.split(" ") for line in lines if not line.startswith("#")]
-    assert stored == sorted([each[-2], f"{round(float(each[-1]) * 1_000)}"] for each in written)
-    assert len(stored) > 1_000

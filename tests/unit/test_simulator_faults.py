@@ -5,8 +5,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from sendgrid_simulator import Alteration, Delivery, Fault, ManualClock, Request, Row, Simulator, fixed
-from sendgrid_simulator.model import EPOCH
+from sendgrid_simulator import EPOCH, Alteration, Delivery, Fault, ManualClock, Request, Row, Simulator, fixed
 
 ID = "11111111-1111-4111-8111-111111111111"
 OTHER = "22222222-2222-4222-8222-222222222222"
@@ -36,12 +35,12 @@ def second_page(simulator):
     return json.loads(ask(simulator).body)["_metadata"]["next"].removeprefix("http://api.test")
 
 
-def test_a_fault_happens_once_unless_told(simulator):
+def test_a_fault_happens_once_by_default(simulator):
     simulator.fault(status=503)
     assert statuses(simulator, 3) == [503, 200, 200]
 
 
-def test_a_fault_skips_and_lasts_as_told(simulator):
+def test_a_fault_skips_and_lasts_as_planned(simulator):
     simulator.fault(status=503, skip=1, times=2)
     assert statuses(simulator, 5) == [200, 503, 503, 200, 200]
 
@@ -144,7 +143,7 @@ def test_what_went_wrong_is_recorded(simulator):
     assert len(simulator.pages) == 1
 
 
-def test_a_fault_can_be_told_as_json():
+def test_a_fault_can_be_given_as_json():
     fault = Fault.from_document(
         {
             "automation": ID,
@@ -155,6 +154,7 @@ def test_a_fault_can_be_told_as_json():
             "headers": {"Retry-After": 3, "Date": None},
             "alter": "row_moved",
             "deliver": "trickle_body",
+            "preface": "HTTP/1.1 103 Early Hints\r\n\r\n",
             "delay": 0.5,
         }
     )
@@ -167,6 +167,7 @@ def test_a_fault_can_be_told_as_json():
         headers=(("Retry-After", "3"), ("Date", None)),
         alter=Alteration.ROW_MOVED,
         deliver=Delivery.TRICKLE_BODY,
+        preface=b"HTTP/1.1 103 Early Hints\r\n\r\n",
         delay=0.5,
     )
     assert Fault.from_document({"body_base64": base64.b64encode(b"\xff\x00").decode()}).body == b"\xff\x00"
@@ -201,14 +202,14 @@ def document_of(simulator, alteration, url=None):
 @pytest.mark.parametrize("alteration", sorted(set(Alteration) - {Alteration.ENDLESS}))
 def test_every_alteration_makes_the_second_page_another_one(simulator, alteration):
     target = second_page(simulator)
-    honest = ask(simulator, url=target)
+    correct = ask(simulator, url=target)
     changed = altered(simulator, alteration, target)
     assert changed.status == 200
     assert (changed.body, dict(changed.headers).get("Content-Type")) != (
-        honest.body,
-        dict(honest.headers).get("Content-Type"),
+        correct.body,
+        dict(correct.headers).get("Content-Type"),
     )
-    assert ask(simulator, url=target).body == honest.body
+    assert ask(simulator, url=target).body == correct.body
 
 
 @pytest.mark.parametrize("alteration", list(Alteration))
@@ -245,7 +246,7 @@ VALUES = {
 
 
 @pytest.mark.parametrize("alteration", list(VALUES))
-def test_a_value_is_the_one_that_its_name_tells(simulator, alteration):
+def test_a_value_is_the_one_that_its_name_says(simulator, alteration):
     path, expected = VALUES[alteration]
     place = document_of(simulator, alteration)
     for name in path[:-1]:
@@ -266,12 +267,12 @@ def next_of(simulator, alteration, url=None):
 
 
 def test_next_can_lead_astray(simulator):
-    honest = json.loads(ask(simulator).body)["_metadata"]["next"]
+    correct = json.loads(ask(simulator).body)["_metadata"]["next"]
     assert urlsplit(next_of(simulator, Alteration.NEXT_FOREIGN)).netloc == "foreign.example.com"
-    assert next_of(simulator, Alteration.NEXT_OTHER_SCHEME) == honest.replace("http://", "https://")
+    assert next_of(simulator, Alteration.NEXT_OTHER_SCHEME) == correct.replace("http://", "https://")
     assert urlsplit(next_of(simulator, Alteration.NEXT_OTHER_PORT)).netloc == "api.test:1"
     assert urlsplit(next_of(simulator, Alteration.NEXT_USER)).username == "api.sendgrid.com"
-    assert next_of(simulator, Alteration.NEXT_RELATIVE) == honest.removeprefix("http://api.test")
+    assert next_of(simulator, Alteration.NEXT_RELATIVE) == correct.removeprefix("http://api.test")
     assert "page_token" not in next_of(simulator, Alteration.NEXT_WITHOUT_TOKEN)
 
 

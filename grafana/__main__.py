@@ -1,9 +1,0 @@
-"""Write the dashboards' JSON."""
-
-import sys
-
-from grafana.files import write
-
-if __name__ == "__main__":
-    for path in write():
-        sys.stdout.write(f"{path}\n")

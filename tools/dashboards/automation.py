@@ -1,0 +1,171 @@
+"""The dashboard of one automation: its steps, its links, where they stand and which have died."""
+
+from typing import Final
+
+from grafana_foundation_sdk.builders import bargauge, timeseries
+from grafana_foundation_sdk.models import dashboard as dm
+
+from tools.dashboards import cells, link_tables, promql
+from tools.dashboards.automations import banded
+from tools.dashboards.frame import AUTOMATION_UID, Section, assemble, automation, narrowing
+from tools.dashboards.palette import Colour
+from tools.dashboards.panels import (
+    AnyPanel,
+    Column,
+    Text,
+    bars,
+    grid,
+    lines,
+    number,
+    properties,
+    query,
+    rows,
+    sized,
+    thresholds,
+)
+
+TOTAL: Final = promql.totals(promql.ONE)
+NOW: Final = promql.clicks(TOTAL)
+BEFORE: Final = promql.last_week(TOTAL)
+HOUR: Final = "1h"
+
+
+def one_automation() -> dm.Dashboard:
+    """Return the dashboard."""
+    return assemble(
+        AUTOMATION_UID,
+        "SendGrid automation",
+        "One automation: its totals, steps and links, where the links stand in the message and which have died.",
+        [automation(), *narrowing()],
+        [
+            Section("At a glance", _glance()),
+            Section("Steps and clicks", [sized(_funnel(), 8, 9), sized(_clicks(), 16, 9)]),
+            Section("Links", [sized(link_tables.top_links(), 24, 11), sized(link_tables.died(), 24, 6)]),
+            Section(
+                "Position in the message and steps in detail",
+                [sized(_positions(), 8, 9), sized(_steps(), 16, 9), sized(_steps_over_time(), 24, 8)],
+                collapsed=True,
+            ),
+        ],
+    )
+
+
+def _glance() -> list[AnyPanel]:
+    plain = thresholds(Colour.NOW)
+    name = Text("Automation", "The name from the exporter's configuration, else the id.", "string")
+    panels = [
+        (number(name, promql.names(promql.ONE), plain, name_only=True), 6),
+        (number(Text("Total clicks", "SendGrid's own total over its life.", "locale"), TOTAL.now(), plain), 3),
+        (number(Text("Clicks", "Clicks in the chosen range.", "locale"), NOW, plain), 3),
+        (_against_last_week(), 3),
+        (
+            number(
+                Text("Links clicked", f"Links with at least one click in the range. {link_tables.CHOICE}", "short"),
+                promql.counted(link_tables.LINK_CLICKS, "> 0"),
+                plain,
+            ),
+            3,
+        ),
+        (
+            number(
+                Text("Dead links", f"Links that died, as in the table below. {link_tables.CHOICE}", "short"),
+                f"count({link_tables.dead()}) or count({link_tables.LINKS.now()}) * 0",
+                thresholds(Colour.GOOD, (1, Colour.ACT)),
+            ),
+            3,
+        ),
+        (_data_age(), 3),
+    ]
+    return [sized(panel, width, 4) for panel, width in panels]
+
+
+def _against_last_week() -> AnyPanel:
+    text = Text(
+        "Vs last week", "Clicks in the range against the same range a week earlier; empty if unwatched.", "percentunit"
+    )
+    colours = thresholds(Colour.ACT, (-0.5, Colour.LOOK), (-0.2, Colour.NEUTRAL))
+    return number(text, promql.change(NOW, BEFORE), colours).decimals(1)
+
+
+def _data_age() -> AnyPanel:
+    text = Text("Data age", "Poll intervals since the last good poll; beyond 3 the data is stale.", "suffix: intervals")
+    colours = thresholds(Colour.GOOD, (2, Colour.LOOK), (3, Colour.ACT))
+    return number(text, promql.age_in_intervals(promql.ONE), colours).decimals(1)
+
+
+def _funnel() -> bargauge.Panel:
+    text = Text(
+        "Clicks per step",
+        f"Clicks in the range, the most clicked step first: how far people follow the journey. {link_tables.CHOICE}",
+        "locale",
+    )
+    per_step = promql.short_step(f"sum by (step_id) ({promql.clicks(link_tables.EVERY_ROW)})")
+    return bars(text, rows(f"sum by (step) ({per_step})"), sort="Value", desc=True)
+
+
+def _clicks() -> timeseries.Panel:
+    text = Text(
+        "Clicks per hour",
+        "Clicks of the hour before each point of the whole automation, against the same hour last week and the band of "
+        "what is usual. The band comes from the recording rules and begins after a week of history.",
+        "short",
+    )
+    targets = [
+        query(promql.clicks(TOTAL, HOUR, whole=True), "A", legend="Now"),
+        query(promql.last_week(TOTAL, HOUR), "B", legend="Last week"),
+        query(promql.usual("-", promql.ONE), "C", legend="Usual, at least"),
+        query(promql.usual("+", promql.ONE), "D", legend="Usual, at most"),
+    ]
+    return banded(lines(text, targets))
+
+
+def _positions() -> bargauge.Panel:
+    text = Text(
+        "Clicks by position in the message",
+        f"Clicks in the range by the link's place in the message, 0 the topmost. {link_tables.CHOICE}",
+        "locale",
+    )
+    known = promql.links(f'{promql.CHOSEN}, {promql.NOT_REST}, url_location!=""')
+    padded = f'label_replace({promql.clicks(known)}, "position", "0$1", "url_location", "(.)")'
+    named = f'label_replace({padded}, "position", "$1", "url_location", "(..+)")'
+    target = rows(f"sum by (position) ({named})")
+    unpadded = {"mappings": [{"type": "regex", "options": {"pattern": "/^0(\\d)$/", "result": {"text": "$1"}}}]}
+    return bars(text, target, sort="position", desc=False).override_by_name("position", properties(unpadded))
+
+
+def _steps() -> AnyPanel:
+    text = Text(
+        "Steps",
+        f"Clicks of each step in the range, its share, and against the step with the most clicks. {link_tables.CHOICE}",
+        "short",
+        "No step was clicked yet",
+    )
+    per_step = f"sum by (step_id) ({promql.clicks(link_tables.EVERY_ROW)})"
+    before = f"sum by (step_id) ({promql.last_week(link_tables.EVERY_ROW)})"
+    last_click = promql.last_click(f'{promql.ONE}, step_id=~"$step"', "step_id")
+    targets = [
+        rows(promql.short_step(per_step), "A"),
+        rows(promql.share(per_step), "B"),
+        rows(f"{per_step} / on () group_left () (max({per_step}) > 0)", "C"),
+        rows(promql.change(per_step, before), "D"),
+        rows(f"{last_click} and on (step_id) {per_step}", "E"),
+    ]
+    columns = [
+        Column("step", "Step", link_tables.NARROW_STEP),
+        Column("Value #A", "Clicks", cells.CLICKS),
+        Column("Value #B", "Share", cells.SHARE),
+        Column("Value #C", "Of the largest", {**cells.SHARE, "custom.width": 130}),
+        Column("Value #D", "Change", cells.CHANGE),
+        Column("Value #E", "Last click", cells.MOMENT),
+    ]
+    return grid(text, targets, columns, sort="Clicks", hidden=["step_id"])
+
+
+def _steps_over_time() -> timeseries.Panel:
+    text = Text(
+        "Clicks per hour by step", f"Clicks of the hour before each point, ten steps. {link_tables.CHOICE}", "short"
+    )
+    per_step = f"sum by (step_id) ({promql.clicks(link_tables.EVERY_ROW, HOUR, whole=True)})"
+    ranking = f"sum by (step_id) ({promql.clicks(link_tables.EVERY_ROW, pin=' @ end()')})"
+    most = promql.short_step(promql.top(10, per_step, ranking, "step_id"))
+    return lines(text, [query(most, legend="{{step}}")], many=True)

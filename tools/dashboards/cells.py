@@ -1,0 +1,63 @@
+"""How the cells of the tables look: the properties that columns on several dashboards share."""
+
+from typing import Final
+
+from tools.dashboards.palette import Colour
+from tools.dashboards.panels import Properties, fixed, thresholds
+from tools.dashboards.promql import ALERT_SCORE
+
+_DASH: Final = [{"type": "special", "options": {"match": "null+nan", "result": {"text": "-"}}}]
+"""Nothing is known: shown as a dash."""
+CLICKS: Final = {"unit": "locale", "decimals": 0, "custom.width": 105}
+SHARE: Final = {"unit": "percentunit", "decimals": 1, "custom.width": 85, "mappings": _DASH}
+CHANGE: Final = {"unit": "percentunit", "decimals": 0, "custom.width": 95, "mappings": _DASH}
+AGE: Final = {"unit": "s", "decimals": 0, "custom.width": 120}
+MOMENT: Final = {"unit": "dateTimeFromNow", "custom.width": 135, "mappings": _DASH}
+TREND: Final = {
+    "min": 0,
+    "color": fixed(Colour.NOW),
+    "custom.width": 130,
+    "custom.filterable": False,
+    "custom.cellOptions": {
+        "type": "sparkline",
+        "drawStyle": "line",
+        "lineWidth": 1,
+        "fillOpacity": 20,
+        "showPoints": "never",
+        "hideValue": True,
+    },
+}
+
+
+def evidence() -> Properties:
+    """Return a small gauge that is full when an alert is raised."""
+    return {
+        "unit": "short",
+        "decimals": 1,
+        "min": 0,
+        "max": ALERT_SCORE,
+        "color": {"mode": "thresholds"},
+        "thresholds": thresholds(Colour.QUIET, (ALERT_SCORE / 2, Colour.LOOK), (ALERT_SCORE, Colour.ACT)),
+        "custom.cellOptions": {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"},
+        "custom.width": 175,
+    }
+
+
+def state(words: dict[str, tuple[str, str]], missing: tuple[str, str], width: int = 95) -> Properties:
+    """Return words for values, each in its colour, and the word for no value."""
+    options = {value: {"text": text, "color": colour} for value, (text, colour) in words.items()}
+    nothing = {"match": "null+nan", "result": {"text": missing[0], "color": missing[1]}}
+    return {
+        "mappings": [{"type": "value", "options": options}, {"type": "special", "options": nothing}],
+        "custom.cellOptions": {"type": "color-text"},
+        "custom.width": width,
+    }
+
+
+def leads_to(url: str, title: str, *, new_tab: bool = False) -> Properties:
+    """Return a link on the cells of a column."""
+    return {"links": [{"title": title, "url": url, "targetBlank": new_tab}]}
+
+
+OPEN: Final = leads_to("${__value.raw:raw}", "Open the link in a new tab", new_tab=True)
+"""The address of a link, which opens apart from Grafana."""

@@ -1,0 +1,239 @@
+"""The dashboard of the exporter itself: its polls, SendGrid's API, its series and its process."""
+
+from typing import Final
+
+from grafana_foundation_sdk.builders import timeseries
+from grafana_foundation_sdk.models import dashboard as dm
+
+from tools.dashboards import cells, process, promql
+from tools.dashboards.automations import TO_AUTOMATION
+from tools.dashboards.frame import EXPORTER_UID, Section, assemble, carried
+from tools.dashboards.palette import CODE_COLOURS, OUTCOME_COLOURS, Colour
+from tools.dashboards.panels import (
+    AnyPanel,
+    Column,
+    Text,
+    by_last,
+    coloured,
+    fixed,
+    grid,
+    lines,
+    number,
+    properties,
+    query,
+    rows,
+    sized,
+    stacked,
+    thresholds,
+)
+
+JOB: Final = f"{{{promql.JOB}}}"
+LIMIT: Final = f'sendgrid_exporter_api_rate_limit{{{promql.JOB}, kind="limit"}}'
+UNSAID: Final = "SendGrid has named no limit"
+REMAINING: Final = f'sendgrid_exporter_api_rate_limit{{{promql.JOB}, kind="remaining"}}'
+
+
+def exporter() -> dm.Dashboard:
+    """Return the dashboard."""
+    return assemble(
+        EXPORTER_UID,
+        "SendGrid exporter",
+        "Whether the exporter itself is well: polls, SendGrid's API and its budget, series, process and configuration.",
+        carried(),
+        [
+            Section("At a glance", _glance()),
+            Section("Polls", [sized(_outcomes(), 12, 9), sized(_ages(), 12, 9)]),
+            Section("SendGrid's API", [sized(panel, 8, 9) for panel in (_requests(), _durations(), _budget())]),
+            Section(
+                "Series",
+                [sized(panel, 8, 8) for panel in (process.series(), process.folded(), process.corrections())],
+                collapsed=True,
+            ),
+            Section(
+                "Scrapes and process",
+                [
+                    sized(panel, 6, 8)
+                    for panel in (process.scrape_duration(), process.samples(), process.memory(), process.processor())
+                ],
+                collapsed=True,
+            ),
+            Section(
+                "Alerts, configuration and version",
+                [sized(_alerts(), 12, 8), sized(process.reloads(), 6, 8), sized(process.versions(), 6, 8)],
+                collapsed=True,
+            ),
+            Section("Automations", [sized(_automations(), 24, 12)], collapsed=True),
+        ],
+    )
+
+
+def _glance() -> list[AnyPanel]:
+    plain = thresholds(Colour.NOW)
+    alarm = thresholds(Colour.GOOD, (1, Colour.ACT))
+    up = f"max by (automation_id) (sendgrid_exporter_automation_up{JOB})"
+    version = number(
+        Text("Version", "Version of the exporter that runs.", "string"),
+        f'label_replace(group by (version) (sendgrid_exporter_build_info{JOB}), "name", "$1", "version", "(.*)")',
+        plain,
+        name_only=True,
+    )
+    reload = number(
+        Text("Last reload", "Whether the configuration in use is the newest one.", "short"),
+        f"min(sendgrid_exporter_config_last_reload_successful{JOB})",
+        plain,
+    )
+    panels = [
+        version,
+        number(
+            Text(
+                "Exporters up",
+                "Instances that Prometheus can scrape, of the jobs that were this exporter within the range.",
+                "short",
+            ),
+            f"sum(up{JOB} and on (job) group by (job) (last_over_time(sendgrid_exporter_build_info{JOB}[$__range])))",
+            thresholds(Colour.ACT, (1, Colour.GOOD)),
+        ),
+        number(
+            Text("Polled well", "Automations whose last poll succeeded.", "percentunit"),
+            f"avg({up})",
+            thresholds(Colour.ACT, (0.9, Colour.LOOK), (1, Colour.GOOD)),
+        ).decimals(0),
+        number(
+            Text("Stale data", "Automations whose data is older than 3 poll intervals, or never came.", "short"),
+            f"count({promql.unread()}) or count({promql.names()}) * 0",
+            alarm,
+        ),
+        number(
+            Text("Budget left", "What SendGrid says remains of its rate limit.", "percentunit", "not said"),
+            f"min({REMAINING} / ignoring (kind) ({LIMIT} > 0))",
+            thresholds(Colour.ACT, (0.1, Colour.LOOK), (0.25, Colour.GOOD)),
+        ).decimals(0),
+        number(
+            Text("Link series", "Series of links that are published.", "locale"),
+            f"sum(sendgrid_exporter_link_series{JOB})",
+            plain,
+        ),
+        reload.mappings([_well()]),
+        number(
+            Text("Alerts", "Alerts on the exporter itself that are firing.", "short"),
+            f"count({promql.EXPORTER_ALERTS}) or vector(0)",
+            alarm,
+        ),
+    ]
+    return [sized(panel, 3, 4) for panel in panels]
+
+
+def _well() -> dm.ValueMap:
+    good = dm.ValueMappingResult(text="well", color=Colour.GOOD)
+    bad = dm.ValueMappingResult(text="failed", color=Colour.ACT)
+    return dm.ValueMap(options={"0": bad, "1": good})
+
+
+def _outcomes() -> timeseries.Panel:
+    text = Text(
+        "Polls by outcome",
+        "Polls a minute. Green is well, yellow to orange passes by itself, red needs somebody.",
+        "cpm",
+    )
+    polls = f"sum by (outcome) (rate(sendgrid_exporter_polls_total{JOB}[$__rate_interval])) * 60 > 0"
+    return coloured(
+        stacked(lines(text, [query(polls, legend="{{outcome}}")], legend=("max",), many=True)), OUTCOME_COLOURS
+    )
+
+
+def _ages() -> timeseries.Panel:
+    text = Text(
+        "Age of the data, the ten oldest",
+        "Poll intervals since the last good poll; beyond 3 it is stale. Each line has the colour of its newest value.",
+        "short",
+    )
+    last = promql.recorded(promql.LAST_SUCCESS, modifier=" @ end()")
+    oldest = f"{promql.age_in_intervals()} and on (automation_id) bottomk(10, {last})"
+    panel = lines(text, [query(promql.named(oldest), legend="{{name}}")], legend=("lastNotNull",), many=True)
+    return by_last(panel, thresholds(Colour.GOOD, (2, Colour.LOOK), (3, Colour.ACT)))
+
+
+def _requests() -> timeseries.Panel:
+    text = Text("Requests by status", "Requests to SendGrid a minute; `none` means that no answer came.", "reqpm")
+    requests = f"sum by (code) (rate(sendgrid_exporter_api_requests_total{JOB}[$__rate_interval])) * 60 > 0"
+    return coloured(stacked(lines(text, [query(requests, legend="{{code}}")], legend=("max",))), CODE_COLOURS)
+
+
+def _durations() -> timeseries.Panel:
+    def quantile(part: float, metric: str) -> str:
+        buckets = f"sum by (le) (rate(sendgrid_exporter_{metric}_duration_seconds_bucket{JOB}[$__rate_interval]))"
+        return f"histogram_quantile({part}, {buckets})"
+
+    text = Text(
+        "How long requests and polls take", "Half of them took less than the median, 99 of 100 less than p99.", "s"
+    )
+    targets = [
+        query(quantile(0.5, "api_request"), "A", legend="Request, median"),
+        query(quantile(0.99, "api_request"), "B", legend="Request, p99"),
+        query(quantile(0.5, "poll"), "C", legend="Poll, median"),
+        query(quantile(0.99, "poll"), "D", legend="Poll, p99"),
+    ]
+    colours = {
+        "Request, median": "light-blue",
+        "Request, p99": "dark-blue",
+        "Poll, median": "#d8d9da",
+        "Poll, p99": Colour.QUIET,
+    }
+    return coloured(lines(text, targets, legend=()), colours)
+
+
+def _budget() -> timeseries.Panel:
+    text = Text(
+        "Rate-limit budget", "What SendGrid grants and what remains of it, as its headers say.", "short", UNSAID
+    )
+    targets = [
+        query(f"min({LIMIT})", "A", legend="Limit"),
+        query(f"min({REMAINING})", "B", legend="Remaining"),
+    ]
+    panel = coloured(lines(text, targets, legend=("lastNotNull", "min")), {"Remaining": Colour.NOW})
+    return panel.override_by_name("Limit", properties({"color": fixed(Colour.QUIET), "custom.lineWidth": 1}))
+
+
+def _alerts() -> AnyPanel:
+    text = Text(
+        "Firing exporter alerts",
+        "Alerts on the exporter itself; the runbook says what to look at.",
+        "short",
+        "No alert is firing",
+    )
+    severity = cells.state(
+        {"critical": ("critical", Colour.ACT), "warning": ("warning", Colour.LOOK)}, ("-", Colour.QUIET), 115
+    )
+    columns = [
+        Column("severity", "Severity", severity),
+        Column("alertname", "Alert"),
+        Column("job", "Job", {"custom.width": 260}),
+    ]
+    firing = f"max by (alertname, severity, job) ({promql.EXPORTER_ALERTS})"
+    return grid(text, [rows(firing)], columns, sort="Severity", desc=False, hidden=["Value"])
+
+
+def _automations() -> AnyPanel:
+    text = Text(
+        "Automations, the oldest data first",
+        "Each automation's last good poll, the interval really kept, and whether the last poll succeeded.",
+        "short",
+        "No automation is watched yet",
+    )
+    word = cells.state({"0": ("failed", Colour.ACT), "1": ("well", Colour.GOOD)}, ("not tried", Colour.QUIET), 110)
+    targets = [
+        rows(promql.names(), "A"),
+        rows(f"max by (automation_id) (sendgrid_exporter_automation_up{JOB})", "B"),
+        rows(promql.age(), "C"),
+        rows(promql.recorded(promql.POLL_INTERVAL), "D"),
+        rows(f"count by (automation_id) (automation_link_clicks{JOB})", "E"),
+    ]
+    columns = [
+        Column("name", "Automation", TO_AUTOMATION),
+        Column("automation_id", "Id", {"custom.width": 320}),
+        Column("Value #B", "Last poll", word),
+        Column("Value #C", "Data age", cells.AGE),
+        Column("Value #D", "Interval", cells.AGE),
+        Column("Value #E", "Links", cells.CLICKS),
+    ]
+    return grid(text, targets, columns, sort="Data age", hidden=["Value #A"])

@@ -1,0 +1,103 @@
+"""The tables of one automation's links, and what its other panels share with them."""
+
+from typing import Final
+
+from tools.dashboards import cells, promql
+from tools.dashboards.frame import AUTOMATION_UID
+from tools.dashboards.panels import AnyPanel, Column, Text, grid, query, rows
+
+LINKS: Final = promql.links()
+EVERY_ROW: Final = promql.links(promql.CHOSEN)
+LINK_CLICKS: Final = promql.clicks(LINKS)
+DAY: Final = "1d"
+EXPECTED_A_DAY: Final = 5
+"""A link that had fewer clicks a day may be silent for a day by chance (1 in 150 at 5)."""
+
+STEP_URL: Final = (
+    f"/d/{AUTOMATION_UID}?${{datasource:queryparam}}&${{job:queryparam}}&${{automation:queryparam}}"
+    "&${__url_time_range}&var-step=${__data.fields.step_id:percentencode}"
+)
+NARROW_STEP: Final = cells.leads_to(STEP_URL, "Narrow the page to this step")
+LINK_URL: Final = f"{STEP_URL}&var-url=${{__data.fields.url:percentencode}}"
+NARROW: Final = cells.leads_to(LINK_URL, "Narrow the page to this link")
+CHOICE: Final = "Follows the choice of steps and link."
+
+
+def top_links() -> AnyPanel:
+    """Return the table of the most clicked links."""
+    text = Text(
+        "Top links",
+        "The 50 most clicked links of the range. The link opens in a new tab; a click elsewhere on its row narrows "
+        f"the page to it. Last click comes from the recording rules. {CHOICE}",
+        "short",
+        "No link was clicked yet",
+    )
+    ranking = promql.clicks(LINKS, pin=" @ end()")
+    trend = promql.top(50, promql.clicks(LINKS, DAY, whole=True), ranking, promql.LINK_LABELS)
+    best = f"topk(50, {LINK_CLICKS})"
+    before = promql.last_week(LINKS)
+
+    def of_each(expression: str) -> str:
+        """Return a value for every row: Grafana joins no table with one that has no rows at all."""
+        on = f"on ({promql.LINK_LABELS})"
+        return f"({expression}) and {on} {best} or {on} {best} * NaN"
+
+    targets = [
+        query(trend, "A"),
+        rows(promql.short_step(best), "B"),
+        rows(of_each(f"({LINK_CLICKS}) / on () group_left () (sum({promql.clicks(EVERY_ROW)}) > 0)"), "C"),
+        rows(of_each(promql.change(LINK_CLICKS, before)), "D"),
+        rows(of_each(LINKS.now()), "E"),
+        rows(of_each(_last_click()), "F"),
+    ]
+    columns = [
+        Column("url", "Link", cells.OPEN),
+        Column("step", "Step", {"custom.width": 105, **NARROW}),
+        Column("url_location", "Position", {"custom.width": 110, **NARROW}),
+        Column("Trend #A", "Clicks a day", cells.TREND),
+        Column("Value #B", "Clicks", {**cells.CLICKS, **NARROW}),
+        Column("Value #C", "Share", {**cells.SHARE, **NARROW}),
+        Column("Value #D", "Change", {**cells.CHANGE, **NARROW}),
+        Column("Value #E", "Total", {**cells.CLICKS, **NARROW}),
+        Column("Value #F", "Last click", {**cells.MOMENT, **NARROW}),
+    ]
+    return grid(text, targets, columns, sort="Clicks", trends="A", hidden=["automation_id", "step_id"])
+
+
+def _last_click() -> str:
+    return promql.last_click(promql.CHOSEN, promql.LINK_LABELS)
+
+
+def _daily() -> str:
+    """Return the clicks a day of each link over the week before the last day."""
+    return f"{promql.clicks(LINKS, '1w', end=DAY)} / 7"
+
+
+def dead() -> str:
+    """Return the links that died, with the clicks a day that they had."""
+    return (
+        f"({_daily()} >= {EXPECTED_A_DAY}) and on ({promql.LINK_LABELS}) ({promql.clicks(LINKS, DAY, whole=True)} == 0)"
+    )
+
+
+def died() -> AnyPanel:
+    """Return the table of links that had clicks and have none any more."""
+    text = Text(
+        "Links that died",
+        f"Links that had {EXPECTED_A_DAY} clicks a day or more in the week before and none in the last 24 hours of the "
+        f"range. {CHOICE}",
+        "short",
+        "No link has died",
+    )
+    targets = [
+        rows(promql.short_step(dead()), "A"),
+        rows(f"{_last_click()} and on ({promql.LINK_LABELS}) {dead()}", "B"),
+    ]
+    columns = [
+        Column("url", "Link", cells.OPEN),
+        Column("step", "Step", {"custom.width": 105, **NARROW}),
+        Column("url_location", "Position", {"custom.width": 110, **NARROW}),
+        Column("Value #A", "Clicks a day before", {"unit": "short", "decimals": 1, "custom.width": 195, **NARROW}),
+        Column("Value #B", "Last click", {**cells.MOMENT, **NARROW}),
+    ]
+    return grid(text, targets, columns, sort="Clicks a day before", hidden=["automation_id", "step_id"])

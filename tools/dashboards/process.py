@@ -1,0 +1,86 @@
+"""The panels on what the exporter publishes and on its process: series, scrapes, memory, reloads, versions."""
+
+from typing import Final
+
+from grafana_foundation_sdk.builders import timeseries
+
+from tools.dashboards import promql
+from tools.dashboards.palette import Colour
+from tools.dashboards.panels import Text, apart, coloured, lines, query, stacked
+
+JOB: Final = f"{{{promql.JOB}}}"
+
+
+def series() -> timeseries.Panel:
+    """Show how many series of links are published."""
+    text = Text("Series of links", "Published series of links, by instance.", "locale")
+    target = query(f"sum by (instance) (sendgrid_exporter_link_series{JOB})", legend="{{instance}}")
+    return lines(text, [target])
+
+
+def folded() -> timeseries.Panel:
+    """Show how many links enter the rest row."""
+    text = Text(
+        "Links folded into the rest",
+        "Rows an hour that entered the rest row, because an automation has too many.",
+        "short",
+    )
+    folded = f"sum by (job) (rate(sendgrid_exporter_links_folded_total{JOB}[$__rate_interval])) * 3600"
+    return coloured(lines(text, [query(folded, legend="Folded")]), {"Folded": Colour.LOOK})
+
+
+def corrections() -> timeseries.Panel:
+    """Show how often numbers fell or did not add up."""
+    text = Text(
+        "Numbers that fell or did not add up",
+        "Polls an hour in which a number fell, or in which the rows and SendGrid's own count differed.",
+        "short",
+    )
+    fell = f"sum(rate(sendgrid_exporter_clicks_decreased_total{JOB}[$__rate_interval])) * 3600"
+    differed = f"sum(rate(sendgrid_exporter_count_mismatches_total{JOB}[$__rate_interval])) * 3600"
+    targets = [query(fell, "A", legend="Fell"), query(differed, "B", legend="Did not add up")]
+    return coloured(lines(text, targets), {"Fell": Colour.LOOK, "Did not add up": Colour.ACT})
+
+
+def _ours(expression: str) -> str:
+    """Return the series of those scrape targets that are this exporter."""
+    return f"{expression} and on (job, instance) sendgrid_exporter_build_info{JOB}"
+
+
+def scrape_duration() -> timeseries.Panel:
+    """Show how long a scrape takes."""
+    text = Text("Scrape duration", "Time that Prometheus needed for a scrape.", "s")
+    return lines(text, [query(_ours(f"scrape_duration_seconds{JOB}"), legend="{{instance}}")])
+
+
+def samples() -> timeseries.Panel:
+    """Show how many samples a scrape has."""
+    text = Text("Samples per scrape", "Samples in one scrape.", "locale")
+    return lines(text, [query(_ours(f"scrape_samples_scraped{JOB}"), legend="{{instance}}")])
+
+
+def memory() -> timeseries.Panel:
+    """Show how much memory the process holds."""
+    text = Text("Memory", "Resident memory of the process.", "bytes")
+    return lines(text, [query(_ours(f"process_resident_memory_bytes{JOB}"), legend="{{instance}}")])
+
+
+def processor() -> timeseries.Panel:
+    """Show how much of a core the process uses."""
+    text = Text("Processor", "Share of one processor core.", "percentunit")
+    used = f"rate(process_cpu_seconds_total{JOB}[$__rate_interval])"
+    return lines(text, [query(_ours(used), legend="{{instance}}")])
+
+
+def reloads() -> timeseries.Panel:
+    """Show whether reloads of the configuration succeed."""
+    text = Text("Reloads", "1 while the configuration in use is the newest one, 0 after a reload that failed.", "short")
+    target = query(f"sendgrid_exporter_config_last_reload_successful{JOB}", legend="{{instance}}")
+    return lines(text, [target], legend=("lastNotNull", "min")).max(1).decimals(0)
+
+
+def versions() -> timeseries.Panel:
+    """Show which versions run."""
+    text = Text("Version over time", "Instances per version.", "short")
+    target = query(f"count by (version) (sendgrid_exporter_build_info{JOB})", legend="{{version}}")
+    return stacked(lines(text, [target])).color_scheme(apart()).decimals(0)

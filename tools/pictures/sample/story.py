@@ -1,0 +1,87 @@
+"""What happens in the sample: which automations there are, what falls, what dies and when."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from sendgrid_simulator import Automation, Change, Simulator, generated_automation
+
+HOUR: Final = 3600
+DAY: Final = 24 * HOUR
+STEP: Final = 300
+JOB: Final = "sendgrid-automation-exporter"
+
+_JOURNEYS: Final = (
+    ("Welcome series", 5, 2_000.0),
+    ("Abandoned cart", 3, 1_300.0),
+    ("Trial to paid", 4, 900.0),
+    ("Post-purchase care", 2, 520.0),
+    ("Win-back after 90 days", 2, 240.0),
+    ("Birthday offer", 1, 130.0),
+    ("Review request", 1, 60.0),
+)
+_NEW: Final = ("Back in stock", 1, 340.0)
+_LEFT_AT_A_STEP: Final = 0.55
+_LINKS_PER_STEP: Final = 12
+"""Of the catalog's steps; every other link is kept."""
+
+
+@dataclass(frozen=True)
+class Story:
+    """The automations, and what befell the exporter that watched them."""
+
+    start: float
+    end: float
+    automations: Sequence[Automation]
+    outages: Sequence[tuple[float, float]] = ()
+    """When SendGrid's API answered with 503, from and until."""
+    rollouts: Sequence[float] = ()
+    """When a new version of the exporter started under another instance name."""
+    rest: float = 0.0
+    """Since when the most clicked automation has more links than are published; 0 is never."""
+    seed: int = 1
+    simulator: Simulator = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "simulator", Simulator(self.automations, seed=self.seed))
+
+    @property
+    def moments(self) -> list[float]:
+        """Return when Prometheus scraped."""
+        return [self.start + number * STEP for number in range(int((self.end - self.start) // STEP) + 1)]
+
+    def watched(self, moment: float) -> bool:
+        """Tell whether the click data was published: it is for three intervals into an outage."""
+        return not any(since + 3 * STEP < moment < until for since, until in self.outages)
+
+
+def journey(name: str, steps: int, clicks_per_day: float) -> Automation:
+    """Return an automation whose readers grow fewer from step to step."""
+    made = generated_automation(7, name, steps * _LINKS_PER_STEP, clicks_per_day=clicks_per_day)
+    weights = [
+        link.clicks_per_day * _LEFT_AT_A_STEP ** made.step_ids.index(link.step_id) * (number % 2 == 0)
+        for number, link in enumerate(made.links)
+    ]
+    links = tuple(
+        replace(link, clicks_per_day=clicks_per_day * weight / sum(weights))
+        for link, weight in zip(made.links, weights, strict=True)
+        if weight
+    )
+    return replace(made, links=links)
+
+
+def month(end: float, days: int = 23) -> Story:
+    """Return a month of eight journeys: one has lost its best link, one is falling, one is new."""
+    start = end - days * DAY
+    welcome, cart, *others = (journey(*one) for one in _JOURNEYS)
+    best = max(welcome.links, key=lambda link: link.clicks_per_day)
+    welcome = welcome.changed(Change(end - 26 * HOUR, 0.0), step_id=best.step_id, url=best.url)
+    cart = cart.changed(Change(end - 20 * HOUR, 0.3))
+    new = replace(journey(*_NEW), started=end - 9 * DAY)
+    return Story(
+        start,
+        end,
+        [welcome, cart, *others, new],
+        outages=[(end - 5 * DAY - 3 * HOUR, end - 5 * DAY)],
+        rollouts=[end - 3 * DAY],
+    )
