@@ -86,8 +86,10 @@ def check(objects: list[Object]) -> None:
                 assert all(LABEL_VALUE.fullmatch(value) for value in inner[key].values()), f"{where}: {key}"
 
 
-@pytest.mark.parametrize("release", ODD)
-@pytest.mark.parametrize("version", HELMS)
+@pytest.mark.parametrize(
+    ("version", "release"),
+    [*(("helm-4", release) for release in ODD), *(("helm-3", release) for release in ("123456", "true", "a.b"))],
+)
 def test_odd_names_are_text_within_the_limits(version: str, release: str) -> None:
     objects = render(version, release=release, namespace=release.replace(".", "-"), values=everything())
 
@@ -104,8 +106,13 @@ def test_ten_thousand_shards_have_names_within_the_limits(release: str) -> None:
     assert len(one(objects, "StatefulSet")["metadata"]["name"]) <= 63 - len("-1234567890")
 
 
-@pytest.mark.parametrize("override", ["77", "1e3", "true", "Clicks_of.Shop", "-a-", "...", "é", "x" * 300])
-@pytest.mark.parametrize("key", ["nameOverride", "fullnameOverride"])
+@pytest.mark.parametrize(
+    ("key", "override"),
+    [
+        *(("fullnameOverride", name) for name in ("77", "1e3", "true", "Clicks_of.Shop", "-a-", "...", "é", "x" * 300)),
+        *(("nameOverride", name) for name in ("77", "Of.Shop", "x" * 300)),
+    ],
+)
 def test_odd_overrides_are_text_within_the_limits(key: str, override: str) -> None:
     check(render("helm-4", values=everything(**{key: override})))
 

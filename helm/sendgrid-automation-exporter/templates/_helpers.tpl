@@ -4,7 +4,11 @@
        default back, so that a section written without content renders as if it were left out. Only in the maps that are
        passed on as they are, null takes a default away. */ -}}
 {{- define "sendgrid-automation-exporter.prepare" -}}
+{{- /* All templates of a render share one map of values: the first fills it. */ -}}
+{{- if not (hasKey .Values "prepared") }}
 {{- include "sendgrid-automation-exporter.fill" (dict "values" .Values "defaults" (.Files.Get "files/defaults.yaml" | fromYaml)) }}
+{{- $_ := set .Values "prepared" true }}
+{{- end }}
 {{- end }}
 
 {{- define "sendgrid-automation-exporter.fill" -}}
