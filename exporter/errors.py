@@ -5,6 +5,7 @@ ExporterError
 ├── StartError               something outside refuses at start (an address in use), exit code 1
 ├── StoppedError             the process is stopping, so a wait was cut short
 ├── StateError               the state file cannot be used; the exporter goes on without it
+│   └── ForeignFileError         it is somebody else's file: nothing is started, and it stays as it is
 └── SendGridError            a poll failed; each class is one outcome
     ├── UnauthorizedError        401
     ├── ForbiddenError           403
@@ -48,6 +49,10 @@ class StoppedError(ExporterError):
 
 class StateError(ExporterError):
     """The state file cannot be opened, read or written."""
+
+
+class ForeignFileError(StateError):
+    """The state file's path names something that the exporter did not make."""
 
 
 class SendGridError(ExporterError):

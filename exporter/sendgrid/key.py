@@ -35,7 +35,7 @@ class FixedKey:
         return (self._key,)
 
 
-_REMEMBERED: Final = 3
+_REMEMBERED: Final = 16
 """Former keys that are still hidden in the log: an answer to an old request may quote one."""
 _Stamp = tuple[int, int, int]
 
@@ -43,13 +43,13 @@ _Stamp = tuple[int, int, int]
 class KeyFile:
     """Gives the key that a file holds; while the file cannot be read, the last good key stays in use."""
 
-    def __init__(self, path: Path, read: Callable[[Path], str]) -> None:
-        """Read the file; raise ConfigurationError when it holds no key."""
+    def __init__(self, path: Path, read: Callable[[Path], str], key: str | None = None) -> None:
+        """Begin with the key that was read already, or read it; raise ConfigurationError when the file holds none."""
         self._path = path
         self._read = read
         self._lock = threading.Lock()
-        self._stamp = self._current_stamp()
-        self._key = read(path)
+        self._stamp = None if key is not None else self._current_stamp()
+        self._key = read(path) if key is None else key
         self._known: tuple[str, ...] = (self._key,)
         self._failing = False
 
@@ -75,7 +75,7 @@ class KeyFile:
             return None if known else (logging.WARNING, f"{exc}; the key that was read before stays in use")
         changed = key != self._key or self._failing
         self._key, self._stamp, self._failing = key, stamp, False
-        self._known = tuple({key, *self._known[-_REMEMBERED:]})
+        self._known = (*(known for known in self._known if known != key), key)[-_REMEMBERED:]
         return (logging.INFO, "sendgrid.api_key_file: the key was read again") if changed else None
 
     def _current_stamp(self) -> _Stamp | None:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import requests
 from requests.adapters import HTTPAdapter
 
+from exporter.authorities import Authorities
 from exporter.clock import Clock
 from exporter.sendgrid.sockets import Deadline, pool_classes, trusting_context
 
@@ -26,6 +27,8 @@ class ClientOptions:
     user_agent: str
     on_behalf_of: str | None = None
     proxy: str | None = None
+    authorities: Authorities | None = None
+    """Those to trust instead of the system's."""
 
 
 class _Session(requests.Session):
@@ -99,7 +102,7 @@ class _DeadlineAdapter(HTTPAdapter):
 def deadline_adapters(options: ClientOptions) -> Callable[[Deadline], HTTPAdapter]:
     """Return what makes each connection's adapter; the authorities, some megabytes, are read once and only for TLS."""
     encrypted = any(address.startswith("https:") for address in (options.base_url, options.proxy or ""))
-    trust = trusting_context() if encrypted else None
+    trust = trusting_context(options.authorities) if encrypted else None
     return lambda deadline: _DeadlineAdapter(deadline, trust)
 
 

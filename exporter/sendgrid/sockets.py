@@ -13,6 +13,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
+from exporter.authorities import Authorities
 from exporter.clock import Clock
 
 
@@ -85,10 +86,20 @@ class _DeadlineTLSSocket(ssl.SSLSocket):
             self.settimeout(self.deadline.remaining())
 
 
-def trusting_context() -> ssl.SSLContext:
-    """Return a context that trusts certifi's authorities and the system's (so `SSL_CERT_FILE` works, too)."""
-    context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())
+def trusting_context(authorities: Authorities | None) -> ssl.SSLContext:
+    """Return a context that trusts these authorities; without any, certifi's and the system's.
+
+    The system's are those of `SSL_CERT_FILE` and `SSL_CERT_DIR` where these are set.
+    """
+    context = ssl.create_default_context(cadata=authorities)
+    if authorities is None:
+        context.load_verify_locations(certifi.where())
+    # Python 3.13 checks authorities by every rule of RFC 5280, for instance that basicConstraints is critical
+    # (section 4.2.1.9). The private authorities of many companies break one of them; browsers, curl and earlier
+    # Pythons take them. Signatures, names, dates and purposes are still checked.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    # As Python 3.13 does: a bundle may hold the issuing authority alone, without its root.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.sslsocket_class = _DeadlineTLSSocket
     return context

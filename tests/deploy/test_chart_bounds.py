@@ -25,6 +25,7 @@ EDGES: Final[dict[str, tuple[Any, Any, Any, Any]]] = {
     "poll.concurrency": (1, 256, 0, 257),
     "labels.url": ("full", "strip_query", "none", None),
     "labels.drop_params": (["a"], ["x" * 256] * 1000, [" "], ["a"] * 1001),
+    "labels.drop_paths": (["/*"], ["/u/*"] * 100, ["/u"], ["https://a/*"]),
     "labels.max_links": (1, 1_000_000, 0, 1_000_001),
     "labels.max_url_length": (64, 1_000_000, 63, 1_000_001),
     "web.telemetry_path": ("/m", "/scrape/metrics.v1", "/", "/-/healthy"),

@@ -12,7 +12,7 @@ import pytest
 from tests.deploy.chart import AUTOMATION, ROOT
 from tests.programs import needs, program
 
-UNIT: Final = ROOT / "contrib" / "systemd" / "sendgrid-automation-exporter.service"
+UNIT: Final = ROOT / "deploy" / "systemd" / "sendgrid-automation-exporter.service"
 TEXT: Final = UNIT.read_text()
 
 
@@ -87,6 +87,14 @@ def test_the_exporter_takes_the_units_flags(tmp_path: Path) -> None:
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
+
+
+def test_memory_is_bounded_and_never_dumped() -> None:
+    """A core dump would write the key to the disk."""
+    unit = settings()
+
+    assert unit["LimitCORE"] == ["0"]
+    assert re.fullmatch(r"\d+M", unit["MemoryMax"][0])
 
 
 def test_a_wrong_configuration_is_not_tried_again() -> None:
