@@ -49,6 +49,7 @@ TRANSITIONS: Final = (
     ),
     Transition("`persistence.size`, sharded", claims(2), claims(2, size="4Gi"), refused=True),
     Transition("`persistence.storageClass`, sharded", claims(2), claims(2, storageClass=None), refused=True),
+    Transition("`persistence.accessModes`, sharded", claims(2), claims(2, accessModes=["ReadWriteMany"]), refused=True),
     Transition("`persistence.annotations`, sharded", claims(2), claims(2, annotations={"a": "b"}), refused=True),
     Transition("`sharding.total` from one to several", claims(1), claims(3)),
     Transition("`sharding.total` from several to one", claims(3), claims(1)),
@@ -206,6 +207,16 @@ def test_a_strategy_without_a_rolling_update_takes_away_what_one_left(total: int
     found = spec["strategy" if total == 1 else "updateStrategy"]
 
     assert found["type"] == "RollingUpdate" or found["rollingUpdate"] is None
+
+
+def test_a_rolling_update_of_the_users_arrives_with_and_without_its_type() -> None:
+    rolling = {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
+    strategies = [
+        one(render("helm-4", values=configured(updateStrategy=given)), "Deployment")["spec"]["strategy"]
+        for given in (rolling, rolling | {"type": "RollingUpdate"})
+    ]
+
+    assert strategies == [rolling, rolling | {"type": "RollingUpdate"}]
 
 
 def test_readme_lists_every_transition_and_what_it_takes() -> None:
