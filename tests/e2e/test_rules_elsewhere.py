@@ -13,12 +13,13 @@ import yaml
 from tests.e2e.harness.exchange import exchange, free_port
 from tests.e2e.harness.process import ExporterProcess, Process
 from tests.e2e.harness.prometheus import Prometheus
+from tests.e2e.harness.rules import faster
 from tests.e2e.harness.waiting import wait_until
-from tests.e2e.test_several_releases import JOBS, faster
 from tests.programs import ROOT, needs, program
 
 pytestmark = needs("prometheus", "victoria-metrics", "vmalert")
 
+JOBS: Final = ("crm", "shop")
 RULES: Final = sorted((ROOT / "prometheus" / "rules").glob("*.yml"))
 # Two rules of which the second reads the first, and one that reads its own last result, as sums over weeks do.
 CHAIN: Final = """

@@ -7,42 +7,17 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
-import yaml
 
 from tests.e2e.harness.exchange import exchange, free_port
 from tests.e2e.harness.process import ExporterProcess, Process
 from tests.e2e.harness.prometheus import Prometheus
-from tests.e2e.harness.promtool import with_matcher
+from tests.e2e.harness.rules import enforced, faster
 from tests.e2e.harness.waiting import wait_until
 from tests.programs import ROOT, needs, program
 
 RULES: Final = ROOT / "prometheus" / "rules" / "sendgrid-exporter.yml"
 JOBS: Final = ("crm-sendgrid-automation-exporter", "shop-sendgrid-automation-exporter")
 DOWN: Final = "SendGridExporterDown"
-# How many times faster the rules run here: ten minutes of `for` are two seconds, a day of memory nearly five minutes.
-SPEED: Final = 300
-UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-
-
-def faster(text: str) -> str:
-    """Return the rules with every duration divided by the speed, none below a second."""
-
-    def divide(match: re.Match[str]) -> str:
-        seconds = sum(int(number) * UNITS[unit] for number, unit in re.findall(r"(\d+)([smhdw])", match[2]))
-        return f"{match[1]}{max(seconds // SPEED, 1)}s"
-
-    return re.sub(r"(\[|offset |for: |interval: )((?:\d+[smhdw])+)", divide, text)
-
-
-def enforced(text: str, namespace: str) -> str:
-    """Return the rules as the operator's enforcedNamespaceLabel rewrites them: every selector and every result."""
-    content = yaml.safe_load(text)
-    for group in content["groups"]:
-        group["name"] += f" of {namespace}"
-        for rule in group["rules"]:
-            rule["expr"] = with_matcher(rule["expr"], "namespace", namespace, binary="promtool-newer")
-            rule["labels"] = {**rule.get("labels", {}), "namespace": namespace}
-    return yaml.safe_dump(content)
 
 
 class Running(NamedTuple):
