@@ -23,7 +23,6 @@ from exporter.assembly import (
     label_rules,
     needing_restart,
     own_automations,
-    proxy_passwords,
     question_of,
     settle,
     web_options,
@@ -37,6 +36,8 @@ from exporter.poller import Poller
 from exporter.sendgrid.budget import Budget
 from exporter.sendgrid.client import SendGridClient
 from exporter.sendgrid.key import Key
+from exporter.sendgrid.memory import MemoryBudget
+from exporter.sendgrid.proxy import proxy_secrets
 from exporter.serving import AutomationStatus, Exposition, ProcessHealth
 from exporter.settings import Settings, redacted_line
 from exporter.signals import Signals
@@ -87,6 +88,7 @@ class App:
         self._set_up_logs()
         sendgrid, share = settings.sendgrid, 1 / settings.shard.total
         self._budget = Budget(sendgrid.requests_per_minute, clock=clock, share=share)
+        self._memory = MemoryBudget(clock=clock)
         self._client = self._new_client(settings, self._key)
         self._state: StateWriter | None = None
         self._poller = Poller(
@@ -117,6 +119,7 @@ class App:
         _log.info("started %s, listening on %s: %s", version, addresses, redacted_line(self._settings))
         _log.info("%s", self._workers.plan())
         self._workers.start()
+        start_thread(self._watch_key, "key-file")
         settle()
         try:
             return self._beat(server)
@@ -213,6 +216,11 @@ class App:
                 return dead
         return None
 
+    def _watch_key(self) -> None:
+        """Look at the key's file about once a second, in a thread that nobody waits for: its disk may hang."""
+        while not self._clock.wait(self._signals.stop, _BEAT_SECONDS):
+            self._key.look()
+
     def _shut_down(self, server: WebServer) -> None:
         self._signals.stop.set()
         server.stop(_STOP_SERVING_SECONDS)
@@ -232,6 +240,7 @@ class App:
             capacity=lambda: self._budget.requests_per_second,
             again=renewed.again,
             withdrawn=renewed.withdrawn,
+            key=self._key,
         )
         if self._state is not None:
             self._state.forget_all_but({each.id for each in automations})
@@ -260,6 +269,7 @@ class App:
             clock=self._clock,
             stop=self._signals.stop,
             observer=self._telemetry,
+            memory=self._memory,
         )
 
     def _new_server(self) -> WebServer:
@@ -277,4 +287,4 @@ class App:
 
     def _secrets(self) -> tuple[str, ...]:
         """Return the keys and passwords of now and before: an answer to a request before a reload may quote one."""
-        return (*self._former_secrets, *proxy_passwords(self._settings), *self._key.known())
+        return (*self._former_secrets, *proxy_secrets(self._settings.sendgrid.proxy), *self._key.known())

@@ -5,10 +5,10 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
@@ -32,6 +32,10 @@ _UNCHANGEABLE: Final = ("web", "state", "shard")
 """Groups that are only read at start."""
 _GIVE_WAY: Final = 0.001
 """Seconds after which a thread leaves the interpreter to one that waits for it."""
+_M_MMAP_THRESHOLD: Final = -3
+"""Of glibc's malloc.h."""
+_LARGE_BUFFER: Final = 1024 * 1024
+"""Bytes: more than usual answers and scrapes take, so that these cost no calls of the system."""
 
 
 def client_options(settings: Settings, about: About) -> ClientOptions:
@@ -92,12 +96,6 @@ def _reader_after(found: SecretStr | None) -> Callable[[Path], str]:
         return key.get_secret_value()
 
     return read
-
-
-def proxy_passwords(settings: Settings) -> tuple[str, ...]:
-    """Return the proxy's password, as it is written in its URL and as the proxy gets it."""
-    password = urlsplit(settings.sendgrid.proxy or "").password or ""
-    return (password, unquote(password)) if password else ()
 
 
 def label_rules(settings: Settings) -> LabelRules:
@@ -191,3 +189,17 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     sys.setswitchinterval(_GIVE_WAY)
+    _return_large_buffers()
+
+
+def _return_large_buffers() -> None:
+    """Let glibc give every large buffer back to the system when it is freed.
+
+    By itself it raises the size from which it does so to that of the largest buffer freed so far, so that each thread
+    would keep its largest answer's memory: 184 MB were measured with 16 workers, in place of 57. Setting the size ends
+    that (mallopt(3)). Other C libraries have no such function, and a hardened system may refuse to load ctypes.
+    """
+    with suppress(ImportError, OSError, AttributeError, MemoryError):
+        import ctypes  # noqa: PLC0415  # see above
+
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BUFFER)

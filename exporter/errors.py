@@ -62,10 +62,12 @@ class SendGridError(ExporterError):
     transient: ClassVar[bool] = False
     """Whether the same request may succeed some seconds later."""
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None, reason: int | str | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         """Seconds that SendGrid asked to wait, where it did."""
+        self.reason = reason
+        """What tells failures of one outcome apart: the HTTP status, or which step of a connection failed."""
 
 
 class UnauthorizedError(SendGridError):

@@ -12,6 +12,7 @@ from requests.adapters import HTTPAdapter
 
 from exporter.authorities import Authorities
 from exporter.clock import Clock
+from exporter.sendgrid.proxy import proxy_authorization
 from exporter.sendgrid.sockets import Deadline, pool_classes, trusting_context
 
 
@@ -94,6 +95,11 @@ class _DeadlineAdapter(HTTPAdapter):
         manager = super().proxy_manager_for(proxy, ssl_context=self._trust, proxy_ssl_context=self._trust, **options)
         manager.pool_classes_by_scheme = self._pool_classes
         return manager
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        """Return the credentials as the proxy's URL has them; requests can send none beyond Latin-1."""
+        authorization = proxy_authorization(proxy)
+        return {"Proxy-Authorization": authorization} if authorization else {}
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Leave trust to the context, which holds the authorities already."""

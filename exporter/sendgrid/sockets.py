@@ -6,7 +6,7 @@ holds a call for ever. Here each read first shortens its timeout to what is left
 
 import socket
 import ssl
-from typing import Any
+from typing import Any, Final
 
 import certifi
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
@@ -121,6 +121,7 @@ def _connect(connection: HTTPConnection, deadline: Deadline) -> socket.socket:
             connected.settimeout(deadline.remaining() / left)
             connected.connect(address)
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _keep_alive(connected)
         except OSError as exc:
             connected.close()
             failure = exc
@@ -129,3 +130,15 @@ def _connect(connection: HTTPConnection, deadline: Deadline) -> socket.socket:
     if isinstance(failure, TimeoutError):
         raise ConnectTimeoutError(connection, "no connection within the exchange's time") from failure
     raise NewConnectionError(connection, f"cannot connect: {failure}") from failure
+
+
+_KEEP_ALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPALIVE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+"""Seconds of silence before the first probe (macOS names it differently) and between two, and how many may fail."""
+
+
+def _keep_alive(connected: socket.socket) -> None:
+    """Let the system probe a silent connection, so that what lies between knows it is in use, or its end is noticed."""
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, number in _KEEP_ALIVE:
+        if (option := getattr(socket, name, None)) is not None:
+            connected.setsockopt(socket.IPPROTO_TCP, option, number)

@@ -1,5 +1,6 @@
 """What a reload exchanges and what it refuses; tests/e2e/test_process.py has the process around it."""
 
+import base64
 import logging
 import os
 import threading
@@ -16,6 +17,7 @@ from exporter.assembly import key_source
 from exporter.domain import Outcome
 from exporter.errors import ConfigurationError
 from exporter.logs import LineWriter
+from exporter.sendgrid.key import Key
 from exporter.settings import Settings, load
 from exporter.settings.groups import LabelSettings, SendGridSettings, ShardSettings, StateSettings
 from exporter.signals import Signals
@@ -251,6 +253,11 @@ def key_file(tmp_path) -> Path:
     return path
 
 
+def looked(key: Key) -> str:
+    key.look()
+    return key()
+
+
 def settings_with(path: Path) -> Settings:
     settings = load([f"--automations={an_id(1)}"], {"SENDGRID_API_KEY_FILE": str(path)}).settings
     assert settings is not None
@@ -259,11 +266,11 @@ def settings_with(path: Path) -> Settings:
 
 def test_rotated_key_that_does_not_look_like_one_is_reported_once_and_used(key_file, caplog):
     key = key_source(settings_with(key_file))
-    assert [key(), caplog.text] == [KEY, ""]
+    assert [looked(key), caplog.text] == [KEY, ""]
 
     key_file.write_text("changeme-changeme")
 
-    assert [key(), key()] == ["changeme-changeme"] * 2
+    assert [looked(key), looked(key)] == ["changeme-changeme"] * 2
     (warning,) = [record.getMessage() for record in caplog.records]
     assert warning.startswith("sendgrid.api_key_file: the key does not begin with SG. as SendGrid's keys do; ")
     assert key.known() == (KEY, "changeme-changeme")
@@ -273,7 +280,7 @@ def test_key_file_that_changed_since_it_was_checked_is_read_again(key_file):
     settings = settings_with(key_file)
     key_file.write_text(KEY.replace("a", "c"))
 
-    assert key_source(settings)() == KEY.replace("a", "c")
+    assert looked(key_source(settings)) == KEY.replace("a", "c")
 
 
 def test_key_file_that_becomes_a_pipe_holds_up_no_request(key_file, caplog):
@@ -281,7 +288,7 @@ def test_key_file_that_becomes_a_pipe_holds_up_no_request(key_file, caplog):
     key_file.unlink()
     os.mkfifo(key_file)
 
-    assert [key(), key()] == [KEY, KEY]
+    assert [looked(key), looked(key)] == [KEY, KEY]
     assert "is no regular file any more; the key that was read before stays in use" in caplog.text
 
 
@@ -292,4 +299,20 @@ def test_key_from_a_pipe_stays(tmp_path):
 
     key = key_source(settings_with(fifo))
 
-    assert [key(), key()] == [KEY, KEY]
+    assert [looked(key), looked(key)] == [KEY, KEY]
+
+
+def test_log_hides_the_proxys_password_in_every_encoding_whoever_logs_it(configuration, clock, log):
+    proxy = "http://user:p%40ss-Marker@127.0.0.1:1"
+    configuration.change(sendgrid=configuration.settings.sendgrid.model_copy(update={"proxy": proxy}))
+    App(configuration, clock=clock, signals=Signals(), lines=log.lines)
+    token = base64.b64encode(b"user:p@ss-Marker").decode()
+    text = f"said: p%40ss-Marker, p@ss-Marker, Basic {token}"
+    record = logging.LogRecord("urllib3", logging.WARNING, "", 0, text, None, None)
+
+    (handler,) = logging.getLogger().handlers
+    line = handler.format(record)
+
+    assert "Marker" not in line
+    assert token.rstrip("=") not in line
+    assert line.count("<hidden>") == 3
