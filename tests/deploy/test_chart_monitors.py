@@ -190,6 +190,17 @@ def test_every_key_of_a_monitor_arrives_as_it_was_given(monitor: str) -> None:
     assert {key: arrived.get(key) for key in GIVEN} == GIVEN
 
 
+def test_labels_that_are_templates_stay_text() -> None:
+    labels = {"release": "{{ .Release.Name }}", "number": "1{{ .Release.Name }}", "{{ .Release.Name }}": "yes"}
+    values = configured(
+        serviceMonitor={"enabled": True, "labels": labels, "annotations": {"a": "0x{{ .Release.Name }}"}}
+    )
+    metadata = one(render("helm-4", release="123", values=values), "ServiceMonitor")["metadata"]
+
+    assert {"release": "123", "number": "1123", "123": "yes"}.items() <= metadata["labels"].items()
+    assert metadata["annotations"] == {"a": "0x123"}
+
+
 def test_the_release_label_marks_what_the_operator_selects() -> None:
     objects = render(
         "helm-4",

@@ -15,6 +15,7 @@ from tests.deploy.chart import (
     NAMESPACE,
     case,
     configuration,
+    configured,
     exporter,
     helm,
     kinds,
@@ -254,6 +255,13 @@ def test_names_labels_and_annotations_are_the_users() -> None:
         assert found["metadata"]["annotations"]["example.org/owner"] == "marketing"
     assert {"team", "tier"} <= template["labels"].keys()
     assert template["annotations"]["example.org/pod"] == "yes"
+
+
+def test_a_network_policy_without_ports_opens_none_but_those_of_dns() -> None:
+    closed = {"enabled": True, "egress": {"enabled": True, "ports": [], "to": [{"podSelector": {}}]}}
+    spec = one(render("helm-4", values=configured(networkPolicy=closed)), "NetworkPolicy")["spec"]
+
+    assert [{port["port"] for port in rule["ports"]} for rule in spec["egress"]] == [{53, 5353}]
 
 
 @pytest.mark.parametrize("name", CASES)
