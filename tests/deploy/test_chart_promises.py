@@ -340,6 +340,28 @@ def test_extra_manifests_are_templates_as_maps_and_as_text() -> None:
     assert {"r-map", "r-text"} <= names
 
 
+def test_templates_within_the_users_objects_stay_text_and_numbers_stay_numbers() -> None:
+    side = {
+        "name": "side-{{ .Release.Name }}",
+        "image": "side",
+        "env": [
+            {"name": "RELEASE", "value": "{{ .Release.Name }}"},
+            {"name": "NUMBER", "value": "1{{ .Release.Name }}"},
+        ],
+        "ports": [{"containerPort": 8080}],
+    }
+    extra = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "1{{ .Release.Name }}"}, "immutable": True}
+    values = configured(extraContainers=[side], extraInitContainers=[side], extraManifests=[extra])
+    objects = render("helm-4", release="23", values=values)
+    pod = workload(objects)["spec"]["template"]["spec"]
+
+    for container in (pod["containers"][1], pod["initContainers"][0]):
+        assert [variable["value"] for variable in container["env"]] == ["23", "123"]
+        assert (container["name"], container["ports"]) == ("side-23", [{"containerPort": 8080}])
+    assert one(objects, "Secret")["metadata"]["name"] == "123"
+    assert one(objects, "Secret")["immutable"] is True
+
+
 def test_the_helm_test_scrapes_the_service_and_is_not_scraped_itself() -> None:
     objects = case("helm-4", "inline-key-values.yaml")
     pod = one(objects, "Pod")

@@ -94,6 +94,29 @@ annotations:
 {{- if has $carrier (list "" .Release.Name (printf "%s/%s" .Release.Namespace .Release.Name)) }}true{{ end }}
 {{- end }}
 
+{{- /* What the user gave with every text in it filled in as a template, as JSON. Each is filled in by itself, so that it stays text
+       where it comes out like a number. */ -}}
+{{- define "sendgrid-automation-exporter.filledIn" -}}
+{{- $root := .root }}
+{{- if kindIs "string" .given }}
+{{- tpl .given $root | toJson }}
+{{- else if kindIs "slice" .given }}
+{{- $items := list }}
+{{- range .given }}
+{{- $items = append $items (include "sendgrid-automation-exporter.filledIn" (dict "root" $root "given" .)) }}
+{{- end }}
+{{- printf "[%s]" (join "," $items) }}
+{{- else if kindIs "map" .given }}
+{{- $pairs := list }}
+{{- range $key, $value := .given }}
+{{- $pairs = append $pairs (printf "%s:%s" (tpl $key $root | toJson) (include "sendgrid-automation-exporter.filledIn" (dict "root" $root "given" $value))) }}
+{{- end }}
+{{- printf "{%s}" (join "," $pairs) }}
+{{- else }}
+{{- toJson .given }}
+{{- end }}
+{{- end }}
+
 {{- define "sendgrid-automation-exporter.serviceAccountName" -}}
 {{- default (ternary (include "sendgrid-automation-exporter.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name }}
 {{- end }}

@@ -33,21 +33,12 @@
 {{- include "sendgrid-automation-exporter.given" (dict "monitor" .monitor "keys" (concat $keys .keys) "into" $into) }}
 {{- end }}
 
-{{- /* Templates of the user, each by itself: what comes out stays text, also where it looks like a number. */ -}}
-{{- define "sendgrid-automation-exporter.filledIn" -}}
-{{- $texts := dict }}
-{{- range $key, $text := .texts }}
-{{- $_ := set $texts (tpl $key $.root) (tpl $text $.root) }}
-{{- end }}
-{{- toYaml $texts }}
-{{- end }}
-
 {{- /* Labels and annotations of the user may be templates. */ -}}
 {{- define "sendgrid-automation-exporter.monitorMetadata" -}}
-{{- $labels := include "sendgrid-automation-exporter.filledIn" (dict "root" .root "texts" .monitor.labels) | fromYaml }}
+{{- $labels := include "sendgrid-automation-exporter.filledIn" (dict "root" .root "given" .monitor.labels) | fromJson }}
 {{- if .root.Values.releaseLabel }}
 {{- $labels = merge $labels (dict "release" .root.Release.Name) }}
 {{- end }}
-{{- $annotations := include "sendgrid-automation-exporter.filledIn" (dict "root" .root "texts" .monitor.annotations) | fromYaml }}
+{{- $annotations := include "sendgrid-automation-exporter.filledIn" (dict "root" .root "given" .monitor.annotations) | fromJson }}
 {{- include "sendgrid-automation-exporter.metadata" (dict "root" .root "namespace" .monitor.namespace "labels" $labels "annotations" $annotations) }}
 {{- end }}

@@ -226,12 +226,12 @@ spec:
   {{- end }}
   {{- with .Values.extraInitContainers }}
   initContainers:
-    {{- tpl (toYaml .) $ | nindent 4 }}
+    {{- include "sendgrid-automation-exporter.filledIn" (dict "root" $ "given" .) | fromJsonArray | toYaml | nindent 4 }}
   {{- end }}
   containers:
     - {{- include "sendgrid-automation-exporter.container" . | nindent 6 }}
     {{- with .Values.extraContainers }}
-    {{- tpl (toYaml .) $ | nindent 4 }}
+    {{- include "sendgrid-automation-exporter.filledIn" (dict "root" $ "given" .) | fromJsonArray | toYaml | nindent 4 }}
     {{- end }}
   volumes:
     {{- include "sendgrid-automation-exporter.volumes" . | nindent 4 }}
