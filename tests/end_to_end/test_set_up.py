@@ -104,7 +104,7 @@ def test_packages_that_are_there_are_left_alone(machine, tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-PACKAGES = "prometheus prometheus-alertmanager systemd"
+PACKAGES = "prometheus prometheus-alertmanager faketime systemd"
 COMMAND = f"sudo apt-get update && sudo apt-get install --no-install-recommends {PACKAGES}"
 
 

@@ -45,6 +45,8 @@ class Prometheus:
 
     `scrapes` maps a job's name to its `host:port` targets. `directory` may hold blocks already, made by
     promtool.create_blocks, and a server started on the directory of a stopped one goes on with its data.
+
+    `external_labels` tell the replicas of a pair apart, and are taken off the alerts that they send.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Prometheus:
         rules: Iterable[Path] = (),
         alertmanagers: Sequence[str] = (),
         job_options: Mapping[str, Any] = {},
+        external_labels: Mapping[str, str] = {},
         flags: Sequence[str] = (),
         binary: str = "prometheus",
     ) -> None:
@@ -69,8 +72,13 @@ class Prometheus:
                 for job, targets in scrapes.items()
             ],
         }
+        self._config["global"]["external_labels"] = dict(external_labels)
         if alertmanagers:
             self._config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": list(alertmanagers)}]}]}
+        if external_labels:
+            # As the operator sets up a pair: the label tells the replicas apart, so no alert may carry it.
+            drop = {"action": "labeldrop", "regex": "|".join(external_labels)}
+            self._config.setdefault("alerting", {})["alert_relabel_configs"] = [drop]
 
     def __enter__(self) -> Self:
         self._directory.mkdir(parents=True, exist_ok=True)

@@ -32,6 +32,13 @@ def check_config(file: Path, *, binary: str = "promtool") -> Verdict:
     return _run(binary, "check", "config", str(file))
 
 
+def with_matcher(expression: str, name: str, value: str, *, binary: str = "promtool") -> str:
+    """Return the expression with a matcher for the label in every selector."""
+    verdict = _run(binary, "--experimental", "promql", "label-matchers", "set", expression, name, value)
+    assert verdict.passed, verdict.output
+    return verdict.output.strip()
+
+
 def create_blocks(openmetrics: str, directory: Path, *, binary: str = "promtool") -> None:
     """Write samples with timestamps, as an OpenMetrics text that ends in `# EOF`, into a Prometheus data directory."""
     directory.mkdir(parents=True, exist_ok=True)
