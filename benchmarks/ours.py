@@ -17,11 +17,11 @@ from benchmarks.holds import LockWatch
 from benchmarks.pages import ADDRESS, pages
 from benchmarks.workload import Workload
 from exporter.about import about
-from exporter.assembly import settle
+from exporter.app import tune_runtime
 from exporter.clock import SystemClock
 from exporter.domain import Automation, AutomationId, AutomationStats, Outcome
 from exporter.labels import LabelHygiene, LabelRules
-from exporter.poller import Poller
+from exporter.polling.poller import Poller
 from exporter.sendgrid.pages import read_stats
 from exporter.serving import Exposition
 from exporter.store import Store
@@ -182,7 +182,7 @@ def main() -> None:
     """Fill the store, serve, and obey until stdin is closed."""
     numbers = [int(argument) for argument in sys.argv[1:]]
     exporter = Exporter(Workload(*numbers))
-    settle()
+    tune_runtime()
     exporter.fill()
     metrics = Metrics(exporter)
     server = serve(metrics)

@@ -6,11 +6,11 @@ from typing import Final
 from exporter.clock import Clock
 from exporter.exposition.document import Document, Frame
 from exporter.exposition.segment import Run
-from exporter.poller import Poller
+from exporter.polling.poller import Poller
+from exporter.polling.workers import Workers
 from exporter.store import Snapshot, Store
 from exporter.telemetry import Telemetry
 from exporter.web.ports import AutomationRow, Scrape, Status
-from exporter.workers import Workers
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"

@@ -4,11 +4,11 @@ import pytest
 
 from exporter.domain import Outcome
 from exporter.labels import LabelHygiene
-from exporter.poller import Poller
+from exporter.polling.poller import Poller
+from exporter.polling.workers import Workers
 from exporter.serving import AutomationStatus, Exposition, ProcessHealth
 from exporter.store import Store
 from exporter.telemetry import Telemetry
-from exporter.workers import Workers
 from tests.factories import a_block, a_link, an_about, an_automation, an_id, label_rules, some_stats
 from tests.fakes import FakeClock, FakeSource
 

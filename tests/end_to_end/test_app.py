@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from exporter.app import App
-from exporter.assembly import key_source
+from exporter.app import App, key_source
 from exporter.domain import Outcome
 from exporter.errors import ConfigurationError
 from exporter.logs import LineWriter

@@ -19,7 +19,7 @@ from exporter.about import about
 from exporter.domain import Automation, AutomationId, Outcome
 from exporter.exposition.catalog import PER_AUTOMATION
 from exporter.labels import LabelHygiene, LabelRules
-from exporter.poller import Poller
+from exporter.polling.poller import Poller
 from exporter.sendgrid.budget import Budget
 from exporter.sendgrid.client import SendGridClient
 from exporter.sendgrid.session import ClientOptions

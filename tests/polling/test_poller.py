@@ -7,7 +7,7 @@ from exporter.domain import REST_URL, Outcome, PollResult
 from exporter.errors import IncompleteError, SendGridError, ServerError, UnauthorizedError
 from exporter.exposition.block import key_of
 from exporter.labels import LabelHygiene
-from exporter.poller import Poller
+from exporter.polling.poller import Poller
 from exporter.store import Store
 from exporter.telemetry import Telemetry
 from exporter.urls import UrlMode

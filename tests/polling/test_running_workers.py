@@ -10,10 +10,10 @@ from exporter.clock import SystemClock
 from exporter.domain import Automation, AutomationStats
 from exporter.errors import UnauthorizedError
 from exporter.labels import LabelHygiene
-from exporter.poller import Poller
+from exporter.polling.poller import Poller
+from exporter.polling.workers import Workers
 from exporter.store import Store
 from exporter.telemetry import Telemetry
-from exporter.workers import Workers
 from tests.factories import an_about, an_automation, an_id, label_rules, some_stats
 from tests.fakes import FakeClock
 

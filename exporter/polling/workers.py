@@ -9,8 +9,8 @@ from typing import Final
 
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationId
-from exporter.poller import Poller
-from exporter.schedule import Schedule
+from exporter.polling.poller import Poller
+from exporter.polling.schedule import Schedule
 from exporter.state import SavedBlock
 
 _log = logging.getLogger(__name__)

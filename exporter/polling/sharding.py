@@ -1,4 +1,4 @@
-"""Which shard polls which automation."""
+"""Which shard polls which automation: a pure function, kept apart because every shard must agree on it for ever."""
 
 import hashlib
 from collections.abc import Iterable
