@@ -155,8 +155,7 @@ class App:
         while any(thread.is_alive() for thread in threads):
             if self._clock.wait(self._signals.stop, _ONCE_BEAT_SECONDS):
                 break
-        document = self._exposition.document(openmetrics=False)
-        text = b"".join(document.chunks(compressed=False)).decode()
+        text = self._exposition.body(openmetrics=False).text().decode()
         done = tuple(results)
         failed = [result for result in done if result[1] is not Outcome.SUCCESS]
         return text, failed, len(automations) - len(done)

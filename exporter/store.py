@@ -9,8 +9,8 @@ from typing import Final
 
 from exporter.domain import Automation, AutomationId
 from exporter.exposition.block import AutomationView, Block, Group, render_group
-from exporter.exposition.catalog import PER_AUTOMATION
-from exporter.exposition.segment import Run, join
+from exporter.exposition.compression import Compressed, join
+from exporter.exposition.families import PER_AUTOMATION
 
 _SMALLEST_GROUP: Final = 32
 _FAMILY_NAMES: Final = tuple(family.name for family in PER_AUTOMATION)
@@ -21,8 +21,8 @@ class Snapshot:
     """One consistent state of all automations, as a scrape sees it."""
 
     groups: tuple[Group, ...]
-    runs: Mapping[str, Run]
-    """All lines by the family's name."""
+    lines: Mapping[str, Compressed]
+    """Of all automations, by the family's name."""
     link_series: int
     place: Mapping[AutomationId, int]
     """The number of each automation's group."""
@@ -145,12 +145,12 @@ def _configured(automation: Automation, known: AutomationView | None) -> Automat
 
 def _snapshot(groups: tuple[Group, ...], place: Mapping[AutomationId, int], before: Snapshot | None = None) -> Snapshot:
     former = before.groups if before and len(before.groups) == len(groups) else ()
-    runs = {}
+    lines = {}
     for name in _FAMILY_NAMES:
         same = (
             before
             and former
-            and all(group.runs[name] is old.runs[name] for group, old in zip(groups, former, strict=True))
+            and all(group.lines[name] is old.lines[name] for group, old in zip(groups, former, strict=True))
         )
-        runs[name] = before.runs[name] if before and same else join(group.runs[name] for group in groups)
-    return Snapshot(groups, runs, sum(group.link_series for group in groups), place)
+        lines[name] = before.lines[name] if before and same else join(group.lines[name] for group in groups)
+    return Snapshot(groups, lines, sum(group.link_series for group in groups), place)

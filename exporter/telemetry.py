@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from exporter.about import About
 from exporter.clock import Clock
 from exporter.domain import Outcome
-from exporter.exposition.segment import Run, Segment, compress, run_of
+from exporter.exposition.compression import Compressed, compress, join
 from exporter.exposition.text import OPENMETRICS_END
 from exporter.sendgrid.budget import RateLimit
 
@@ -60,7 +60,7 @@ class Telemetry:
     ) -> None:
         self._clock = clock
         self._link_series = link_series
-        self._rendered: dict[tuple[bool, int], Segment] = {}
+        self._rendered: dict[tuple[bool, int], Compressed] = {}
         """The own metrics since their last change, by format and number of series: scrapes mostly come between
         two polls, and rendering is what a small scrape would spend most of its time on."""
         self.registry = CollectorRegistry(auto_describe=True)
@@ -187,18 +187,18 @@ class Telemetry:
         self._state_failing.set(int(failing))
         self._changed()
 
-    def run(self, *, openmetrics: bool, names: frozenset[str] | None) -> Run:
+    def render(self, *, openmetrics: bool, names: frozenset[str] | None) -> Compressed:
         """Return the metrics as a scrape has them, without an end mark; only those named, where names are given."""
         generate: Callable[..., bytes] = generate_openmetrics if openmetrics else generate_latest
         if names is not None:
             parts = [self.registry.restricted_registry(names), self.process_registry.restricted_registry(names)]
-            return run_of(_segment(generate(part)) for part in parts)
-        return run_of([self._own(generate, openmetrics), _segment(generate(self.process_registry))])
+            return join(_compressed(generate(part)) for part in parts)
+        return join([self._own(generate, openmetrics), _compressed(generate(self.process_registry))])
 
-    def _own(self, generate: Callable[..., bytes], openmetrics: bool) -> Segment:  # noqa: FBT001  # part of the key
+    def _own(self, generate: Callable[..., bytes], openmetrics: bool) -> Compressed:  # noqa: FBT001  # part of the key
         rendered, key = self._rendered, (openmetrics, self._link_series())
         if key not in rendered:
-            rendered[key] = _segment(generate(self.registry))
+            rendered[key] = _compressed(generate(self.registry))
         return rendered[key]
 
     def _changed(self) -> None:
@@ -220,5 +220,5 @@ class Telemetry:
         return Histogram(name, explanation, buckets=tuple(buckets), registry=self.registry)
 
 
-def _segment(text: bytes) -> Segment:
+def _compressed(text: bytes) -> Compressed:
     return compress([text.removesuffix(OPENMETRICS_END)])

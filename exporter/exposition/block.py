@@ -1,28 +1,30 @@
-"""What one automation gives to a scrape, and how many automations' lines are put together."""
+"""What one automation gives to a scrape, and how all automations' lines are put together below their comments."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from exporter.domain import REST_URL, AutomationId, LinkClicks
-from exporter.exposition.catalog import (
+from exporter.exposition.compression import EMPTY, THOROUGH, Compressed, compress, join
+from exporter.exposition.families import (
     DECREASED,
     INFO,
     LAST_SUCCESS,
     LINK_CLICKS,
+    PER_AUTOMATION,
     POLL_INTERVAL,
     TOTAL_CLICKS,
     UP,
+    Family,
 )
-from exporter.exposition.segment import THOROUGH, Run, Segment, compress, run_of
-from exporter.exposition.text import Family, any_fell, line, link_key, link_lines, samples
+from exporter.exposition.text import OPENMETRICS_END, any_fell, header, line, link_key, link_lines, samples
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
     """The last good stats of one automation, rendered."""
 
-    links: Segment
+    links: Compressed
     series: int
     """Rows of links, rest rows included."""
     total_clicks: int
@@ -87,30 +89,30 @@ class Group:
     """Some automations side by side, so that one change touches little and a scrape walks over few pieces."""
 
     views: tuple[AutomationView, ...]
-    runs: Mapping[str, Run]
-    """The lines by the family's name."""
+    lines: Mapping[str, Compressed]
+    """By the family's name."""
     link_series: int
 
 
 def render_group(views: Sequence[AutomationView], before: Group | None = None) -> Group:
     """Return the lines of some automations, family by family; what is as `before` is not rendered again."""
     former = before.views if before else ()
-    runs: dict[str, Run] = {}
-    links = _link_segments(views)
-    if before and links == _link_segments(former):
-        runs[LINK_CLICKS.name] = before.runs[LINK_CLICKS.name]
+    lines: dict[str, Compressed] = {}
+    links = _links(views)
+    if before and links == _links(former):
+        lines[LINK_CLICKS.name] = before.lines[LINK_CLICKS.name]
     else:
-        runs[LINK_CLICKS.name] = run_of(links)
+        lines[LINK_CLICKS.name] = join(links)
     for family, value_of in _VALUES.items():
         values = [value_of(view) for view in views]
         if before and values == [value_of(view) for view in former]:
-            runs[family.name] = before.runs[family.name]
+            lines[family.name] = before.lines[family.name]
         else:
-            runs[family.name] = run_of([compress([_lines(family, views, values)])])
-    return Group(tuple(views), runs, sum(view.block.series for view in views if view.block))
+            lines[family.name] = compress([_lines(family, views, values)])
+    return Group(tuple(views), lines, sum(view.block.series for view in views if view.block))
 
 
-def _link_segments(views: Iterable[AutomationView]) -> list[Segment]:
+def _links(views: Iterable[AutomationView]) -> list[Compressed]:
     return [view.block.links for view in views if view.block is not None]
 
 
@@ -133,3 +135,30 @@ _VALUES: Final[Mapping[Family, Callable[[AutomationView], _Value]]] = {
     POLL_INTERVAL: lambda view: (view.poll_interval, {}),
     DECREASED: lambda view: (view.decreased, {}),
 }
+
+
+class Frame:
+    """What stands around the blocks of every scrape: each family's comments, ready for both formats."""
+
+    def __init__(self) -> None:
+        self._headers = {
+            (family.name, openmetrics): compress([header(family, openmetrics=openmetrics)])
+            for family in PER_AUTOMATION
+            for openmetrics in (False, True)
+        }
+        self._end = compress([OPENMETRICS_END])
+
+    def families(
+        self, lines: Mapping[str, Compressed], *, openmetrics: bool, names: frozenset[str] | None
+    ) -> Compressed:
+        """Return the selected families, each below its comments."""
+        return join(
+            part
+            for family in PER_AUTOMATION
+            if names is None or family.name in names
+            for part in (self._headers[family.name, openmetrics], lines.get(family.name, EMPTY))
+        )
+
+    def body(self, families: Compressed, own: Compressed, *, openmetrics: bool) -> Compressed:
+        """Return the families followed by the exporter's own metrics, which have no end mark."""
+        return join([families, own, self._end if openmetrics else EMPTY])

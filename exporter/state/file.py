@@ -14,9 +14,8 @@ from typing import Any, Final
 
 from exporter.domain import AutomationId
 from exporter.errors import ForeignFileError, StateError
-from exporter.exposition import crc
 from exporter.exposition.block import Block
-from exporter.exposition.segment import Segment
+from exporter.exposition.compression import Compressed, shift_by
 from exporter.inputs import exposure
 
 _log = logging.getLogger(__name__)
@@ -367,7 +366,7 @@ def _row(answer: Answer) -> tuple[object, ...]:
         saved.block.series,
         links.length,
         links.crc,
-        links.data,
+        b"".join(links.chunks),
     )
     return (*row, _seal(row))
 
@@ -382,6 +381,6 @@ def _saved(row: tuple[Any, ...]) -> Iterator[SavedBlock]:
     automation_id, _, last_success, total_clicks, series, length, check, data, seal = row
     if tuple(map(type, row)) != _TYPES or seal != _seal(row[:-1]) or min(total_clicks, series, length) < 0:
         return
-    segment = Segment(data, check, length, crc.shift_by(length))
-    if segment.is_sound():
-        yield SavedBlock(AutomationId(automation_id), Block(segment, series, total_clicks), last_success)
+    links = Compressed((data,), check, length, shift_by(length), len(data))
+    if links.is_sound():
+        yield SavedBlock(AutomationId(automation_id), Block(links, series, total_clicks), last_success)

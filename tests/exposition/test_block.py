@@ -4,7 +4,7 @@ import pytest
 
 from exporter.domain import REST_URL
 from exporter.exposition.block import AutomationView, key_of, render_group
-from exporter.exposition.segment import text_chunks
+from exporter.exposition.compression import text_chunks
 from tests.factories import a_block, a_link, an_id, render
 
 pytestmark = pytest.mark.unit
@@ -15,7 +15,7 @@ def a_view(number: int = 1, **changes) -> AutomationView:
 
 
 def text_of(group, name: str) -> str:
-    return b"".join(text_chunks(group.runs[name])).decode()
+    return b"".join(text_chunks(group.lines[name])).decode()
 
 
 def fell_below(after, before) -> bool:
@@ -56,7 +56,7 @@ def test_automation_before_its_first_poll_shows_only_what_is_known():
     group = render_group([a_view()])
 
     assert text_of(group, "automation_info") == f'automation_info{{automation_id="{an_id()}",name="Welcome"}} 1\n'
-    shown = {name for name, run in group.runs.items() if run.length}
+    shown = {name for name, run in group.lines.items() if run.length}
     assert shown == {
         "automation_info",
         "sendgrid_exporter_automation_poll_interval_seconds",
@@ -86,7 +86,7 @@ def test_what_did_not_change_is_not_rendered_again():
 
     after = render_group([replace(views[0], up=False), views[1]], before)
 
-    changed = {name for name, run in after.runs.items() if run is not before.runs[name]}
+    changed = {name for name, run in after.lines.items() if run is not before.lines[name]}
     assert changed == {"sendgrid_exporter_automation_up"}
 
 

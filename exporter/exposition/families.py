@@ -1,8 +1,26 @@
 """The metrics that are rendered per automation, with the blocks."""
 
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
-from exporter.exposition.text import Family, MetricType
+
+class MetricType(StrEnum):
+    """The types of metric that the exporter renders itself."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A metric: what stands above its samples."""
+
+    name: str
+    """The name of its samples; a counter's ends in `_total`."""
+    type: MetricType
+    help: str
+
 
 LINK_CLICKS: Final = Family(
     "automation_link_clicks",
