@@ -15,7 +15,7 @@ class About:
 
     version: str
     revision: str
-    """The commit it was built from; `unknown` where the installation does not tell."""
+    """The commit it was built from; `unknown` where the installation does not say."""
     python_version: str
     summary: str
     homepage: str

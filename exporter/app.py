@@ -46,21 +46,21 @@ from exporter.web.server import WebServer
 _log = logging.getLogger(__name__)
 
 _ONCE_SECONDS: Final = 300.0
-_ONCE_BEAT_SECONDS: Final = 0.02
+_ONCE_TICK_SECONDS: Final = 0.02
 _STOP_SERVING_SECONDS: Final = 1.5
 _STOP_POLLING_SECONDS: Final = 1.0
 _STOP_WRITING_SECONDS: Final = 0.7
 """With the log's half second all of the stop takes less than signals.Signals allows."""
 _FORMER_SECRETS: Final = 32
 """Keys and passwords of before a reload that the log still hides."""
-_BEAT_SECONDS: Final = 1.0
+_TICK_SECONDS: Final = 1.0
 _OTHER_FILES: Final = 64
 """Descriptors that the web server leaves for everything but the connections to SendGrid."""
 _STATE_SECONDS: Final = 5.0
 """The longest that a start waits for the state file's disk."""
 _UNCHANGEABLE: Final = ("web", "state", "shard")
 """Groups that are only read at start."""
-_GIVE_WAY: Final = 0.001
+_SWITCH_INTERVAL: Final = 0.001
 """Seconds after which a thread leaves the interpreter to one that waits for it."""
 _M_MMAP_THRESHOLD: Final = -3
 """Of glibc's malloc.h."""
@@ -129,7 +129,7 @@ class App:
         start_thread(self._watch_key, "key-file")
         tune_runtime()
         try:
-            return self._beat(server)
+            return self._supervise(server)
         finally:
             self._shut_down(server)
 
@@ -153,7 +153,7 @@ class App:
 
         threads = [start_thread(work, f"once-{number}") for number in range(self._settings.poll.concurrency)]
         while any(thread.is_alive() for thread in threads):
-            if self._clock.wait(self._signals.stop, _ONCE_BEAT_SECONDS):
+            if self._clock.wait(self._signals.stop, _ONCE_TICK_SECONDS):
                 break
         text = self._exposition.body(openmetrics=False).text().decode()
         done = tuple(results)
@@ -181,7 +181,7 @@ class App:
                 self._take_over(settings, key)
         except ConfigurationError as exc:
             problems = exc.problems
-        except Exception as exc:  # a reload must never end the process: what runs goes on, and this is told
+        except Exception as exc:  # a reload must never end the process: what runs goes on, and this is logged
             _log.exception("the reload failed")
             problems = (f"the reload failed ({type(exc).__name__}), which is a defect of the exporter",)
         if problems:
@@ -204,10 +204,10 @@ class App:
         self._configure_workers(before)
         self._workers.start()
 
-    def _beat(self, server: WebServer) -> str | None:
+    def _supervise(self, server: WebServer) -> str | None:
         """Tend the workers about once a second, until the stop or a death."""
         reload = threading.Thread()
-        while not self._clock.wait(self._signals.stop, _BEAT_SECONDS):
+        while not self._clock.wait(self._signals.stop, _TICK_SECONDS):
             if self._signals.reload_asked.is_set() and not reload.is_alive():
                 self._signals.reload_asked.clear()
                 # In a thread: the configuration may stand on a disk that hangs, or be a pipe that nobody writes to.
@@ -224,7 +224,7 @@ class App:
 
     def _watch_key(self) -> None:
         """Look at the key's file about once a second, in a thread that nobody waits for: its disk may hang."""
-        while not self._clock.wait(self._signals.stop, _BEAT_SECONDS):
+        while not self._clock.wait(self._signals.stop, _TICK_SECONDS):
             self._key.look()
 
     def _shut_down(self, server: WebServer) -> None:
@@ -448,7 +448,7 @@ def tune_runtime() -> None:
     """
     gc.collect()
     gc.freeze()
-    sys.setswitchinterval(_GIVE_WAY)
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     _return_large_buffers()
 
 

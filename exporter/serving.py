@@ -57,12 +57,12 @@ class Exposition:
 
 @dataclass(frozen=True, slots=True)
 class ProcessHealth:
-    """Tells whether the process works; it never depends on SendGrid."""
+    """Reports whether the process works; it never depends on SendGrid."""
 
     workers: Workers
 
     def alive(self) -> str | None:
-        """Return None while the poller beats, else the reason."""
+        """Return None while polling works, else the reason."""
         return self.workers.trouble()
 
     def ready(self) -> str | None:

@@ -96,7 +96,7 @@ class Store:
                 self._change({automation_id: lambda view: replace(view, up=False)})
 
     def keep_intervals(self, intervals: Mapping[AutomationId, float]) -> None:
-        """Show the intervals that are really kept, in seconds."""
+        """Show the intervals in effect, in seconds."""
         with self._lock:
             known = {id_: seconds for id_, seconds in intervals.items() if id_ in self._snapshot.place}
             self._change({id_: partial(_with_interval, seconds=seconds) for id_, seconds in known.items()})

@@ -24,7 +24,7 @@ _REQUEST_SECONDS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class _RateLimitReset(Collector):
-    """A gauge that is absent until SendGrid has told the moment: a 0 would be a moment in 1970."""
+    """A gauge that is absent until SendGrid has sent a reset time: a 0 would be a moment in 1970."""
 
     def __init__(self) -> None:
         self.at: float | None = None
@@ -36,7 +36,7 @@ class _RateLimitReset(Collector):
 
 
 class _DroppedLines(Collector):
-    """The log's own count, read when it is asked for: a line can be dropped at any moment, by any thread."""
+    """The log's own count, read at each scrape: a line can be dropped at any moment, by any thread."""
 
     def __init__(self, count: Callable[[], int]) -> None:
         self._count = count
@@ -66,28 +66,30 @@ class Telemetry:
         self.registry = CollectorRegistry(auto_describe=True)
         self.process_registry = CollectorRegistry(auto_describe=True)
         self._build_info(about)
-        self._polls = self._counter("sendgrid_exporter_polls", "Polls of an automation by how they ended.", ["outcome"])
+        self._polls = self._counter("sendgrid_exporter_polls", "Polls of automations by outcome.", ["outcome"])
         for outcome in Outcome:
             self._polls.labels(outcome.value)
         self._poll_seconds = self._histogram(
-            "sendgrid_exporter_poll_duration_seconds", "Duration of a poll, all its pages and tries.", _POLL_SECONDS
+            "sendgrid_exporter_poll_duration_seconds",
+            "Duration of a poll, with all its pages and retries.",
+            _POLL_SECONDS,
         )
         self._requests = self._counter(
             "sendgrid_exporter_api_requests",
-            "Requests to SendGrid by HTTP status, none where no answer came.",
+            "Requests to SendGrid by HTTP status; code is none where no answer came.",
             ["code"],
         )
         self._request_seconds = self._histogram(
             "sendgrid_exporter_api_request_duration_seconds", "Duration of a request to SendGrid.", _REQUEST_SECONDS
         )
         self._rate_limit = self._gauge(
-            "sendgrid_exporter_api_rate_limit", "SendGrid's own request budget, as its last answer said.", ["kind"]
+            "sendgrid_exporter_api_rate_limit", "SendGrid's own request budget, from its last answer.", ["kind"]
         )
         self._rate_limit_reset = _RateLimitReset()
         self.registry.register(self._rate_limit_reset)
         self._gauge("sendgrid_exporter_link_series", "Link series exposed now.").set_function(link_series)
         self._folded = self._counter(
-            "sendgrid_exporter_links_folded", "Rows that went into a rest row, counted when they enter it."
+            "sendgrid_exporter_links_folded", "Links added to an overflow row, counted once when they enter it."
         )
         self._mismatches = self._counter(
             "sendgrid_exporter_count_mismatches",
@@ -96,11 +98,11 @@ class Telemetry:
         self._shard = self._gauge("sendgrid_exporter_shard_info", "This process's shard; always 1.", ["index", "total"])
         self._reload_ok = self._gauge(
             "sendgrid_exporter_config_last_reload_successful",
-            "Whether the last reading of the configuration succeeded.",
+            "Whether the last configuration reload succeeded.",
         )
         self._reload_at = self._gauge(
             "sendgrid_exporter_config_last_reload_success_timestamp_seconds",
-            "When the configuration was last read with success, seconds since the epoch.",
+            "When the configuration was last loaded successfully, seconds since the epoch.",
         )
         self._failed_logins = self._counter(
             "sendgrid_exporter_web_failed_logins", "Requests refused for their user or password."
@@ -145,7 +147,7 @@ class Telemetry:
             self._rate_limit_reset.at = round(self._clock.time() + rate_limit.reset_in, 3)
 
     def folded(self, rows: int) -> None:
-        """Count rows that entered a rest row."""
+        """Count rows that entered an overflow row."""
         self._folded.inc(rows)
         self._changed()
 
@@ -161,7 +163,7 @@ class Telemetry:
         self._changed()
 
     def reloaded(self, *, successful: bool) -> None:
-        """Note how a reading of the configuration ended."""
+        """Record whether the configuration could be read."""
         self._reload_ok.set(int(successful))
         if successful:
             self._reload_at.set(self._clock.time())

@@ -85,7 +85,7 @@ def test_alive_while_the_poller_beats():
 
     bench.clock.advance(3600.0)
 
-    assert health.alive() == "the poller's caretaker does not beat"
+    assert health.alive() == "polling stalled: no supervision for over 60 s; restart the exporter"
 
 
 def test_status_lists_every_automation_with_its_age():

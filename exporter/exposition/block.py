@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.domain import REST_URL, AutomationId, LinkClicks
+from exporter.domain import OVERFLOW_URL, AutomationId, LinkClicks
 from exporter.exposition.compression import EMPTY, THOROUGH, Compressed, compress, join
 from exporter.exposition.families import (
     DECREASED,
@@ -26,7 +26,7 @@ class Block:
 
     links: Compressed
     series: int
-    """Rows of links, rest rows included."""
+    """Rows of links, overflow rows included."""
     total_clicks: int
 
     def clicks_by_link(self) -> dict[bytes, int]:
@@ -34,19 +34,20 @@ class Block:
         return samples(self.links.text())
 
     def link_keys(self) -> frozenset[bytes]:
-        """Return what names the published links, as `key_of` does, without the rest rows."""
-        return frozenset(key for key in self.clicks_by_link() if _REST not in key)
+        """Return what names the published links, as `key_of` does, without the overflow rows."""
+        return frozenset(key for key in self.clicks_by_link() if _OVERFLOW not in key)
 
     def fell_below(self, before: "Block", lines: Iterable[bytes]) -> bool:
-        """Tell whether the total or a published link has fewer clicks; a rest row loses those of a promoted link.
+        """Return whether the total or a published link has fewer clicks.
 
-        `lines` is the block's own text, which who has just rendered it still has.
+        Overflow rows do not count: one loses the clicks of a link that is promoted out of it.
+        `lines` is the block's own text, which its caller has just rendered.
         """
         if self.total_clicks < before.total_clicks:
             return True
         if self.links == before.links:
             return False
-        return any_fell(before.links.text(), b"".join(lines), apart_from=_REST)
+        return any_fell(before.links.text(), b"".join(lines), apart_from=_OVERFLOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class AutomationView:
     id: AutomationId
     name: str
     poll_interval: float
-    """Seconds, as really kept."""
+    """Seconds between two polls, in effect."""
     block: Block | None = None
     """None before the first success, and when the last good has grown stale."""
     up: bool | None = None
@@ -66,7 +67,7 @@ class AutomationView:
     decreased: int = 0
 
 
-_REST: Final = f',url="{REST_URL}",'.encode()
+_OVERFLOW: Final = f',url="{OVERFLOW_URL}",'.encode()
 
 
 def lines_of(automation_id: AutomationId, links: Sequence[LinkClicks]) -> Sequence[bytes]:

@@ -54,7 +54,7 @@ class Compressed:
         return zlib.decompress(b"".join(self.chunks) + _FINAL_BLOCK, -zlib.MAX_WBITS, self.length or 1)
 
     def is_sound(self) -> bool:
-        """Tell whether the data still is what was compressed."""
+        """Return whether the data still is what was compressed."""
         if not 0 < self.length <= self.size * _LARGEST_RATIO:
             return not self.length and not self.crc
         try:
@@ -75,6 +75,7 @@ def compress(pieces: Iterable[bytes], level: int = QUICK) -> Compressed:
         data += deflate.compress(piece)
         check = zlib.crc32(piece, check)
         length += len(piece)
+    # An empty stored block ends the chunk on a byte border (RFC 1951, 3.2.4), without the mark of a last block.
     data += deflate.flush(zlib.Z_SYNC_FLUSH)
     return Compressed((bytes(data),), check, length, shift_by(length), len(data))
 
@@ -124,15 +125,20 @@ def multiply(a: int, b: int) -> int:
     lowest bit of each byte is the product's. zlib then reduces its upper half: it is a CRC of zeros. In Python this
     takes a quarter of the time of a loop over the bits.
     """
+    # "1011" as ASCII has the digit in the lowest bit of each byte. A column of the product sums at most 32 ones, so no
+    # byte (up to 255) carries into the next, and its parity is the coefficient over GF(2).
     spread_a = int.from_bytes(f"{a:b}".encode(), "big") & _LOW_BITS
     spread_b = int.from_bytes(f"{b:b}".encode(), "big") & _LOW_BITS
     product = int((spread_a * spread_b).to_bytes(63, "big").translate(_PARITY), 2)
+    # Degree 0 is bit 31 (reflected), so a product of degree < 62 has its low half at bits 62..31. crc32 of four zero
+    # bytes multiplies its register by x**32 modulo P; the two XORs undo the inversions that zlib does around it.
     return (product >> 31) ^ _MASK ^ zlib.crc32(bytes(4), ((product & 0x7FFFFFFF) << 1) ^ _MASK)
 
 
 def shift_by(length: int) -> int:
     """Return x**(8 * length) modulo P."""
     shift, power = ONE, 0
+    # Square and multiply: x**(8 n) is the product of x**(8 * 2**k) over the bits k that are set in n.
     while length:
         if length & 1:
             shift = multiply(shift, _square_power(power))

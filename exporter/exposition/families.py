@@ -50,7 +50,7 @@ LAST_SUCCESS: Final = Family(
 POLL_INTERVAL: Final = Family(
     "sendgrid_exporter_automation_poll_interval_seconds",
     MetricType.GAUGE,
-    "The interval really kept between two polls of the automation, stretched where budget or refusals ask for it.",
+    "The poll interval in effect for the automation: longer than configured when the budget or refusals require it.",
 )
 DECREASED: Final = Family(
     "sendgrid_exporter_clicks_decreased_total",

@@ -58,7 +58,7 @@ def samples(text: bytes) -> dict[bytes, int]:
 
 
 def any_fell(before: bytes, after: bytes, *, apart_from: bytes) -> bool:
-    """Tell whether a line of `after` has a smaller value than in `before`; lines with `apart_from` do not count.
+    """Return whether a line of `after` has a smaller value than in `before`; lines with `apart_from` do not count.
 
     Lines mostly stand in the same order, so that they are compared in pairs; only what moved is looked up. Values have
     no leading zeros: of two lines that differ in the value alone, the smaller one is shorter, or sorts first.

@@ -177,7 +177,7 @@ class SendGridClient:
         if foreign := foreign_text(body, response.headers.get("Content-Type", ""), hide):
             raise InvalidResponseError(f"{url}: HTTP 200 with {foreign}; does a proxy answer in place of SendGrid?")
         if self._names_another(automation, body, is_new=is_new):
-            connection.start_anew()
+            connection.reconnect()
             raise ConnectionFailedError(f"{url}: the answer was about another automation")
         for secret in secrets:
             if len(secret) >= _LEAST_SECRET:
@@ -185,7 +185,7 @@ class SendGridClient:
         return body
 
     def _names_another(self, automation: Automation, body: bytes, *, is_new: bool) -> bool:
-        """Tell whether the answer is another automation's, which came over a connection that was used before.
+        """Return whether the answer is another automation's, which came over a connection that was used before.
 
         A server that sends an answer nobody asked for, just when the next request leaves, puts every later answer under
         the next request's id, and nothing in HTTP shows it. Over a new connection the first answer is the request's

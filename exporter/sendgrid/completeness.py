@@ -149,7 +149,7 @@ class Walk:
         return any(page.rows and page.total is None for page in self.pages)
 
     def says_the_same_as(self, other: "Walk") -> bool:
-        """Tell whether both walks saw as many rows at the same places, the same ambiguous ones, and the same counts."""
+        """Return whether both walks saw the same places, as many rows, the same ambiguous ones and the same counts."""
         mine, theirs = ((walk.number, walk.counts, walk.places, walk.ambiguous) for walk in (self, other))
         return mine == theirs
 

@@ -109,7 +109,7 @@ class Answer(HTTPResponse):
         super()._close_conn()  # type: ignore[misc]
 
     def _has_more(self) -> bool:
-        """Tell whether bytes behind the answer were read along with it, without reading further ones."""
+        """Return whether bytes behind the answer were read along with it, without reading further ones."""
         self._tap.is_shut = True
         return bool(self._lines.peek(1))
 

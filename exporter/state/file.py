@@ -127,7 +127,7 @@ class StateFile:
     def load(
         self, question: Callable[[AutomationId], str], automation_ids: Collection[AutomationId]
     ) -> list[SavedBlock]:
-        """Return these automations' blocks that answer today's question; damaged rows are passed over.
+        """Return these automations' blocks that answer today's question; damaged rows are ignored.
 
         Blocks of others stay, since a second process or a later configuration may want them, until they are of an age
         at which nobody shows them. Raise sqlite3.Error.
@@ -139,7 +139,7 @@ class StateFile:
         return [saved for row in wanted for saved in _saved(row)]
 
     def is_in_place(self) -> bool:
-        """Tell whether the path still names the file that was opened, which has not become shorter, and its journal."""
+        """Return whether the path still names the file that was opened, not cut short, and its journal."""
         wal = self._path.with_name(self._path.name + "-wal")
         former, self._seen = self._seen, _identity(self._path)
         same = self._seen[:2] == former[:2]
@@ -220,7 +220,7 @@ def _is_ours(path: Path, head: bytes) -> bool:
 
 
 def _is_unused(path: Path) -> bool:
-    """Tell whether the database has no tables: one that was about to be made when the process was killed."""
+    """Return whether the database has no tables: one that was about to be made when the process was killed."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as connection:
             return not connection.execute("SELECT name FROM sqlite_master").fetchall()
@@ -319,7 +319,7 @@ def _head(path: Path) -> bytes:
 
 
 def _is_damage(exc: Exception) -> bool:
-    """Tell whether the error is the file's own.
+    """Return whether the error is the file's own.
 
     A page that is cut is an input or output error to SQLite from 3.46 on, as a broken disk is, with a code of its own.
     """

@@ -30,7 +30,7 @@ class Health(Protocol):
     """Whether the process works and whether it can be used."""
 
     def alive(self) -> str | None:
-        """Return None while the poller beats, else the reason."""
+        """Return None while polling works, else the reason."""
 
     def ready(self) -> str | None:
         """Return None when every automation was tried once or restored, else the reason."""
@@ -50,7 +50,7 @@ class AutomationRow:
     id: str
     name: str
     outcome: str
-    """How the last poll ended; empty before the first."""
+    """Of the last poll; empty before the first."""
     last_success_age: float | None
     """Seconds since the last success; None before the first."""
     series: int

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.domain import REST_URL
+from exporter.domain import OVERFLOW_URL
 from exporter.exposition.block import AutomationView, key_of, render_group
 from exporter.exposition.compression import text_chunks
 from tests.factories import a_block, a_link, an_id, render
@@ -39,7 +39,7 @@ def test_block_knows_its_clicks_by_row():
         ([a_link(clicks=5)], [a_link(clicks=6)], False),
         ([a_link(clicks=5)], [a_link(clicks=5), a_link(url="new", clicks=1)], False),
         ([a_link(clicks=5), a_link(url="b", clicks=1)], [a_link(clicks=9)], False),
-        ([a_link(url=REST_URL, clicks=5)], [a_link(url=REST_URL, clicks=4), a_link(clicks=9)], False),
+        ([a_link(url=OVERFLOW_URL, clicks=5)], [a_link(url=OVERFLOW_URL, clicks=4), a_link(clicks=9)], False),
         ([a_link(clicks=5), a_link(url="b", clicks=5)], [a_link(clicks=9), a_link(url="b", clicks=4)], True),
     ],
 )

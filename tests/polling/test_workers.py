@@ -105,7 +105,7 @@ def test_caretaker_that_stops_is_told_after_a_minute():
 
     bench.clock.advance(1.0)
 
-    assert bench.workers.trouble() == "the poller's caretaker does not beat"
+    assert bench.workers.trouble() == "polling stalled: no supervision for over 60 s; restart the exporter"
     bench.workers.tend()
     assert bench.workers.trouble() is None
 

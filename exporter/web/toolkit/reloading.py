@@ -4,14 +4,14 @@ import logging
 import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from exporter.web.toolkit.config_file import WebConfig, load
 from exporter.web.toolkit.errors import WebConfigError
 from exporter.web.toolkit.files import fingerprint
 from exporter.web.toolkit.tls import ClientAuth, admits, make_context
 
-_log: Final = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
