@@ -22,6 +22,7 @@ from exporter.about import DISTRIBUTION, About, about
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationId, Outcome
 from exporter.errors import ConfigurationError, ForeignFileError, StateError
+from exporter.exposition.block import line_format
 from exporter.labels import LabelHygiene, LabelRules
 from exporter.logs import LineWriter, set_up_logs
 from exporter.polling.poller import Poller
@@ -371,12 +372,13 @@ def _label_rules(settings: Settings) -> LabelRules:
 
 
 def _question_of(settings: Settings) -> Callable[[AutomationId], str]:
-    """Return what an automation's block answers: who was asked, for which steps, and under which label rules.
+    """Return what an automation's block answers: who was asked, for which steps, which label rules, which form.
 
-    A block of an earlier run that answers another question is not shown.
+    A block of an earlier run that answers another question is not shown: nor is one that an earlier version wrote with
+    other names of metrics or labels.
     """
-    asked, labels = _asked_of(settings), _label_rules(settings)
-    return lambda automation_id: repr((asked(automation_id), labels))
+    asked, labels, form = _asked_of(settings), _label_rules(settings), line_format()
+    return lambda automation_id: repr((asked(automation_id), labels, form))
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class SavedBlock:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A block, and the question that it answers: who was asked, for which steps, under which label rules.
+    """A block, and the question that it answers: who was asked, for which steps, which label rules, which form.
 
     An answer to another question is not given back, so that what an operator has just hidden does not come up again.
     """

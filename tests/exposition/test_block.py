@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.domain import OVERFLOW_URL
-from exporter.exposition.block import AutomationView, key_of, render_group
+from exporter.exposition.block import AutomationView, key_of, line_format, render_group
 from exporter.exposition.compression import text_chunks
 from tests.factories import a_block, a_link, an_id, render
 
@@ -94,3 +94,10 @@ def test_names_from_the_configuration_are_escaped():
     text = text_of(render_group([a_view(name='a"\n\\')]), "automation_info")
 
     assert 'name="a\\"\\n\\\\"' in text
+
+
+def test_line_format_shows_the_names_their_order_and_their_escapes():
+    odd = r'"\"\\\n"'
+    labels = f'automation_id={odd},step_id={odd},url={odd},url_location="0"'
+
+    assert line_format() == f"automation_link_clicks{{{labels}}} 0\n"
