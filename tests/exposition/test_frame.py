@@ -4,6 +4,7 @@ import pytest
 
 from exporter.exposition.block import Frame
 from exporter.exposition.compression import EMPTY, compress, gzip_chunks, gzip_size, join, text_chunks
+from exporter.exposition.families import PER_AUTOMATION
 from exporter.exposition.text import OPENMETRICS_END
 
 pytestmark = pytest.mark.unit
@@ -48,7 +49,7 @@ def test_family_without_samples_still_has_its_comments(frame):
 
     text = b"".join(text_chunks(body))
 
-    assert text.count(b"# HELP ") == text.count(b"# TYPE ") == 7
+    assert text.count(b"# HELP ") == text.count(b"# TYPE ") == len(PER_AUTOMATION)
 
 
 def test_names_leave_out_the_comments_of_the_others(frame):
