@@ -152,5 +152,5 @@ def _snapshot(groups: tuple[Group, ...], place: Mapping[AutomationId, int], befo
             and former
             and all(group.lines[name] is old.lines[name] for group, old in zip(groups, former, strict=True))
         )
-        lines[name] = before.lines[name] if before and same else join(group.lines[name] for group in groups)
+        lines[name] = before.lines[name] if before and same else join([group.lines[name] for group in groups])
     return Snapshot(groups, lines, sum(group.link_series for group in groups), place)
