@@ -26,7 +26,7 @@ from exporter.sendgrid.pages import read_stats
 from exporter.serving import Exposition
 from exporter.store import Store
 from exporter.telemetry import Telemetry
-from exporter.web.ports import Limits, Page, Ports, Scrape, Status, WebOptions
+from exporter.web.ports import LandingPage, Limits, Ports, Scrape, Status, WebOptions
 from exporter.web.server import WebServer
 
 _INTERVAL: Final = 300.0
@@ -170,7 +170,7 @@ class Unused:
 def serve(metrics: Metrics) -> WebServer:
     """Serve scrapes with the exporter's own web layer, on any free port of the loopback address."""
     unused = Unused()
-    page = Page("benchmark", "0", "The benchmarks' exporter.")
+    page = LandingPage("benchmark", "0", "The benchmarks' exporter.")
     ports = Ports(metrics=metrics, health=unused, reloader=unused, status=unused, page=page, observer=unused)
     options = WebOptions(listen=(("127.0.0.1", 0),))
     server = WebServer(options, ports, clock=SystemClock(), limits=Limits())

@@ -18,7 +18,7 @@ from typing import Final
 from prometheus_client import disable_created_metrics
 from pydantic import SecretStr
 
-from exporter.about import DISTRIBUTION, About, about
+from exporter.about import DISTRIBUTION, ProgramInfo, about
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationId, Outcome
 from exporter.errors import ConfigurationError, ForeignFileError, StateError
@@ -41,7 +41,7 @@ from exporter.state import StateWriter, examine
 from exporter.store import Store
 from exporter.telemetry import Telemetry
 from exporter.urls import UrlMode
-from exporter.web.ports import Limits, Page, Ports, WebOptions
+from exporter.web.ports import LandingPage, Limits, Ports, WebOptions
 from exporter.web.server import WebServer
 
 _log = logging.getLogger(__name__)
@@ -285,7 +285,7 @@ class App:
             health=ProcessHealth(self._workers),
             reloader=self,
             status=AutomationStatus(self._store, self._poller, self._clock),
-            page=Page(DISTRIBUTION, self._about.version, self._about.summary, self._about.homepage),
+            page=LandingPage(DISTRIBUTION, self._about.version, self._about.summary, self._about.homepage),
             observer=self._telemetry,
         )
         limits = Limits(reserved_files=_OTHER_FILES + self._settings.poll.concurrency)
@@ -299,7 +299,7 @@ class App:
         return (*self._former_secrets, *proxy_secrets(self._settings.sendgrid.proxy), *self._key.known())
 
 
-def _client_options(settings: Settings, about: About) -> ClientOptions:
+def _client_options(settings: Settings, about: ProgramInfo) -> ClientOptions:
     """Return how SendGrid is asked."""
     return ClientOptions(
         base_url=settings.sendgrid.base_url,

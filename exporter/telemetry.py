@@ -12,12 +12,12 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from exporter.about import About
+from exporter.about import ProgramInfo
 from exporter.clock import Clock
 from exporter.domain import Outcome
 from exporter.exposition.compression import Compressed, compress, join
 from exporter.exposition.text import OPENMETRICS_END
-from exporter.sendgrid.budget import RateLimit
+from exporter.sendgrid.budget import RateLimitHeaders
 
 _POLL_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _REQUEST_SECONDS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -52,7 +52,7 @@ class Telemetry:
 
     def __init__(
         self,
-        about: About,
+        about: ProgramInfo,
         *,
         clock: Clock,
         link_series: Callable[[], int],
@@ -131,7 +131,7 @@ class Telemetry:
         self._poll_seconds.observe(seconds)
         self._changed()
 
-    def requested(self, code: str, seconds: float, rate_limit: RateLimit | None) -> None:
+    def requested(self, code: str, seconds: float, rate_limit: RateLimitHeaders | None) -> None:
         """Count a request: its status, or `none`."""
         self._requests.labels(code).inc()
         self._request_seconds.observe(seconds)
@@ -139,7 +139,7 @@ class Telemetry:
             self._show(rate_limit)
         self._changed()
 
-    def _show(self, rate_limit: RateLimit) -> None:
+    def _show(self, rate_limit: RateLimitHeaders) -> None:
         for kind, number in (("limit", rate_limit.limit), ("remaining", rate_limit.remaining)):
             if number is not None:
                 self._rate_limit.labels(kind).set(number)
@@ -207,7 +207,7 @@ class Telemetry:
         """Forget what is rendered: what is being rendered meanwhile goes into the old dictionary."""
         self._rendered = {}
 
-    def _build_info(self, about: About) -> None:
+    def _build_info(self, about: ProgramInfo) -> None:
         labels = {"version": about.version, "revision": about.revision, "python_version": about.python_version}
         gauge = self._gauge("sendgrid_exporter_build_info", "The exporter's version; always 1.", list(labels))
         gauge.labels(**labels).set(1)

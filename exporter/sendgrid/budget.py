@@ -26,7 +26,7 @@ _BURST_SHARE: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class RateLimit:
+class RateLimitHeaders:
     """What an answer's headers say of the key's budget; None where they are silent or make no sense."""
 
     limit: float | None
@@ -37,7 +37,7 @@ class RateLimit:
     """Seconds that the server asks to wait."""
 
 
-def read_rate_limit(headers: Mapping[str, str], now: float) -> RateLimit:
+def read_rate_limit(headers: Mapping[str, str], now: float) -> RateLimitHeaders:
     """Read `X-RateLimit-*` and `Retry-After`; `now` is the wall clock, used where the answer has no `Date`.
 
     `X-RateLimit-Reset` is epoch seconds in practice, while one published description says seconds from now. Waits
@@ -51,7 +51,7 @@ def read_rate_limit(headers: Mapping[str, str], now: float) -> RateLimit:
     if retry_after is None:
         retry_at = _http_date(lower.get("retry-after"))
         retry_after = None if retry_at is None else retry_at - (_http_date(lower.get("date")) or now)
-    return RateLimit(
+    return RateLimitHeaders(
         limit=_number(lower.get("x-ratelimit-limit")),
         remaining=_number(lower.get("x-ratelimit-remaining")),
         reset_in=_clamp(reset),
@@ -118,7 +118,7 @@ class Budget:
             if self._clock.wait(stop, min(free_at - now, _RECHECK)):
                 raise StoppedError("the exporter is stopping")
 
-    def release(self, rate_limit: RateLimit | None, *, limited: bool = False) -> None:
+    def release(self, rate_limit: RateLimitHeaders | None, *, limited: bool = False) -> None:
         """Give back a place after its answer (None: there was none); `limited` says that it was a 429."""
         with self._lock:
             self._in_flight -= 1
@@ -172,7 +172,7 @@ class Budget:
             if spread > pace:
                 self._next = max(self._next, now + spread)
 
-    def _learn(self, said: RateLimit, now: float) -> None:
+    def _learn(self, said: RateLimitHeaders, now: float) -> None:
         if said.remaining is None:
             return
         reset_in = _MINUTE if said.reset_in is None else said.reset_in
@@ -191,7 +191,7 @@ class Budget:
         if said.limit is not None and said.limit >= 1:
             self._server_rate = said.limit * self._share / max(self._window, self._former_window, 1.0)
 
-    def _pause(self, said: RateLimit | None, now: float) -> None:
+    def _pause(self, said: RateLimitHeaders | None, now: float) -> None:
         # Retry-After (RFC 9110, 10.2.3) is meant for this refusal, the reset for the window: the former wins. Without
         # either, pauses double with each 429 in a row, up to a minute.
         asked = None if said is None else (said.reset_in if said.retry_after is None else said.retry_after)

@@ -25,13 +25,13 @@ from exporter.errors import (
     UnauthorizedError,
 )
 from exporter.sendgrid.body import read_body
-from exporter.sendgrid.budget import Budget, RateLimit, read_rate_limit
+from exporter.sendgrid.budget import Budget, RateLimitHeaders, read_rate_limit
 from exporter.sendgrid.failures import LIBRARY_ERRORS, broken_exchange, refusal
 from exporter.sendgrid.key import Refusals
 from exporter.sendgrid.memory import MemoryBudget, cost
 from exporter.sendgrid.pages import read_stats
 from exporter.sendgrid.proxy import proxy_secrets
-from exporter.sendgrid.session import ClientOptions, Connection, deadline_adapters
+from exporter.sendgrid.session import ApiSession, ClientOptions, deadline_adapters
 from exporter.sendgrid.sockets import Deadline
 from exporter.sendgrid.wire import explain_error, foreign_text, named_automation
 
@@ -51,7 +51,7 @@ poll's pages follow each other faster, and between two rounds, 5 minutes by defa
 class Observer(Protocol):
     """Who wants to know of each request."""
 
-    def requested(self, code: str, seconds: float, rate_limit: RateLimit | None) -> None:
+    def requested(self, code: str, seconds: float, rate_limit: RateLimitHeaders | None) -> None:
         """Take note of an exchange: the status, or `none` where no answer came, and its duration."""
 
 
@@ -80,7 +80,7 @@ class SendGridClient:
         self._adapter = adapter or deadline_adapters(options)
         self._proxy_secrets = proxy_secrets(options.proxy)
         self._refusals = Refusals(clock)
-        self._idle: deque[tuple[Connection, float]] = deque()
+        self._idle: deque[tuple[ApiSession, float]] = deque()
         """Connections with the moment since which they are idle, the latest at the end."""
         self._lock = threading.Lock()
         self._closed = False
@@ -147,7 +147,7 @@ class SendGridClient:
             self._observer.requested(code, self._clock.monotonic() - started, answer.rate_limit)
 
     def _exchange(
-        self, connection: Connection, automation: Automation, page_token: str | None, deadline: float, answer: "_Answer"
+        self, connection: ApiSession, automation: Automation, page_token: str | None, deadline: float, answer: "_Answer"
     ) -> bytes:
         url, key = self._url(automation), self._key()
         answer.key = key
@@ -213,8 +213,8 @@ class SendGridClient:
         return query
 
     @contextmanager
-    def _connection(self) -> Iterator[Connection]:
-        connection = self._idle_connection() or Connection(self._options, self._clock, self._adapter)
+    def _connection(self) -> Iterator[ApiSession]:
+        connection = self._idle_connection() or ApiSession(self._options, self._clock, self._adapter)
         try:
             yield connection
         finally:
@@ -225,7 +225,7 @@ class SendGridClient:
             if not keep:
                 connection.session.close()
 
-    def _idle_connection(self) -> Connection | None:
+    def _idle_connection(self) -> ApiSession | None:
         """Return the connection that is idle for the shortest time, and close those that are idle for too long."""
         with self._lock:
             now = self._clock.monotonic()
@@ -245,7 +245,7 @@ class _Answer:
     key: str = ""
     """The key that was sent."""
     status: int | None = None
-    rate_limit: RateLimit | None = None
+    rate_limit: RateLimitHeaders | None = None
 
 
 def _explanation(response: requests.Response, url: str, hide: Callable[[str], str]) -> str:

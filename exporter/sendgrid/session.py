@@ -39,7 +39,7 @@ class _Session(requests.Session):
         return
 
 
-class Connection:
+class ApiSession:
     """A session of requests that one worker at a time uses, and the deadline that its sockets obey."""
 
     def __init__(

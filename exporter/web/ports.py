@@ -71,7 +71,7 @@ class StatusSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class LandingPage:
     """The program, as the landing page presents it."""
 
     name: str
@@ -137,5 +137,5 @@ class Ports:
     health: Health
     reloader: Reloader
     status: StatusSource
-    page: Page
+    page: LandingPage
     observer: Observer

@@ -14,7 +14,7 @@ from exporter.domain import Automation, AutomationId
 from exporter.labels import LabelHygiene, LabelRules
 from exporter.polling.poller import Poller
 from exporter.polling.workers import Workers
-from exporter.sendgrid.budget import Budget, RateLimit
+from exporter.sendgrid.budget import Budget, RateLimitHeaders
 from exporter.sendgrid.client import SendGridClient
 from exporter.sendgrid.session import ClientOptions
 from exporter.store import Store
@@ -73,7 +73,7 @@ class _Body:
 class _Observer:
     codes: list[str] = field(default_factory=list)
 
-    def requested(self, code: str, _seconds: float, _rate_limit: RateLimit | None) -> None:
+    def requested(self, code: str, _seconds: float, _rate_limit: RateLimitHeaders | None) -> None:
         self.codes.append(code)
 
 
