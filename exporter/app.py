@@ -195,6 +195,7 @@ class App:
     def _take_over(self, settings: Settings, key: Key) -> None:
         """Exchange what depends on the settings; all that can fail comes first."""
         client, hygiene = self._new_client(settings, key), LabelHygiene(_label_rules(settings))
+        # From here on nothing fails: the process has the old settings or the new ones, never half of each.
         self._former_secrets = tuple(dict.fromkeys(self._secrets()))[-_FORMER_SECRETS:]
         before, self._settings = self._settings, settings
         former, self._client, self._key = self._client, client, key
@@ -229,6 +230,7 @@ class App:
             self._key.look()
 
     def _shut_down(self, server: WebServer) -> None:
+        # Serving ends first, so that no scrape sees a process whose polls have ended; the state is written last.
         self._signals.stop.set()
         server.stop(_STOP_SERVING_SECONDS)
         self._workers.join(_STOP_POLLING_SECONDS)

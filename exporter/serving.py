@@ -47,6 +47,7 @@ class Exposition:
         snapshot = self.store.snapshot
         if names is not None:
             return self.frame.families(snapshot.lines, openmetrics=openmetrics, names=names)
+        # Two scrapes may both render here, with the same result; a lock would make one wait for the other.
         known = self._whole
         if known is None or known[0] is not snapshot:
             self._whole = known = (snapshot, {})

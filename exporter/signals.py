@@ -39,6 +39,7 @@ class Signals:
             else:
                 self.stop.set()
                 last_resort = threading.Timer(_PATIENCE, lambda: end(self.cut_short_status))
+                # A daemon: an orderly end must not wait for the timer that forces one.
                 last_resort.daemon = True
                 last_resort.start()
 

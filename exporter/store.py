@@ -60,6 +60,8 @@ class Store:
         with self._lock:
             known = {view.id: view for view in self._snapshot.views()}
             views = [_configured(automation, known.get(automation.id)) for automation in automations]
+            # sqrt(n) groups of sqrt(n) automations: a change costs its group plus one step for each group, which is
+            # least where both are equal.
             size = max(_SMALLEST_GROUP, math.isqrt(len(views)))
             groups = tuple(render_group(views[start : start + size]) for start in range(0, len(views), size))
             place = {view.id: index for index, group in enumerate(groups) for view in group.views}
@@ -124,6 +126,7 @@ class Store:
             self._expiry.update({id_: at for id_, at in expiries.items() if id_ in self._expiry})
 
     def _change(self, changes: Mapping[AutomationId, Callable[[AutomationView], AutomationView]]) -> None:
+        # One assignment at the end: a reader has the former snapshot or the new one, never a mixture, without a lock.
         if not changes:
             return
         groups = list(self._snapshot.groups)
@@ -147,6 +150,7 @@ def _snapshot(groups: tuple[Group, ...], place: Mapping[AutomationId, int], befo
     former = before.groups if before and len(before.groups) == len(groups) else ()
     lines = {}
     for name in _FAMILY_NAMES:
+        # By identity: `render_group` passes on the very object where a family of a group has not changed.
         same = (
             before
             and former

@@ -205,6 +205,7 @@ class Telemetry:
 
     def _changed(self) -> None:
         """Forget what is rendered: what is being rendered meanwhile goes into the old dictionary."""
+        # A new dictionary instead of clear(): a scrape that renders old values now must not leave them in this one.
         self._rendered = {}
 
     def _build_info(self, about: ProgramInfo) -> None:

@@ -67,6 +67,7 @@ def any_fell(before: bytes, after: bytes, *, apart_from: bytes) -> bool:
     for old, new in zip_longest(before.split(b"\n"), after.split(b"\n"), fillvalue=b""):
         if old == new:
             continue
+        # The value follows the last blank: a label's value may hold blanks, a sample's value cannot.
         key = new[: new.rfind(b" ") + 1]
         if key != old[: old.rfind(b" ") + 1]:
             moved_from.append(old)
@@ -86,6 +87,7 @@ def link_key(name: str, automation_id: str, row: LinkClicks) -> bytes:
 def _link_lines(name: str, automation_id: str, rows: Iterable[LinkClicks]) -> Iterator[str]:
     current, prefix = None, ""
     for step_id, url, place, clicks in rows:
+        # Rows of one step mostly stand together, so its escaped labels are made once.
         if step_id != current:
             current = step_id
             prefix = f'{name}{{automation_id="{automation_id}",step_id="{escape(step_id)}",url="'

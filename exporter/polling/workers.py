@@ -80,6 +80,7 @@ class Workers:
             self._poller.store.configure(automations)
             self._poller.store.withdraw(withdrawn)
             self._schedule.configure(automations, self._clock.monotonic(), again)
+            # A poll under way of an automation that has just gone still writes to what is remembered of it.
             self._poller.forget_all_but({*self._automations, *self._schedule.leaving()})
             if self._schedule.fit(self._capacity()):
                 self._log_stretch()
@@ -118,6 +119,7 @@ class Workers:
             return f"polling stalled: no supervision for over {_GRACE:.0f} s; restart the exporter"
         if (dead := self.dead()) is not None:
             return dead
+        # A copy, since the workers change it meanwhile, without the lock.
         for number, until in list(self._busy_until.items()):
             if now > until + _GRACE:
                 late = f"thread {number} is over {_GRACE:.0f} s past its poll's deadline"
@@ -134,6 +136,7 @@ class Workers:
         """Show a block of an earlier run, unless it is stale or its time makes no sense; return whether it is shown."""
         age = self._clock.time() - saved.last_success
         stale_after = self._staleness(self._schedule.planned_interval(saved.automation_id))
+        # Negative: the machine's clock was set back since, so the true age is not known.
         if not 0 <= age < stale_after:
             return False
         now = self._clock.monotonic()
@@ -204,6 +207,7 @@ class Workers:
         deadline = now + min(planned, _LONGEST_POLL)
         self._busy_until[number] = deadline
         result = self._poller.poll(automation, deadline=deadline, stale_after=self._staleness(planned))
+        # A poll that the stop cut short says nothing about the automation.
         if self._stop.is_set():
             return
         with self._lock:

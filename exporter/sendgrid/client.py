@@ -141,6 +141,7 @@ class SendGridClient:
             with self._connection() as connection:
                 return self._exchange(connection, automation, page_token, deadline, answer)
         finally:
+            # Whatever happened: a place that is not given back would count as under way for ever.
             limited = answer.status == requests.codes.too_many_requests
             self._budget.release(answer.rate_limit, limited=limited)
             code = str(answer.status or "none")
@@ -158,6 +159,7 @@ class SendGridClient:
         connection.deadline.set(seconds)
         secrets = (key, *self._proxy_secrets)
         hide = partial(_hidden, secrets)
+        # Noted before the request leaves: after any failure, the connection must not pass for a new one.
         is_new, connection.was_used = not connection.was_used, True
         try:
             with (
@@ -171,6 +173,7 @@ class SendGridClient:
                     raise refusal(url, answer.status, said, retry_after=answer.rate_limit.retry_after)
                 self._refusals.accepted()
                 body = read_body(response.raw, response.headers.get("Content-Encoding", ""), url, reserve=reserve)
+                # read_body has reserved the bytes; now what parsing them will take, before it is done.
                 reserve(cost(body) - len(body))
         except LIBRARY_ERRORS as exc:
             raise broken_exchange(url, exc, hide) from None
@@ -179,6 +182,7 @@ class SendGridClient:
         if self._names_another(automation, body, is_new=is_new):
             connection.reconnect()
             raise ConnectionFailedError(f"{url}: the answer was about another automation")
+        # An answer may quote what it was asked with, and its texts become labels.
         for secret in secrets:
             if len(secret) >= _LEAST_SECRET:
                 body = body.replace(secret.encode(), b"<hidden>")
@@ -232,6 +236,7 @@ class SendGridClient:
             old = [connection for connection, since in self._idle if now - since > _MOST_IDLE]
             for _ in old:
                 self._idle.popleft()
+            # The last one in is the least likely to have been closed by the server meanwhile.
             found = self._idle.pop()[0] if self._idle else None
         for connection in old:
             connection.session.close()

@@ -111,6 +111,7 @@ def parse_page(body: bytes) -> Page:
     except ValidationError as exc:
         problem, malformed = _first_problem(exc)
     if malformed:
+        # Only now: repairing every body would take longer than parsing it, and nearly none needs it.
         try:
             return Page.model_validate_json(_repaired(body))
         except ValidationError as exc:

@@ -213,7 +213,7 @@ class Connection(asyncio.Protocol):
         finally:
             self._task = None
             self.since = self._loop.time()
-        self._overflow()
+        self._become_idle()
 
     def _worked(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
@@ -251,7 +251,7 @@ class Connection(asyncio.Protocol):
         await self._writer.send(response, head_only=self._parser.head_only, close=True, date=self._date())
         self._finish(lingering=True)
 
-    def _overflow(self) -> None:
+    def _become_idle(self) -> None:
         if self._eof or self._retiring or self._parser.ended:
             self._transport.close()
         elif not self._parser.partial:
