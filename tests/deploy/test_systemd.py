@@ -12,7 +12,7 @@ import pytest
 from tests.deploy.chart import AUTOMATION, ROOT
 from tests.programs import needs, program
 
-UNIT: Final = ROOT / "contrib" / "systemd" / "sendgrid-automation-exporter.service"
+UNIT: Final = ROOT / "deploy" / "systemd" / "sendgrid-automation-exporter.service"
 TEXT: Final = UNIT.read_text()
 
 
