@@ -55,8 +55,9 @@ class Machine:
         # No init system runs here.
         self.stub("systemctl", f'echo "$@" >>{shlex.quote(str(self.stubs))}/systemctl.log')
         if not REAL:
-            pip = f'#!/bin/sh\\nln -s {COMMAND[0]} "$(dirname "$0")"\\n'
-            self.stub("python3", f"""mkdir -p "$3/bin"; printf '{pip}' >"$3/bin/pip"; chmod +x "$3/bin/pip" """)
+            pip = f'#!/bin/sh\nln -s {shlex.quote(COMMAND[0])} "$(dirname "$0")"\n'
+            (self.stubs / "pip").write_text(pip)
+            self.stub("python3", f'mkdir -p "$3/bin"; install {shlex.quote(str(self.stubs))}/pip "$3/bin/pip"')
 
     def stub(self, name: str, script: str) -> None:
         (self.stubs / name).write_text(f"#!/bin/sh\n{script}\n")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def run(tmp_path: Path, *command: str, **environment: str) -> subprocess.Complet
     )
 
 
-REAL = f'exec {sys.executable} "$@"'
+REAL = f'exec {shlex.quote(sys.executable)} "$@"'
 OLD = 'if [ "$1" = --version ]; then echo Python 3.9.18; else exit 1; fi'
 STUB = "echo command not found >&2; exit 127"
 
