@@ -42,7 +42,7 @@ demo: ## serve http://localhost:10154/metrics from a simulated SendGrid: no key,
 .PHONY: wheel
 wheel: setup-python ## build the wheel into dist/
 	@rm -rf dist build
-	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@scripts/build-wheel $(BIN)/python dist
 	@ls dist/*.whl
 
 ## Set it up (the other targets do so by themselves)
@@ -126,12 +126,20 @@ test-fresh: ## README's commands on a fresh Debian, as a plain user and as root:
 test-wheel: setup-python ## build the wheel, and try it in an environment of its own
 	@$(BIN)/python scripts/test-wheel
 
+.PHONY: test-lowest
+test-lowest: ## the unit and contract tests with the oldest dependencies that pyproject.toml admits
+	@PYTHON="$(PYTHON)" scripts/lowest test $(PYTEST_ARGS)
+
+.PHONY: audit
+audit: ## ask the advisory database about every lock and the lower bounds of pyproject.toml
+	@PYTHON="$(PYTHON)" scripts/lowest audit
+
 .PHONY: test-image
 test-image: setup-python ## build the container image and run it as a cluster would
 	@scripts/test-image
 
 .PHONY: lock
-lock: setup-python ## resolve the image's dependencies anew, with hashes
+lock: setup-python ## resolve what the locks pin, with hashes
 	@scripts/lock
 
 .PHONY: structure
@@ -144,7 +152,7 @@ matrix: setup-python ## the fault matrix: run it, then print its table
 	@$(BIN)/python -m scripts.matrix
 
 .PHONY: soak
-soak: setup-python ## 10,000 polls with churn and faults, and 200 kills: about six minutes
+soak: setup-python ## 10,000 polls with churn and faults, 200 kills, a hung state disk: about seven minutes
 	@$(BIN)/python -m scripts.soak $(ARGS)
 
 .PHONY: fuzz

@@ -1,7 +1,9 @@
 """What one poll does: read, clean, render, publish — or keep the last good and say why."""
 
 import logging
+from array import array
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -15,6 +17,7 @@ from exporter.telemetry import Telemetry
 
 _log = logging.getLogger(__name__)
 
+_HASH_MASK: Final = 0xFFFFFFFF
 _LASTING: Final = 3
 """Polls in a row that must show the same difference before it counts as SendGrid's own."""
 
@@ -25,6 +28,9 @@ class Source(Protocol):
     def stats(self, automation: Automation, deadline: float) -> AutomationStats:
         """Return the automation's stats, whole, before the deadline (monotonic); raise SendGridError otherwise."""
 
+    def holding(self) -> AbstractContextManager[None]:
+        """Account for what this thread's poll keeps in memory, until the end of the block."""
+
 
 class Keeper(Protocol):
     """Where good blocks outlive the process."""
@@ -33,11 +39,16 @@ class Keeper(Protocol):
         """Keep the block, and what it answers; never raise."""
 
 
+_Reason = tuple[Outcome, int | str | None]
+"""What tells failures apart: the outcome, and the status or the step that failed; not a message's changing figures."""
+
+
 @dataclass(slots=True)
 class _Memory:
     """What is remembered of an automation from poll to poll."""
 
-    failing: Outcome | None = None
+    failing: "_Reason | None" = None
+    """Why the last poll failed; None after a success."""
     last: Outcome | None = None
     succeeded_at: float | None = None
     """Monotonic."""
@@ -45,8 +56,8 @@ class _Memory:
     """What the block that is shown answers."""
     difference: tuple[int, int] | None = None
     repeated: int = 0
-    folded: frozenset[int] = frozenset()
-    """Hashes of the rows in the rest, to count a row once when it enters it."""
+    folded: "array[int]" = field(default_factory=lambda: array("I"))
+    """Hashes of the rows in the rest, to count a row once when it enters it; 4 bytes each, since they may be many."""
 
 
 @dataclass(slots=True)
@@ -81,19 +92,23 @@ class Poller:
         started = self.clock.monotonic()
         question = self.question(automation.id)
         try:
-            stats = self._read(automation, memory, deadline)
-            if question != self.question(automation.id):
-                return PollResult(Outcome.SUCCESS, stats.pages)  # a reload came between: it is polled again at once
-            self._publish(automation, memory, stats, stale_after, question)
+            with self.source.holding():
+                stats = self._read(automation, memory, deadline)
+                if question != self.question(automation.id):
+                    return PollResult(Outcome.SUCCESS, stats.pages)  # a reload came between: it is polled again at once
+                self._publish(automation, memory, stats, stale_after, question)
             self._note_success(automation, memory)
             result = PollResult(Outcome.SUCCESS, stats.pages)
         except SendGridError as exc:
-            self._note_failure(automation, memory, exc.outcome, str(exc))
+            self._note_failure(automation, memory, (exc.outcome, exc.reason), str(exc))
             result = PollResult(exc.outcome)
         except StoppedError:
             return PollResult(Outcome.TIMEOUT)
-        except Exception:  # one automation's defect must not end the polling of the others; it is counted and shown
-            self._note_failure(automation, memory, Outcome.INTERNAL_ERROR, "a defect of the exporter", traceback=True)
+        except (
+            Exception
+        ) as exc:  # one automation's defect must not end the polling of the others; it is counted and shown
+            reason = (Outcome.INTERNAL_ERROR, type(exc).__name__)
+            self._note_failure(automation, memory, reason, "a defect of the exporter", traceback=True)
             result = PollResult(Outcome.INTERNAL_ERROR)
         memory.last = result.outcome
         self.telemetry.polled(result.outcome, self.clock.monotonic() - started)
@@ -160,8 +175,8 @@ class Poller:
     ) -> tuple[LinkClicks, ...]:
         published = before.clicks_by_link() if before is not None and self.hygiene.exceeds(links) else {}
         capped = self.hygiene.cap(links, lambda row: key_of(automation_id, row) in published)
-        folded = frozenset(hash(row[:3]) for row in capped.folded)
-        self.telemetry.folded(len(folded - memory.folded))
+        folded = array("I", (hash(row[:3]) & _HASH_MASK for row in capped.folded))
+        self.telemetry.folded(len(set(folded).difference(memory.folded)))
         memory.folded = folded
         return capped.links
 
@@ -171,11 +186,10 @@ class Poller:
         memory.failing = None
 
     def _note_failure(
-        self, automation: Automation, memory: _Memory, outcome: Outcome, message: str, *, traceback: bool = False
+        self, automation: Automation, memory: _Memory, reason: _Reason, message: str, *, traceback: bool = False
     ) -> None:
         self.store.failed(automation.id)
-        if memory.failing is None:
-            _log.warning("automation %s began to fail (%s): %s", automation.id, outcome, message, exc_info=traceback)
-        else:
-            _log.debug("automation %s still fails (%s): %s", automation.id, outcome, message, exc_info=traceback)
-        memory.failing = outcome
+        before, memory.failing = memory.failing, reason
+        level = logging.DEBUG if before == reason else logging.WARNING
+        how = "began to fail" if before is None else "still fails" if before == reason else "now fails in another way"
+        _log.log(level, "automation %s %s (%s): %s", automation.id, how, reason[0], message, exc_info=traceback)

@@ -40,6 +40,8 @@ class Workers:
         self._poller = poller
         self._schedule = Schedule()
         self._capacity: Capacity = lambda: math.inf
+        self._key: Callable[[], str] = str
+        self._key_seen = ""
         self._clock = clock
         self._stop = stop
         self._spawn = spawn or start_thread
@@ -62,11 +64,15 @@ class Workers:
         capacity: Capacity,
         again: Collection[AutomationId] = (),
         withdrawn: Collection[AutomationId] = (),
+        key: Callable[[], str] = str,
     ) -> None:
         """Poll these automations from now on; those that were polled already keep their rhythm and their blocks.
 
-        Those of `again` are polled at once, and the blocks of those `withdrawn` are no longer shown.
+        Those of `again` are polled at once, and the blocks of those `withdrawn` are no longer shown. When `key` gives
+        another one than before, now or later, what its former value slowed down is polled at once.
         """
+        self._key = key
+        self._notice_key()
         with self._lock:
             self._automations = {automation.id: automation for automation in automations}
             self._concurrency, self._stale_after, self._capacity = concurrency, stale_after, capacity
@@ -94,9 +100,10 @@ class Workers:
                     self._threads[number] = self._spawn(partial(self._work, number), f"poller-{number}")
 
     def tend(self) -> None:
-        """Drop stale blocks and stretch the rhythm to the budget; called about once a second."""
+        """Drop stale blocks, stretch the rhythm to the budget, end what a former key slowed; about once a second."""
         now = self._clock.monotonic()
         self._poller.store.expire(now)
+        self._notice_key()
         with self._lock:
             if self._schedule.fit(self._capacity()):
                 self._log_stretch()
@@ -177,6 +184,16 @@ class Workers:
             now = self._clock.monotonic()
             automation = self._schedule.take(now)
             return automation, min(self._schedule.next_due() - now, _LONGEST_NAP)
+
+    def _notice_key(self) -> None:
+        """End what a former key slowed down."""
+        key = self._key()
+        if key == self._key_seen:
+            return
+        with self._lock:
+            self._key_seen = key
+            self._schedule.forgive(self._clock.monotonic())
+            self._show_rhythm()
 
     def _poll(self, number: int, automation: Automation) -> None:
         now = self._clock.monotonic()

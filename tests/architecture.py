@@ -7,11 +7,15 @@ from typing import Final
 
 LAYERS: Final[Mapping[str, int]] = {
     "domain": 0,
-    "clock": 1,
+    "authorities": 1,
+    "clock": 0,
     "errors": 1,
     "about": 1,
+    "inputs": 1,
     "logs": 1,
     "signals": 1,
+    "strict_yaml": 1,
+    "urls": 1,
     "settings": 2,
     "labels": 2,
     "sendgrid": 2,
@@ -42,6 +46,7 @@ LIBRARY_HOMES: Final[Mapping[str, tuple[str, ...]]] = {
     "time": ("exporter.clock", "sendgrid_simulator.clock"),
     "sqlite3": ("exporter.state",),
     "httptools": ("exporter.web",),
+    "yaml": ("exporter.strict_yaml", "exporter.settings.document", "exporter.settings.redaction"),
 }
 """Library → the only modules, or packages with all in them, that may import it."""
 

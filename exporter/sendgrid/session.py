@@ -10,7 +10,9 @@ from urllib.parse import urlencode
 import requests
 from requests.adapters import HTTPAdapter
 
+from exporter.authorities import Authorities
 from exporter.clock import Clock
+from exporter.sendgrid.proxy import proxy_authorization
 from exporter.sendgrid.sockets import Deadline, pool_classes, trusting_context
 
 
@@ -26,6 +28,8 @@ class ClientOptions:
     user_agent: str
     on_behalf_of: str | None = None
     proxy: str | None = None
+    authorities: Authorities | None = None
+    """Those to trust instead of the system's."""
 
 
 class _Session(requests.Session):
@@ -92,6 +96,11 @@ class _DeadlineAdapter(HTTPAdapter):
         manager.pool_classes_by_scheme = self._pool_classes
         return manager
 
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        """Return the credentials as the proxy's URL has them; requests can send none beyond Latin-1."""
+        authorization = proxy_authorization(proxy)
+        return {"Proxy-Authorization": authorization} if authorization else {}
+
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Leave trust to the context, which holds the authorities already."""
 
@@ -99,7 +108,7 @@ class _DeadlineAdapter(HTTPAdapter):
 def deadline_adapters(options: ClientOptions) -> Callable[[Deadline], HTTPAdapter]:
     """Return what makes each connection's adapter; the authorities, some megabytes, are read once and only for TLS."""
     encrypted = any(address.startswith("https:") for address in (options.base_url, options.proxy or ""))
-    trust = trusting_context() if encrypted else None
+    trust = trusting_context(options.authorities) if encrypted else None
     return lambda deadline: _DeadlineAdapter(deadline, trust)
 
 

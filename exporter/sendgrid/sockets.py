@@ -6,13 +6,14 @@ holds a call for ever. Here each read first shortens its timeout to what is left
 
 import socket
 import ssl
-from typing import Any
+from typing import Any, Final
 
 import certifi
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
+from exporter.authorities import Authorities
 from exporter.clock import Clock
 
 
@@ -85,10 +86,20 @@ class _DeadlineTLSSocket(ssl.SSLSocket):
             self.settimeout(self.deadline.remaining())
 
 
-def trusting_context() -> ssl.SSLContext:
-    """Return a context that trusts certifi's authorities and the system's (so `SSL_CERT_FILE` works, too)."""
-    context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())
+def trusting_context(authorities: Authorities | None) -> ssl.SSLContext:
+    """Return a context that trusts these authorities; without any, certifi's and the system's.
+
+    The system's are those of `SSL_CERT_FILE` and `SSL_CERT_DIR` where these are set.
+    """
+    context = ssl.create_default_context(cadata=authorities)
+    if authorities is None:
+        context.load_verify_locations(certifi.where())
+    # Python 3.13 checks authorities by every rule of RFC 5280, for instance that basicConstraints is critical
+    # (section 4.2.1.9). The private authorities of many companies break one of them; browsers, curl and earlier
+    # Pythons take them. Signatures, names, dates and purposes are still checked.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    # As Python 3.13 does: a bundle may hold the issuing authority alone, without its root.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.sslsocket_class = _DeadlineTLSSocket
     return context
@@ -110,6 +121,7 @@ def _connect(connection: HTTPConnection, deadline: Deadline) -> socket.socket:
             connected.settimeout(deadline.remaining() / left)
             connected.connect(address)
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _keep_alive(connected)
         except OSError as exc:
             connected.close()
             failure = exc
@@ -118,3 +130,15 @@ def _connect(connection: HTTPConnection, deadline: Deadline) -> socket.socket:
     if isinstance(failure, TimeoutError):
         raise ConnectTimeoutError(connection, "no connection within the exchange's time") from failure
     raise NewConnectionError(connection, f"cannot connect: {failure}") from failure
+
+
+_KEEP_ALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPALIVE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+"""Seconds of silence before the first probe (macOS names it differently) and between two, and how many may fail."""
+
+
+def _keep_alive(connected: socket.socket) -> None:
+    """Let the system probe a silent connection, so that what lies between knows it is in use, or its end is noticed."""
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, number in _KEEP_ALIVE:
+        if (option := getattr(socket, name, None)) is not None:
+            connected.setsockopt(socket.IPPROTO_TCP, option, number)

@@ -1,16 +1,18 @@
 """The web config file, in the format of Prometheus's exporter-toolkit."""
 
+import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from exporter.errors import ConfigurationError
+from exporter.inputs import exposure, read_input
+from exporter.strict_yaml import YamlError, read_texts
 from exporter.web.block import Block
 from exporter.web.tls_settings import TLSSettings, read_tls
-from exporter.web.yaml_text import YamlError, read_yaml
 
 MAX_BCRYPT_COST: Final = 14
 """One check of a higher cost takes seconds: too long for a scrape, and for a process that is to end."""
@@ -53,16 +55,24 @@ class WebConfig:
 
 def load(path: Path) -> WebConfig:
     """Return what the file says; raise ConfigurationError with every problem it has."""
-    return parse(_read(path), path.parent)
+    text, details = _read(path)
+    config = parse(text, path.parent)
+    warning = exposure(path, details) if config.users else None
+    return replace(config, warnings=(*config.warnings, warning)) if warning else config
 
 
 def parse(text: str, folder: Path) -> WebConfig:
     """Return what the text says, relative paths taken from the folder; raise ConfigurationError."""
     problems: list[str] = []
     try:
-        top = Block("", read_yaml(text), problems)
+        document = read_texts(text)
     except YamlError as exc:
-        raise ConfigurationError([f"web.config_file: {exc}"]) from None
+        problem = f"{exc.place}this is not valid YAML ({exc.reason})"
+        raise ConfigurationError([f"web.config_file: {problem}"]) from None
+    problems += (
+        f"line {each.line}: the key stands here a second time; remove one of the two" for each in document.repeated
+    )
+    top = Block("", document.content, problems)
     top.only(("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"))
     warnings: list[str] = []
     config = WebConfig(
@@ -77,13 +87,12 @@ def parse(text: str, folder: Path) -> WebConfig:
     return config
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> tuple[str, os.stat_result]:
     try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_SIZE + 1)
-        if len(content) > _MAX_SIZE:
+        found = read_input(path, _MAX_SIZE)
+        if len(found.content) > _MAX_SIZE:
             raise ConfigurationError([f"web.config_file: {path} is larger than {_MAX_SIZE} bytes"])
-        return content.decode("utf-8-sig")
+        return found.content.decode("utf-8-sig"), found.details
     except UnicodeDecodeError:
         raise ConfigurationError([f"web.config_file: {path} is not UTF-8 text"]) from None
     except (OSError, ValueError) as exc:

@@ -4,6 +4,7 @@ import logging
 import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, Final, Generic, TypeVar
 
 from exporter.errors import ConfigurationError
@@ -121,4 +122,6 @@ def _signature(path: Path) -> _Signature:
         stat = path.stat()
     except (OSError, ValueError):
         return None
+    if not S_ISREG(stat.st_mode):
+        return (stat.st_dev, stat.st_ino)  # a pipe gives its content once, and its times change by that
     return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)

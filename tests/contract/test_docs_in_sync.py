@@ -38,6 +38,9 @@ PROMISED: Final = frozenset(
             "clicks_decreased_total",
             "count_mismatches_total",
             "shard_info",
+            "state_enabled",
+            "state_failing",
+            "log_lines_dropped_total",
             "config_last_reload_successful",
             "config_last_reload_success_timestamp_seconds",
         )

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from exporter.settings import load, reference
+from tests.factories import KEY
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "generate_settings_docs.py"
@@ -56,7 +57,7 @@ def test_example_of_variables_is_read_when_it_is_filled_in() -> None:
     variables = dict(line.split("=", 1) for line in lines)
     filled = {name: value for name, value in variables.items() if value}
 
-    invocation = load(["--automations", "2d4f8a5c-0b1e-4c7a-9f63-5a1d2e3f4b5c"], {**filled, "SENDGRID_API_KEY": "k"})
+    invocation = load(["--automations", "2d4f8a5c-0b1e-4c7a-9f63-5a1d2e3f4b5c"], {**filled, "SENDGRID_API_KEY": KEY})
 
     assert variables.keys() == {row.variable for row in reference()} | {"SENDGRID_API_KEY", "SENDGRID_API_KEY_FILE"}
     assert invocation.warnings == ()

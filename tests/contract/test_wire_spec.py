@@ -1,6 +1,9 @@
 """Every documented form of the API's answers is understood, and what is none of them is named without being shown."""
 
 import json
+import time
+import tracemalloc
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +14,20 @@ from hypothesis import strategies as st
 from exporter.domain import AutomationStats
 from exporter.errors import IncompleteError, InvalidResponseError, SendGridError
 from exporter.sendgrid.pages import check_whole
-from exporter.sendgrid.wire import Page, explain_error, parse_page
+from exporter.sendgrid.wire import MOST_ROWS, Page, explain_error, foreign_text, parse_page
 from tests.conftest import ROOT
 from tests.factories import a_page, a_row
 
 DATA = ROOT / "tests" / "data" / "sendgrid"
 SECRET = "no-such-secret"
+
+
+def hidden(text: str) -> str:
+    return text.replace(SECRET, "<hidden>")
+
+
+def explained(body: bytes) -> str:
+    return explain_error(body, "text/plain", hidden)
 
 
 def stats_of(name: str) -> AutomationStats:
@@ -40,7 +51,7 @@ def test_every_documented_page_is_accepted(path):
 
 @pytest.mark.parametrize("path", sorted(DATA.glob("error*.json")), ids=lambda path: path.stem)
 def test_every_documented_error_is_explained_and_is_no_page_with_statistics(path):
-    assert explain_error(path.read_bytes(), secret=SECRET)
+    assert explained(path.read_bytes())
     with pytest.raises(SendGridError):
         check_whole([parse_page(path.read_bytes())], "url")
 
@@ -163,6 +174,46 @@ def test_repaired_text_does_not_excuse_a_wrong_field():
     assert problem_of(body).startswith("results.0.clicks: ")
 
 
+@pytest.mark.parametrize(
+    ("written", "url"),
+    [
+        (rb"\\ud800", r"\ud800"),
+        (rb"\\\ud800", "\\\ufffd"),
+        (rb"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+        (rb"\ud83d\n\ude00", "\ufffd\n\ufffd"),
+        (rb"\u00e9\ud800\"\\", '\u00e9\ufffd"\\'),
+        (rb"\uDBFF\uDFFF\uDBFF", "\U0010ffff\ufffd"),
+    ],
+)
+def test_repair_touches_nothing_but_halves_of_pairs(written, url):
+    body = b'{"results": [{"url": "%s\xff", "step_id": "s", "clicks": 1}], "total_clicks": 1}' % written
+
+    page = parse_page(body)
+
+    assert page.results is not None
+    assert page.results[0]["url"] == url + "\ufffd"
+
+
+def test_page_may_have_many_times_the_rows_that_were_asked_for_but_not_any_number():
+    def of(rows: int) -> bytes:
+        return json.dumps({"results": [a_row()] * rows, "total_clicks": rows}).encode()
+
+    assert len(parse_page(of(MOST_ROWS)).results or ()) == MOST_ROWS
+    assert problem_of(of(MOST_ROWS + 1)).startswith("results: ")
+
+
+def test_first_wrong_row_ends_the_reading():
+    body = b'{"results": [' + b"{}," * 350_000 + b"{}]}"
+    tracemalloc.start()
+    try:
+        assert problem_of(body).startswith("results.0.url: ")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 1_000_000
+
+
 def test_byte_order_mark_is_passed_over():
     assert parse_page(b"\xef\xbb\xbf" + json.dumps(a_page(a_row())).encode()).total_clicks == 1
 
@@ -181,23 +232,58 @@ def test_byte_order_mark_is_passed_over():
     ],
 )
 def test_errors_are_explained_in_one_line(name, text):
-    assert explain_error((DATA / name).read_bytes(), secret=SECRET) == text
+    assert explained((DATA / name).read_bytes()) == f"SendGrid says: {text}"
 
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<html>", b"[]", b"7", b"{}", b'{"errors": {}}', b'{"errors": [1, {}]}', b"[" * 100_000, b"\xff"],
+    [b"", b"[]", b"7", b"{}", b'{"errors": {}}', b'{"errors": [1, {}]}', b"[" * 100_000],
     ids=lambda body: repr(body[:20]),
 )
 def test_error_body_of_any_other_form_is_explained_by_nothing(body):
-    assert explain_error(body, secret=SECRET) == ""
+    assert explained(body) == ""
 
 
 def test_explanation_is_one_bounded_line_however_hostile():
-    text = explain_error(json.dumps({"message": "a\r\nb\x1b[2J\u2028c\ud800" + "x" * 9000}).encode(), secret=SECRET)
+    text = explained(json.dumps({"message": "a\r\nb\x1b[2J\u2028c\ud800" + "x" * 9000}).encode())
 
-    assert text.startswith("message a b [2J c\ufffdx")
-    assert len(text) == 500
+    assert text.startswith("SendGrid says: message a b [2J c\ufffdx")
+    assert len(text) == len("SendGrid says: ") + 500
+
+
+@pytest.mark.parametrize("depth", [100, 300, 900, 976, 990, 1000, 3000, 50_000])
+@pytest.mark.parametrize("begin", ["[", '{"a":'])
+def test_deep_nesting_is_passed_over_and_the_rest_is_explained(depth, begin):
+    end = "]" if begin == "[" else "}"
+    nested = begin * depth + "1" + end * depth
+
+    assert explained(f'{{"help": {nested}, "message": "why"}}'.encode()) in {"SendGrid says: message why", ""}
+    text = explained(f'{{"errors": [{{"message": "why", "help": {nested}}}]}}'.encode())
+    assert len(text) <= len("SendGrid says: ") + 500
+    assert text == "" or text.startswith("SendGrid says: message why, help ")
+    assert problem_of(f'{{"results": {nested}}}'.encode())
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"<!doctype html>\n<html><head><title>Hotel\x1b WiFi</title></head><body><h1>Log  in", "Hotel WiFi Log in"),
+        (b"upstream connect error or disconnect", "upstream connect error or disconnect"),
+        (b"\xff\xfe{", "\ufffd\ufffd{"),
+        (b"<p " + b"x" * 20_000, ""),
+        (b" " * 20_000, ""),
+        (b"<html><p> \0 </p>", ""),
+        (b"word " * 5000, "word " * 24 + "…"),
+        (b"a" * 60 + SECRET.encode() * 200, "a" * 60 + "<hidden>" * 7 + "<hid…"),
+    ],
+    ids=["portal", "text", "garbage", "endless tag", "blanks", "tags", "long", "secret"],
+)
+def test_text_that_is_no_json_is_told_by_its_type_and_first_words(body, says):
+    says = says and f", beginning with: {says}"
+
+    assert foreign_text(body, " text/html;\r\n charset=x ", hidden) == f"text/html; charset=x{says}"
+    assert explain_error(body, "", hidden) == f"no Content-Type{says}"
+    assert foreign_text(b' \n{"results": ' + body, "text/html", hidden) == ""
 
 
 anything = st.recursive(
@@ -223,7 +309,7 @@ documents = anything | st.fixed_dictionaries(
 @settings(max_examples=300, deadline=None)
 def test_any_document_is_a_page_or_one_error_and_always_explainable(document):
     body = document if isinstance(document, bytes) else json.dumps(document).encode("utf-8", "surrogatepass")
-    explanation = explain_error(body, secret=SECRET)
+    explanation = explained(body)
     assert explanation.isprintable() or "\n" not in explanation
 
     try:
@@ -237,6 +323,26 @@ def test_any_document_is_a_page_or_one_error_and_always_explainable(document):
     assert all(isinstance(link.clicks, int) and link.clicks >= 0 for link in stats.links)
     for link in stats.links:
         link.url.encode()
+
+
+HOSTILE = [b"<", b"<p ", b"\\\\", b"\\ud800", b"\\\\\\ud800", b'{"a":', b"[", b"\xff", b" ", b'"', b"\x1b"]
+
+
+@pytest.mark.parametrize("begin", [b"", b'{"message": "', b'{"errors": [{"help": ['], ids=["", "message", "help"])
+@pytest.mark.parametrize("piece", HOSTILE, ids=repr)
+def test_time_grows_with_the_size_and_not_with_its_square(begin, piece):
+    def seconds(size: int) -> float:
+        body = begin + piece * (size // len(piece))
+        best = 9e9
+        for _ in range(3):
+            started = time.thread_time()
+            explained(body)
+            with suppress(InvalidResponseError):
+                parse_page(body)
+            best = min(best, time.thread_time() - started)
+        return best
+
+    assert seconds(400_000) < 30 * seconds(50_000) + 0.02
 
 
 def test_the_examples_are_complete():

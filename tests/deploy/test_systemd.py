@@ -85,6 +85,14 @@ def test_the_exporter_takes_the_units_flags(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_memory_is_bounded_and_never_dumped() -> None:
+    """A core dump would write the key to the disk."""
+    unit = settings()
+
+    assert unit["LimitCORE"] == ["0"]
+    assert re.fullmatch(r"\d+M", unit["MemoryMax"][0])
+
+
 def test_a_wrong_configuration_is_not_tried_again() -> None:
     assert settings()["Restart"] == ["on-failure"]
     assert re.search(r"^RestartPreventExitStatus=2$", TEXT, re.MULTILINE)

@@ -1,5 +1,6 @@
 """The client's deadlines, limits and trust against real sockets on loopback."""
 
+import base64
 import socket
 import ssl
 import threading
@@ -12,6 +13,7 @@ import trustme
 
 from exporter.clock import SystemClock
 from exporter.errors import (
+    BadRequestError,
     ConnectionFailedError,
     ExchangeTimeoutError,
     InvalidResponseError,
@@ -20,6 +22,7 @@ from exporter.errors import (
 )
 from exporter.sendgrid.budget import Budget
 from exporter.sendgrid.client import SendGridClient
+from exporter.sendgrid.sockets import Deadline, pool_classes
 from sendgrid_simulator import Delivery, Row, Simulator, fixed
 from tests.factories import KEY, an_automation, an_id, client_options
 from tests.fakes import FakeObserver
@@ -310,6 +313,47 @@ def test_tunnel_through_a_proxy_that_refuses_is_a_failed_connection(simulator):
     error, _ = asking.failure()
 
     assert isinstance(error, ConnectionFailedError), error
+
+
+PASSWORD = "p%C3%A4ss-Marker%40"
+OCTETS = base64.b64encode("user:p\u00e4ss-Marker@".encode()).decode()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("form", [PASSWORD, "p\u00e4ss-Marker@", OCTETS], ids=["encoded", "plain", "base64"])
+def test_proxy_that_refuses_its_credentials_is_asked_once_and_they_stand_in_no_message(scheme, form):
+    heads = []
+
+    def refuse(connection: socket.socket) -> None:
+        heads.append(connection.recv(65536))
+        text = f"HTTP/1.1 407 Not {form}\r\nX-Said: {form}\r\nContent-Length: {len(form.encode())}\r\n\r\n{form}"
+        connection.sendall(text.encode())
+
+    with server(refuse) as address:
+        proxy = address.replace("http://", f"http://user:{PASSWORD}@")
+        error, _ = Asking(f"{scheme}://api.invalid", proxy=proxy, timeout=10.0).failure(10.0)
+
+    assert isinstance(error, BadRequestError), error
+    assert "the proxy refused its credentials: check sendgrid.proxy" in str(error)
+    assert "Marker" not in str(error)
+    assert OCTETS not in str(error)
+    assert len(heads) == 1
+    assert f"Proxy-Authorization: Basic {OCTETS}\r\n".encode() in heads[0]
+
+
+def test_connection_keeps_itself_alive():
+    with server(lambda connection: connection.recv(1)) as address:
+        host, port = address.removeprefix("http://").split(":")
+        deadline = Deadline(SystemClock())
+        deadline.set(10.0)
+        connection = pool_classes(deadline)["http"].ConnectionCls(host, int(port))
+        connection.connect()
+        try:
+            assert connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            if hasattr(socket, "TCP_KEEPIDLE"):
+                assert connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) < 60
+        finally:
+            connection.close()
 
 
 def test_stop_ends_a_pause_at_once(simulator, asking):

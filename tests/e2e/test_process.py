@@ -286,6 +286,11 @@ def test_key_file_that_is_replaced_is_used_and_the_exporter_goes_on(process, tmp
     wrong.replace(key)
 
     until(lambda: process.samples("sendgrid_exporter_automation_up") == {(ONE,): 0, (TWO,): 0}, "the refused key")
+    right = tmp_path / "right"
+    right.write_text(process.simulator.api_key)
+    right.replace(key)
+
+    until(lambda: process.samples("sendgrid_exporter_automation_up") == {(ONE,): 1, (TWO,): 1}, "the mended key")
     assert process.ask("/-/healthy")[0] == 200
     assert process.stop()[0] == 0
 

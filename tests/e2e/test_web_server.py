@@ -156,6 +156,7 @@ def test_process_ends_well_within_a_password_check(tmp_path):
     file.write_text(
         f"basic_auth_users: {{alice: {bcrypt.hashpw(b'x', bcrypt.gensalt(10)).decode()}}}", encoding="utf-8"
     )
+    file.chmod(0o600)
 
     done = subprocess.run(
         [sys.executable, "-c", DYING, str(file)],

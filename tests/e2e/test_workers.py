@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 
 from exporter.clock import SystemClock
 from exporter.domain import Automation, AutomationStats
+from exporter.errors import UnauthorizedError
 from exporter.labels import LabelHygiene
 from exporter.poller import Poller
 from exporter.store import Store
@@ -44,6 +46,9 @@ class ThreadedSource:
             with self.lock:
                 self.under_way.remove(automation.id)
 
+    def holding(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
 
 class Bench:
     def __init__(self, clock=None):
@@ -55,12 +60,15 @@ class Bench:
         self.poller = Poller(self.source, LabelHygiene(label_rules()), self.store, telemetry, None, self.clock)
         self.workers = Workers(self.poller, clock=self.clock, stop=self.stop)
 
-    def configure(self, *numbers: int, concurrency: int = 3, interval: float = 0.05) -> None:
+    def configure(
+        self, *numbers: int, concurrency: int = 3, interval: float = 0.05, key: Callable[[], str] = str
+    ) -> None:
         self.workers.configure(
             [an_automation(number, interval=interval) for number in numbers],
             concurrency=concurrency,
             stale_after=None,
             capacity=lambda: 1e9,
+            key=key,
         )
         self.workers.start()
 
@@ -101,6 +109,34 @@ def test_no_more_polls_are_under_way_than_configured(bench):
     bench.until(lambda: len(set(bench.source.asked)) == 8)
 
     assert bench.source.most == 3
+
+
+def refused() -> AutomationStats:
+    raise UnauthorizedError("no")
+
+
+def test_changed_key_ends_the_slow_down_of_everybody_at_once(bench):
+    keys = ["old"]
+    bench.source.answer = refused
+    bench.configure(1, 2, 3, interval=1000.0, key=lambda: keys[0])
+    bench.until(lambda: bench.store.snapshot.views()[0].poll_interval == 2000.0 and len(bench.source.asked) == 3)
+
+    bench.source.answer = some_stats
+    keys[0] = "new"
+    bench.workers.tend()
+
+    bench.until(lambda: len(bench.source.asked) == 6)
+    bench.until(lambda: {view.poll_interval for view in bench.store.snapshot.views()} == {1000.0})
+
+
+def test_reload_that_changes_the_key_polls_what_was_refused_at_once(bench):
+    bench.source.answer = refused
+    bench.configure(1, 2, 3, interval=1000.0, key=lambda: "old")
+    bench.until(lambda: bench.store.snapshot.views()[0].poll_interval == 2000.0 and len(bench.source.asked) == 3)
+
+    bench.configure(1, 2, 3, interval=1000.0, key=lambda: "new")
+
+    bench.until(lambda: len(bench.source.asked) == 6)
 
 
 def test_changed_concurrency_ends_threads_and_starts_others(bench):

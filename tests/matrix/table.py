@@ -249,6 +249,10 @@ PAGES: Final = _group(
     _altered(_A.BODY_DEEP, INVALID, INVALID, (2, 2)),
     _altered(_A.BODY_DOUBLE_KEYS, OK, OK, WHOLE),
     _altered(_A.TYPE_WRONG, OK, OK, WHOLE),
+    Case("a captive portal's page", INVALID, INVALID, ONE,
+         Fault(body=b"<html><title>Hotel WiFi</title></html>", headers=(("Content-Type", "text/html"),))),
+    Case("a page of more rows than any list has", INVALID, INVALID, ONE,
+         Fault(body=b'{"results":[' + b",".join([b"{}"] * 350_000) + b'],"total_clicks":0}')),
     # A hostile server: a list of large pages must not fill the memory before the number of pages ends it.
     Case("pages of 2 MB without an end", OK, INVALID, (2, 20), Fault(alter=_A.ENDLESS),
          rows=lambda more: (Row(STEP, "u" * 2_000_000, 0, 10 + more),)),
@@ -283,7 +287,9 @@ DELIVERIES: Final = _group(
     _delivered(_D.HUGE_HEADERS, OK, BROKEN, RETRIED, name="headers of 1 GB"),
     _delivered(_D.NOT_HTTP, OK, BROKEN, RETRIED),
     Case("an encoding that was not asked for", INVALID, INVALID, ONE, Fault(headers=(("Content-Encoding", "br"),))),
-)
+    *(Case(f"Content-Encoding: {word}, on a plain answer", OK, OK, WHOLE, Fault(headers=(("Content-Encoding", word),)))
+      for word in ("UTF-8", "none", "identity, identity", "aws-chunked")),
+)  # fmt: skip
 
 _UNAUTHORIZED: Final = (
     b'{"errors":[{"field":null,"message":"authorization required"}]}',
@@ -302,6 +308,7 @@ _BODIES: Final[Mapping[str, bytes]] = {
     "with errors of texts": b'{"errors":["one",2,null,{}]}',
     "with a list": b"[1,2]",
     "with deep nesting": b'{"errors":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "with nesting that can just be read": b'{"errors":[{"help":' + b"[" * 976 + b"]" * 976 + b"}]}",
     "with invalid UTF-8": b'{"message":"\xff\xfe\xed\xa0\x80"}',
     "with a surrogate": b'{"message":"\\ud83d"}',
     "with control characters": b'{"message":"line\\nbreak\\u0000\\u001b[31m"}',
@@ -310,11 +317,14 @@ _BODIES: Final[Mapping[str, bytes]] = {
 
 REFUSALS: Final = _group(
     "SendGrid refuses",
-    *(_answered(f"wording {n}", 401, Outcome.UNAUTHORIZED, Outcome.UNAUTHORIZED, ONE, body=body)
+    # Stray ones happen: tried again once, then left alone.
+    *(_answered(f"wording {n}", 401, OK, Outcome.UNAUTHORIZED, (2, 2), body=body)
       for n, body in enumerate(_UNAUTHORIZED, 1)),
-    # Also a temporary block: tried again once, then left alone.
+    # Also a temporary block.
     _answered("", 403, OK, Outcome.FORBIDDEN, (2, 2)),
     _answered("", 404, Outcome.NOT_FOUND, Outcome.NOT_FOUND, ONE),
+    # A proxy's; asked again and again it would lock the account.
+    _answered("of a proxy", 407, REFUSED, REFUSED, ONE),
     _answered("on the first page", 400, REFUSED, REFUSED, ONE),
     _answered("on a page token", 400, OK, REFUSED, (4, 4), page=2),
     _answered("with field and help", 400, REFUSED, REFUSED, ONE,
@@ -361,6 +371,10 @@ LIMITS: Final = _group(
     _limited("retry-after in lower case", ("retry-after", "20"), waits=_TWENTY),
     _limited("Retry-After as a date", ("Date", formatdate(1e9, usegmt=True)),
              ("Retry-After", formatdate(1e9 + 20, usegmt=True)), waits=_TWENTY),
+    _limited("Retry-After as a date in asctime's form", ("Date", formatdate(1e9, usegmt=True)),
+             ("Retry-After", "Sun Sep  9 01:47:00 2001"), waits=_TWENTY),
+    _limited("Retry-After as a date of no zone", ("Date", formatdate(1e9, usegmt=True)),
+             ("Retry-After", formatdate(1e9 + 20)), waits=_TWENTY),
     _limited("Retry-After as a date in the past", ("Date", formatdate(1e9, usegmt=True)),
              ("Retry-After", formatdate(1e9 - 20, usegmt=True)), waits=_SOME),
     _limited("Retry-After that is garbage", ("Retry-After", "soon"), waits=_SOME),
@@ -400,16 +414,16 @@ class Place:
 
 
 PLACES: Final = (
-    Place("name that does not resolve", BROKEN, "Name or service not known"),
-    Place("port where nobody listens", BROKEN, "Connection refused"),
-    Place("TLS for another host", BROKEN, "certificate is not valid for"),
-    Place("TLS that has expired", BROKEN, "certificate has expired"),
-    Place("TLS of an unknown authority", BROKEN, "unable to get local issuer certificate"),
-    Place("TLS asked of a plain server", BROKEN, "SSL"),
+    Place("name that does not resolve", BROKEN, "Name or service not known; check .* DNS"),
+    Place("port where nobody listens", BROKEN, "Connection refused; check .* firewall"),
+    Place("TLS for another host", BROKEN, "certificate is not valid for.*; check sendgrid.base_url"),
+    Place("TLS that has expired", BROKEN, "certificate has expired.*; check .* clock"),
+    Place("TLS of an unknown authority", BROKEN, "unable to get local issuer certificate.*; check .* SSL_CERT_FILE"),
+    Place("TLS asked of a plain server", BROKEN, "SSL.*; check that the port"),
     Place("plain HTTP asked of a TLS server", BROKEN, "breaks HTTP|reset|closed"),
-    Place("server that never says a word", LATE, "in time", timeout=0.25),
-    Place("TLS server that never says a word", LATE, "in time", timeout=0.25),
-    Place("proxy that refuses", BROKEN, "Connection refused"),
+    Place("server that never says a word", LATE, "in time; check .* sendgrid.timeout", timeout=0.25),
+    Place("TLS server that never says a word", LATE, "in time; check the network", timeout=0.25),
+    Place("proxy that refuses", BROKEN, "the proxy: .*Connection refused; check .* sendgrid.proxy"),
 )
 
 CASES: Final[Sequence[Case]] = (*HONEST, *PAGES, *DELIVERIES, *REFUSALS, *LIMITS)

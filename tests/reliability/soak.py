@@ -1,5 +1,6 @@
 """Thousands of polls with churn, faults and scrapes: nothing grows, and every scrape shows whole polls only."""
 
+import gzip
 import random
 import re
 import signal
@@ -34,8 +35,14 @@ _FAULTS: Final = (
     Fault(alter=Alteration.ROW_LOST),
     Fault(alter=Alteration.NEXT_FOREIGN),
     Fault(alter=Alteration.CLICKS_NAN),
+    Fault(deliver=Delivery.HUGE_BODY, size=9 * 1024 * 1024),
+    Fault(deliver=Delivery.GZIP_BOMB),
+    Fault(
+        body=gzip.compress(b'{"results":[' + b"{}," * 350_000 + b"{}]}"),
+        headers=(("Content-Encoding", "gzip"),),
+    ),
 )
-"""Two in a hundred requests meet each, which makes 20 %."""
+"""Two in a hundred requests meet each, which makes a quarter of them."""
 
 Links = frozenset[tuple[str, str, int]]
 

@@ -1,6 +1,7 @@
 import itertools
 import math
 import threading
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -59,6 +60,35 @@ def sent(budget: Budget, clock: FakeClock, stop: threading.Event, requests: int,
 )
 def test_forms_of_the_headers(headers, expected):
     assert read_rate_limit(headers, WALL) == a_rate_limit(**expected)
+
+
+@pytest.fixture(params=["UTC", "America/New_York", "Asia/Kolkata"])
+def zone(request, monkeypatch):
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("zone")
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Thu, 09 Oct 2025 08:53:{} GMT",
+        "Thu, 09 Oct 2025 08:53:{} -0000",
+        "Thu, 09 Oct 2025 10:53:{} +0200",
+        "Thu, 09 Oct 2025 08:53:{}",
+        "Thursday, 09-Oct-25 08:53:{} GMT",
+        "Thu Oct  9 08:53:{} 2025",
+    ],
+)
+def test_every_form_of_a_date_is_utc_wherever_the_exporter_runs(date):
+    later = {"Retry-After": date.format(27)}
+
+    assert read_rate_limit({**later, "Date": date.format(20)}, 0.0).retry_after == 7
+    assert read_rate_limit({**later, "Date": DATE}, 0.0).retry_after == 7
+    assert read_rate_limit(later, WALL).retry_after == 7
 
 
 @given(

@@ -1,8 +1,14 @@
+import base64
+import gc
 import logging
+import socket
+import ssl
 import threading
+import tracemalloc
 
 import pytest
 import requests
+import urllib3
 
 from exporter.errors import (
     BadRequestError,
@@ -11,6 +17,7 @@ from exporter.errors import (
     ForbiddenError,
     InvalidResponseError,
     RateLimitedError,
+    SendGridError,
     ServerError,
     StoppedError,
     UnauthorizedError,
@@ -48,7 +55,7 @@ class Bench:
     def failure(self, error, seconds: float = 300.0):
         with pytest.raises(error) as failed:
             self.stats(seconds)
-        assert type(failed.value) is error
+        assert type(failed.value) is error or error is SendGridError
         return str(failed.value)
 
 
@@ -137,20 +144,68 @@ def test_failure_that_stays_is_told_after_four_tries():
     assert len(bench.adapter.requests) == 4
 
 
-def test_forbidden_is_tried_once_more_since_blocks_can_be_short():
-    assert Bench(Reply(403), PAGE).stats().total_clicks == 1
+@pytest.mark.parametrize("status", [401, 403])
+def test_refusal_is_tried_once_more_since_blocks_can_be_short(status):
+    assert Bench(Reply(status), PAGE).stats().total_clicks == 1
+
+
+def test_refusal_after_another_failure_is_tried_once_more_too():
+    assert Bench(Reply(503), Reply(401), PAGE).stats().total_clicks == 1
+    bench = Bench(Reply(503), Reply(401), Reply(503), Reply(401))
+    bench.failure(UnauthorizedError)
+    assert len(bench.adapter.requests) == 4
+
+
+def test_missing_scope_is_told_after_the_second_try():
     bench = Bench(Reply(403))
     assert "read access to Marketing (and Automation)" in bench.failure(ForbiddenError)
     assert len(bench.adapter.requests) == 2
 
 
-@pytest.mark.parametrize(("status", "error"), [(401, UnauthorizedError), (400, BadRequestError)])
-def test_refusal_that_will_not_pass_is_not_repeated(status, error):
+@pytest.mark.parametrize("status", [400, 404, 407, 451])
+def test_refusal_that_will_not_pass_is_not_repeated(status):
     bench = Bench(Reply(status))
 
-    bench.failure(error)
+    bench.failure(SendGridError)
 
     assert len(bench.adapter.requests) == 1
+
+
+def unauthorized(bench: Bench, automations: int) -> int:
+    """Poll so many automations, all in vain; return the number of requests that took."""
+    before = len(bench.adapter.requests)
+    for number in range(1, automations + 1):
+        with pytest.raises(UnauthorizedError):
+            bench.stats(id=an_id(number))
+    return len(bench.adapter.requests) - before
+
+
+def test_refused_key_is_not_tried_by_every_automation_of_the_round():
+    bench = Bench(Reply(401))
+
+    assert unauthorized(bench, 100) == 4
+
+    bench.clock.advance(10.0)
+    assert unauthorized(bench, 100) == 2
+
+
+def test_refusal_of_one_automation_does_not_keep_the_others_from_asking():
+    bench = Bench(*[Reply(401)] * 4, PAGE)
+
+    assert unauthorized(bench, 1) == 2
+    with pytest.raises(UnauthorizedError):
+        bench.stats()
+    assert bench.stats(id=an_id(2)).total_clicks == 1
+
+
+def test_new_key_is_tried_at_once():
+    keys = ["SG.old"]
+    bench = Bench(*[Reply(401)] * 4, PAGE, key=lambda: keys[0])
+    unauthorized(bench, 3)
+
+    keys[0] = KEY
+
+    assert bench.stats().total_clicks == 1
 
 
 def test_no_try_begins_when_its_pause_would_end_after_the_deadline():
@@ -252,7 +307,7 @@ def test_status_counts_although_its_explanation_cannot_be_read(breaks):
 
     bench.failure(UnauthorizedError)
 
-    assert bench.observer.codes == ["401"]
+    assert bench.observer.codes == ["401", "401"]
 
 
 def test_body_that_breaks_is_a_failed_connection_and_still_counts_its_status():
@@ -312,6 +367,174 @@ def test_no_log_line_of_any_library_shows_the_key(caplog):
     bench.failure(UnauthorizedError)
 
     assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("idle", "closed"),
+    [(0.0, 0), (59.0, 0), (61.0, 2), (240.0, 2)],
+    ids=["at once", "a minute", "more", "Azure's limit"],
+)
+def test_connection_that_was_idle_for_long_is_closed_and_not_used_again(idle, closed):
+    bench = Bench(PAGE)
+    bench.stats()
+    bench.clock.advance(idle)
+
+    bench.stats()
+
+    assert bench.adapter.closed == closed  # a session has two mounts
+
+
+def test_only_the_connections_that_are_idle_for_long_are_closed():
+    bench = Bench(PAGE)
+    with bench.client._connection(), bench.client._connection(), bench.client._connection():
+        pass
+    bench.clock.advance(50.0)
+    bench.stats()
+    bench.clock.advance(20.0)
+
+    bench.stats()
+
+    assert bench.adapter.closed == 4
+
+
+def test_connections_come_and_go_without_being_kept():
+    bench = Bench(PAGE)
+    for _ in range(20):
+        bench.stats()
+        bench.clock.advance(61.0)
+
+    assert bench.adapter.closed == 2 * 19
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        lambda: Reply(200, b"{" + b"x" * 9_000_000),
+        lambda: Reply(200, b'{"results": 7, "x": "' + b"x" * 8_000_000 + b'"}'),
+        lambda: Reply(200, b'{"results": [], "total_clicks": 0, "_metadata": {"next": "' + b"x" * 7_000_000 + b'"}}'),
+        lambda: Reply(503, b"x" * 60_000),
+        lambda: Reply(200, b"x" * 7_000_000, breaks=OSError("cut")),
+        requests.ConnectionError,
+    ],
+    ids=["too large", "wrong field", "wrong page", "503", "cut", "no connection"],
+)
+def test_no_failure_keeps_its_answer_alive(reply):
+    """Without the collector, so that whatever refers to itself would stay."""
+    bench = Bench(lambda _: reply())
+
+    def polls(times: int) -> int:
+        for _ in range(times):
+            with pytest.raises(SendGridError):
+                bench.stats()
+            bench.adapter.requests.clear()
+        return tracemalloc.get_traced_memory()[0]
+
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        before = polls(3)
+        grown = polls(10) - before
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+
+    assert grown < 6_000_000
+
+
+def test_portal_in_place_of_sendgrid_is_told_by_what_it_says():
+    page = b"<html><head><title>Hotel WiFi</title></head><body>Please log in</body></html>"
+
+    message = Bench(Reply(200, page, {"Content-Type": "text/html; charset=utf-8"})).failure(InvalidResponseError)
+
+    assert message == (
+        f"{URL}: HTTP 200 with text/html; charset=utf-8, beginning with: Hotel WiFi Please log in; "
+        "does a proxy answer in place of SendGrid?"
+    )
+
+
+def test_wrong_field_is_told_with_its_request():
+    message = Bench(json_reply({"results": 7})).failure(InvalidResponseError)
+
+    assert message.startswith(f"{URL}: HTTP 200, but results: ")
+
+
+def test_redirect_to_a_portal_is_told_by_what_it_says():
+    reply = Reply(302, b"<h1>Moved</h1>", {"Content-Type": "text/html", "Location": "https://portal.example/"})
+
+    assert Bench(reply).failure(InvalidResponseError).endswith("(text/html, beginning with: Moved)")
+
+
+def reason(exc: Exception) -> Exception:
+    return requests.ConnectionError(urllib3.exceptions.MaxRetryError(None, "/", exc))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("broken", "kind", "says"),
+    [
+        (reason(socket.gaierror(-2, "Name or service not known")), "DNS", "check the host in sendgrid.base_url"),
+        (
+            reason(ConnectionRefusedError(111, "Connection refused")),
+            "refused",
+            "check sendgrid.base_url and sendgrid.pr",
+        ),
+        (requests.exceptions.SSLError(ssl.SSLCertVerificationError("self-signed")), "certificate", "sendgrid.ca_file"),
+        (requests.exceptions.SSLError(ssl.SSLError("wrong version number")), "TLS", "check that the port"),
+        (requests.ConnectTimeout(), "no connection", "no connection in time; check the network"),
+        (requests.ReadTimeout(), None, "no whole answer in time; check the network, or raise sendgrid.timeout"),
+        (requests.exceptions.ProxyError(OSError("gone")), None, "the proxy: gone"),
+    ],
+    ids=["DNS", "refused", "certificate", "TLS", "connect", "read", "proxy"],
+)
+def test_broken_exchange_names_its_cause_and_the_next_step(broken, kind, says):
+    with pytest.raises(SendGridError) as failed:
+        Bench(broken).stats()
+
+    assert says in str(failed.value)
+    assert failed.value.reason == kind
+
+
+PASSWORD = "p%40ss-w%C3%B6rd%2F"
+FORMS = [
+    "p@ss-w\u00f6rd/",
+    PASSWORD,
+    "p%40ss-w%C3%B6rd/",
+    base64.b64encode("user:p@ss-w\u00f6rd/".encode()).decode(),
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("status", [407, 403, 502])
+def test_credentials_that_a_proxy_sends_back_are_hidden(form, status):
+    proxy = f"http://user:{PASSWORD}@proxy:3128"
+    tunnel = requests.exceptions.ProxyError(OSError(f"Tunnel connection failed: {status} Refused {form}"))
+    answers = (
+        tunnel,
+        requests.exceptions.ProxyError(OSError(f"said {form}")),
+        Reply(status, f"Refused {form}".encode()),
+        json_reply({"message": form}, status),
+        Reply(200, f"Refused {form}".encode(), {"Content-Type": form}),
+    )
+
+    for answer in answers:
+        message = Bench(answer, proxy=proxy).failure(SendGridError)
+        assert not any(each in message for each in FORMS), message
+
+
+def test_proxy_that_refuses_its_credentials_is_asked_once_and_says_so_for_a_tunnel_too():
+    for answer in (Reply(407), requests.exceptions.ProxyError(OSError("Tunnel connection failed: 407 No"))):
+        bench = Bench(answer, proxy="http://user:password@proxy:3128")
+
+        assert "the proxy refused its credentials: check sendgrid.proxy" in bench.failure(BadRequestError)
+        assert len(bench.adapter.requests) == 1
+
+
+def test_proxy_that_opens_no_tunnel_is_a_failed_connection():
+    tunnel = requests.exceptions.ProxyError(OSError("Tunnel connection failed: 403 Forbidden by policy"))
+
+    message = Bench(tunnel, proxy="http://proxy:3128").failure(ConnectionFailedError)
+
+    assert "HTTP 403 to CONNECT: the proxy opens no connection" in message
 
 
 def test_netrc_does_not_replace_the_key(tmp_path, monkeypatch):

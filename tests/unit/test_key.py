@@ -27,6 +27,11 @@ def path(tmp_path):
     return file
 
 
+def looked(key: KeyFile) -> str:
+    key.look()
+    return key()
+
+
 def rotate(path: Path, text: str) -> None:
     new = path.with_name("new")
     new.write_text(text)
@@ -37,18 +42,27 @@ def test_key_is_read_once_while_the_file_stays(path):
     reads = []
     key = KeyFile(path, lambda file: reads.append(file) or read(file))
 
-    assert [key(), key()] == ["first", "first"]
+    assert [looked(key), looked(key)] == ["first", "first"]
     assert len(reads) == 1
 
 
-def test_replaced_file_gives_its_new_key_to_the_next_request(path, caplog):
+def test_replaced_file_gives_its_new_key_at_the_next_look(path, caplog):
     caplog.set_level(logging.INFO)
     key = KeyFile(path, read)
 
     rotate(path, "second")
 
-    assert key() == "second"
+    assert looked(key) == "second"
     assert [record.getMessage() for record in caplog.records] == ["sendgrid.api_key_file: the key was read again"]
+
+
+def test_request_for_the_key_never_touches_the_disk(path):
+    key = KeyFile(path, read)
+
+    path.unlink()
+
+    assert key() == "first"
+    assert key.known() == ("first",)
 
 
 def test_touched_file_with_the_same_key_says_nothing(path, caplog):
@@ -57,7 +71,7 @@ def test_touched_file_with_the_same_key_says_nothing(path, caplog):
 
     os.utime(path, (1, 1))
 
-    assert key() == "first"
+    assert looked(key) == "first"
     assert not caplog.records
 
 
@@ -66,12 +80,12 @@ def test_file_that_vanishes_or_empties_keeps_the_last_good_key_and_is_told_once(
     key = KeyFile(path, read)
 
     path.unlink()
-    assert [key(), key()] == ["first", "first"]
+    assert [looked(key), looked(key)] == ["first", "first"]
     path.write_text("")
-    assert key() == "first"
+    assert looked(key) == "first"
     path.write_text("third")
 
-    assert key() == "third"
+    assert looked(key) == "third"
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
 
@@ -79,11 +93,11 @@ def test_same_key_coming_back_after_a_failure_is_told(path, caplog):
     caplog.set_level(logging.INFO)
     key = KeyFile(path, read)
     path.rename(path.with_name("away"))
-    key()
+    key.look()
 
     path.with_name("away").rename(path)
 
-    assert key() == "first"
+    assert looked(key) == "first"
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
 
@@ -104,7 +118,7 @@ def test_telling_of_a_change_may_ask_for_the_key_again(path, change):
     log.setLevel(logging.INFO)
     try:
         change(path)
-        key()
+        key.look()
     finally:
         log.removeHandler(handler)
         log.setLevel(logging.NOTSET)

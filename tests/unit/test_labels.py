@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.domain import REST_URL, LinkClicks, add_up
-from exporter.labels import LabelHygiene, UrlMode
+from exporter.labels import LabelHygiene
+from exporter.urls import UrlMode
 from tests.factories import STEP, a_link, label_rules
 
 URLS = (
@@ -32,6 +33,7 @@ rules = st.builds(
     label_rules,
     url=st.sampled_from(UrlMode),
     drop_params=st.sampled_from(((), ("utm_*",), ("*",), ("a", "b"))),
+    drop_paths=st.sampled_from(((), ("/*",), ("a/*",))),
     max_links=st.integers(1, 6),
     max_url_length=st.sampled_from((64, 70, 2048)),
 )
@@ -98,6 +100,14 @@ def test_rows_that_become_equal_are_added_up():
 
     assert LabelHygiene(label_rules(url=UrlMode.STRIP_FRAGMENT)).clean(rows) == (
         a_link(url="https://e.com/", clicks=5),
+    )
+
+
+def test_rows_of_one_path_with_different_tokens_become_one():
+    rows = tuple(a_link(url=f"https://e.com/unsubscribe/{token}", clicks=2) for token in ("4f1c9", "77ab0"))
+
+    assert LabelHygiene(label_rules(drop_paths=("/unsubscribe/*",))).clean(rows) == (
+        a_link(url="https://e.com/unsubscribe/*", clicks=4),
     )
 
 

@@ -6,10 +6,11 @@ from exporter import errors
 from exporter.domain import REST_URL, Outcome, PollResult
 from exporter.errors import IncompleteError, SendGridError, ServerError, UnauthorizedError
 from exporter.exposition.block import key_of
-from exporter.labels import LabelHygiene, UrlMode
+from exporter.labels import LabelHygiene
 from exporter.poller import Poller
 from exporter.store import Store
 from exporter.telemetry import Telemetry
+from exporter.urls import UrlMode
 from tests.factories import a_link, an_about, an_automation, an_id, label_rules, some_stats
 from tests.fakes import WALL, FakeClock, FakeKeeper, FakeSource
 
@@ -103,15 +104,29 @@ def test_automation_that_only_ever_failed_shows_no_data_and_is_down():
     assert bench.poller.succeeded_at(an_id()) is None
 
 
-def test_failures_are_logged_at_their_first_and_the_recovery_once(caplog):
+def test_failures_are_logged_when_their_reason_changes_and_the_recovery_once(caplog):
     caplog.set_level(logging.INFO)
-    bench = Bench(ServerError("broken"), ServerError("broken"), UnauthorizedError("no"), some_stats(), some_stats())
+    bench = Bench(
+        ServerError("HTTP 503, 1 try", reason=503),
+        ServerError("HTTP 503, 2 tries", reason=503),
+        ServerError("HTTP 502", reason=502),
+        UnauthorizedError("no", reason=401),
+        KeyError("a defect"),
+        KeyError("a defect"),
+        some_stats(),
+        some_stats(),
+        ServerError("HTTP 503", reason=503),
+    )
 
-    bench.polls(5)
+    bench.polls(9)
 
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("WARNING", f"automation {an_id()} began to fail (server_error): broken"),
+        ("WARNING", f"automation {an_id()} began to fail (server_error): HTTP 503, 1 try"),
+        ("WARNING", f"automation {an_id()} now fails in another way (server_error): HTTP 502"),
+        ("WARNING", f"automation {an_id()} now fails in another way (unauthorized): no"),
+        ("WARNING", f"automation {an_id()} now fails in another way (internal_error): a defect of the exporter"),
         ("INFO", f"automation {an_id()} recovered"),
+        ("WARNING", f"automation {an_id()} began to fail (server_error): HTTP 503"),
     ]
 
 

@@ -132,6 +132,46 @@ def test_refused_key_slows_everybody_and_the_first_success_brings_everybody_back
     assert [schedule.take(300.0) is not None for _ in range(3)] == [True] * 3
 
 
+def test_changed_key_ends_every_slow_down_at_once():
+    schedule = a_schedule(1, 2, 3)
+    outcomes = {an_id(1): Outcome.SUCCESS, an_id(2): Outcome.FORBIDDEN, an_id(3): Outcome.SUCCESS}
+    for at in (0.0, 100.0, 200.0):
+        while (automation := schedule.take(at)) is not None:
+            schedule.done(automation.id, PollResult(outcomes[automation.id], 1), at)
+
+    schedule.forgive(210.0)
+
+    assert schedule.take(210.0).id == an_id(2)
+    assert schedule.take(210.0) is None
+    assert set(schedule.intervals().values()) == {100.0}
+
+
+def test_changed_key_brings_back_everybody_whom_the_former_one_slowed():
+    schedule = a_schedule(1, 2)
+    for _ in range(4):
+        poll(schedule, schedule.next_due(), Outcome.UNAUTHORIZED)
+        poll(schedule, schedule.next_due(), Outcome.UNAUTHORIZED)
+    running = schedule.take(schedule.next_due())
+    now = schedule.next_due()
+
+    schedule.forgive(now - 50.0)
+
+    assert schedule.take(now - 50.0).id != running.id
+    schedule.done(running.id, PollResult(Outcome.UNAUTHORIZED), now - 49.0)  # it was asked with the former key
+    assert schedule.take(now - 49.0) == running
+
+
+def test_changed_key_changes_no_rhythm_where_nothing_was_refused():
+    schedule = a_schedule(1, 2)
+    poll(schedule, 0.0)
+    poll(schedule, 0.0)
+    version = schedule.version
+
+    schedule.forgive(50.0)
+
+    assert (schedule.next_due(), schedule.version) == (100.0, version)
+
+
 def test_refusals_of_a_key_that_many_automations_share_count_by_rounds_not_by_automations():
     schedule = a_schedule(*range(1, 21))
 

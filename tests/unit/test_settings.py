@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import certifi
 import pytest
 
 from exporter.errors import ConfigurationError
@@ -17,10 +18,11 @@ from exporter.settings import (
     load,
     reference,
 )
+from tests.factories import KEY
 
 ONE = "2d4f8a5c-0b1e-4c7a-9f63-5a1d2e3f4b5c"
 TWO = "7be0c1d2-3f45-4a67-8b89-0c1d2e3f4a5b"
-ENOUGH = {"SENDGRID_API_KEY": "SG.key", "EXPORTER_AUTOMATIONS": ONE}
+ENOUGH = {"SENDGRID_API_KEY": KEY, "EXPORTER_AUTOMATIONS": ONE}
 
 WriteFile = Callable[[str], list[str]]
 
@@ -59,7 +61,7 @@ def test_key_and_ids_alone_are_enough() -> None:
     assert loaded.automations[0].name == ONE
     assert loaded.automations[0].interval == 300.0
     assert loaded.sendgrid.api_key is not None
-    assert loaded.sendgrid.api_key.get_secret_value() == "SG.key"
+    assert loaded.sendgrid.api_key.get_secret_value() == KEY
 
 
 def test_defaults_are_those_of_the_documentation() -> None:
@@ -69,7 +71,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
     assert (loaded.sendgrid.timeout, loaded.sendgrid.page_size, loaded.sendgrid.requests_per_minute) == (30.0, 50, 300)
     assert (loaded.sendgrid.on_behalf_of, loaded.sendgrid.proxy, loaded.sendgrid.api_key_file) == (None, None, None)
     assert (loaded.poll.interval, loaded.poll.concurrency, loaded.poll.stale_after) == (300.0, 4, None)
-    assert (loaded.labels.url, loaded.labels.drop_params) == (UrlLabel.FULL, ())
+    assert (loaded.labels.url, loaded.labels.drop_params, loaded.labels.drop_paths) == (UrlLabel.FULL, (), ())
     assert (loaded.labels.max_links, loaded.labels.max_url_length) == (1000, 2048)
     assert (loaded.web.host, loaded.web.port, loaded.web.telemetry_path) == ("", 10154, "/metrics")
     assert (loaded.web.config_file, loaded.web.enable_lifecycle, loaded.web.open_health) == (None, False, True)
@@ -77,18 +79,21 @@ def test_defaults_are_those_of_the_documentation() -> None:
     assert (loaded.state.path, loaded.shard.index, loaded.shard.total) == (None, 0, 1)
 
 
+AUTHORITIES = Path(certifi.where())
 SAMPLES: dict[str, tuple[str, object]] = {
     "sendgrid.base_url": ("HTTPS://Api.EU.sendgrid.com/", "https://api.eu.sendgrid.com"),
     "sendgrid.on_behalf_of": ("account-id 12", "account-id 12"),
     "sendgrid.timeout": ("1m", 60.0),
     "sendgrid.page_size": ("25", 25),
     "sendgrid.requests_per_minute": ("12.5", 12.5),
+    "sendgrid.ca_file": (str(AUTHORITIES), AUTHORITIES),
     "sendgrid.proxy": ("http://user:word@proxy:3128", "http://user:word@proxy:3128"),
     "poll.interval": ("1h30m", 5400.0),
     "poll.concurrency": ("8", 8),
     "poll.stale_after": ("2d", 172800.0),
     "labels.url": ("strip_query", UrlLabel.STRIP_QUERY),
     "labels.drop_params": ("utm_*, token", ("utm_*", "token")),
+    "labels.drop_paths": ("/unsubscribe/*, /u/*/confirm", ("/unsubscribe/*", "/u/*/confirm")),
     "labels.max_links": ("7", 7),
     "labels.max_url_length": ("100", 100),
     "web.listen_address": ("[::1]:9100", "[::1]:9100"),

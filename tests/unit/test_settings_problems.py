@@ -6,9 +6,10 @@ import pytest
 
 from exporter.errors import ConfigurationError
 from exporter.settings import load
+from tests.factories import KEY
 
 ONE = "2d4f8a5c-0b1e-4c7a-9f63-5a1d2e3f4b5c"
-ENOUGH = {"SENDGRID_API_KEY": "SG.key", "EXPORTER_AUTOMATIONS": ONE}
+ENOUGH = {"SENDGRID_API_KEY": KEY, "EXPORTER_AUTOMATIONS": ONE}
 DURATION = "must be a duration such as 30s, 5m or 1h30m, or a number of seconds"
 EMPTY = "is empty; leave it out to get the default"
 UUID = "must be an automation's UUID, such as 2d4f8a5c-0b1e-4c7a-9f63-5a1d2e3f4b5c"
@@ -94,6 +95,20 @@ VALUES = [
     ("labels.max_url_length", "63", "must be at least 64"),
     ("labels.drop_params", "a,b\x00", "entry 1 holds a control character, or bytes that are not UTF-8"),
     ("labels.drop_params", "a," * 1001, "has more than 1000 entries"),
+    ("labels.drop_paths", "/a/*,/unsubscribe/", "entry 1 must hold a * for what to leave out, such as /unsubscribe/*"),
+    (
+        "labels.drop_paths",
+        "https://e.com/u/*",
+        "entry 0 must be a path such as /unsubscribe/*, without a scheme, a host, ? or #",
+    ),
+    (
+        "labels.drop_paths",
+        "/a/*,/a?token=*",
+        "entry 1 must be a path such as /unsubscribe/*, without a scheme, a host, ? or #",
+    ),
+    ("labels.drop_paths", "/*" * 11, "entry 0 has more than 10 *"),
+    ("labels.drop_paths", "/*," * 101, "has more than 100 entries"),
+    ("labels.drop_paths", "/" + "a" * 256 + "*", "entry 0 is longer than 256 characters"),
     (
         "web.listen_address",
         "10154",

@@ -124,3 +124,29 @@ def test_two_exporters_in_one_process_share_nothing(clock, telemetry):
     other.polled(Outcome.SUCCESS, 1.0)
 
     assert value(telemetry, "polls_total", outcome="success") == 0
+
+
+def test_lines_that_the_log_dropped_are_shown_as_they_are_now(clock):
+    dropped = [0]
+    telemetry = Telemetry(an_about(), clock=clock, link_series=lambda: 0, dropped_lines=lambda: dropped[0])
+
+    def shown() -> float | None:
+        return telemetry.process_registry.get_sample_value("sendgrid_exporter_log_lines_dropped_total")
+
+    before, dropped[0] = shown(), 7
+
+    assert (before, shown()) == (0, 7)
+
+
+def test_state_file_that_cannot_be_used_is_shown_until_it_can(telemetry):
+    def shown() -> tuple[float | None, float | None]:
+        names = ("sendgrid_exporter_state_enabled", "sendgrid_exporter_state_failing")
+        return telemetry.registry.get_sample_value(names[0]), telemetry.registry.get_sample_value(names[1])
+
+    seen = [shown()]
+    telemetry.state_enabled()
+    for failing in (True, False):
+        telemetry.state_failing(failing)
+        seen.append(shown())
+
+    assert seen == [(0, 0), (1, 1), (1, 0)]

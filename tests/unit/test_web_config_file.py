@@ -1,5 +1,7 @@
 import contextlib
+import os
 import ssl
+import threading
 from pathlib import Path
 
 import pytest
@@ -235,3 +237,28 @@ def test_path_that_is_none_is_a_problem():
 def test_no_text_is_too_strange(text):
     with contextlib.suppress(ConfigurationError):
         assert parse(text, FOLDER).tls is None
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "warned"),
+    [
+        ("basic_auth_users: {a: %s}", 0o644, True),
+        ("basic_auth_users: {a: %s}", 0o640, False),
+        ("http_server_config: {headers: {X-Frame-Options: deny}} # %s", 0o644, False),
+    ],
+)
+def test_file_with_users_that_everybody_may_read_is_reported(tmp_path, content, mode, warned):
+    file = tmp_path / "web.yml"
+    file.write_text(content % HASH)
+    file.chmod(mode)
+
+    expected = f"{file} is open to others (mode 0644); close it with: chmod 600 {file}"
+    assert load(file).warnings == ((expected,) if warned else ())
+
+
+def test_file_that_is_a_pipe_is_read(tmp_path):
+    fifo = tmp_path / "web.yml"
+    os.mkfifo(fifo)
+    threading.Thread(target=fifo.write_text, args=("rate_limit: {interval: 1s, burst: 5}",)).start()
+
+    assert load(fifo).rate_limit == RateLimit(1.0, 5)
