@@ -59,6 +59,8 @@ _STOP_WRITING_SECONDS: Final = 0.7
 _FORMER_SECRETS: Final = 32
 """Keys and passwords of before a reload that the log still hides."""
 _BEAT_SECONDS: Final = 1.0
+_OTHER_FILES: Final = 64
+"""Descriptors that the web server leaves for everything but the connections to SendGrid."""
 
 Load = Callable[[], Settings]
 """Reads the settings again, as they are now; raises ConfigurationError."""
@@ -279,8 +281,10 @@ class App:
             reloader=self,
             status=AutomationStatus(self._store, self._poller, self._clock),
             page=Page(DISTRIBUTION, self._about.version, self._about.summary, self._about.homepage),
+            observer=self._telemetry,
         )
-        return WebServer(web_options(self._settings), ports, clock=self._clock, limits=Limits())
+        limits = Limits(reserved_files=_OTHER_FILES + self._settings.poll.concurrency)
+        return WebServer(web_options(self._settings), ports, clock=self._clock, limits=limits)
 
     def _set_up_logs(self) -> None:
         set_up_logs(self._settings.log.level, self._settings.log.format, self._secrets, self._lines)

@@ -18,7 +18,7 @@ from exporter.inputs import Inputs
 from exporter.logs import LineWriter, log_uncaught, write_all
 from exporter.settings import Invocation, Mode, Settings, help_text, load, redacted
 from exporter.signals import Signals
-from exporter.web.watch import validate
+from exporter.web.server import check_web_config
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class _Command:
 
     def _check(self, settings: Settings) -> int:
         warnings = [*filter(None, [state_file_warning(settings)])]
-        warnings += validate(settings.web.config_file) if settings.web.config_file else ()
+        warnings += check_web_config(settings.web.config_file) if settings.web.config_file else ()
         for warning in warnings:
             self._complain(f"warning: {warning}")
         return _DONE if self._print(redacted(settings)) else _FAILED

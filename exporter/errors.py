@@ -129,15 +129,12 @@ class InvalidResponseError(SendGridError):
 
 
 class IncompleteError(SendGridError):
-    """The pages contradict each other."""
+    """The answers do not show one whole list."""
 
     outcome = Outcome.INCOMPLETE
 
-    def __init__(
-        self, message: str, *, difference: tuple[int, int] | None = None, stats: AutomationStats | None = None
-    ) -> None:
+    def __init__(self, message: str, *, stats: AutomationStats | None = None) -> None:
         super().__init__(message)
-        self.difference = difference
-        """(rows too many, clicks too many), negative where too few; None where the answer leaves it open."""
         self.stats = stats
-        """What the pages hold all the same, to be published once the difference has proved to be SendGrid's own."""
+        """What they show all the same, to be published once that has proved to be SendGrid's own; None where nothing
+        of it can be."""

@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 _HASH_MASK: Final = 0xFFFFFFFF
 _LASTING: Final = 3
-"""Polls in a row that must show the same difference before it counts as SendGrid's own."""
+"""Polls in a row that must contradict SendGrid's count or total before that counts as SendGrid's own."""
 
 
 class Source(Protocol):
@@ -44,6 +44,17 @@ _Reason = tuple[Outcome, int | str | None]
 
 
 @dataclass(slots=True)
+class _Doubted:
+    """Rows that nothing showed to be the whole list."""
+
+    rows: frozenset[int] = frozenset()
+    """Hashes of the last poll's."""
+    polls: int = 0
+    """How many polls in a row gave these rows, or some of them and no other ones."""
+    is_logged: bool = False
+
+
+@dataclass(slots=True)
 class _Memory:
     """What is remembered of an automation from poll to poll."""
 
@@ -54,8 +65,11 @@ class _Memory:
     """Monotonic."""
     question: str = ""
     """What the block that is shown answers."""
-    difference: tuple[int, int] | None = None
-    repeated: int = 0
+    block: Block | None = None
+    """The last that was shown, also when it has grown stale since."""
+    doubted: _Doubted = field(default_factory=_Doubted)
+    gaps: int = 0
+    """Polls in a row whose links' clicks did not make SendGrid's total."""
     folded: "array[int]" = field(default_factory=lambda: array("I"))
     """Hashes of the rows in the rest, to count a row once when it enters it; 4 bytes each, since they may be many."""
 
@@ -93,7 +107,7 @@ class Poller:
         question = self.question(automation.id)
         try:
             with self.source.holding():
-                stats = self._read(automation, memory, deadline)
+                stats = self._read(automation, memory, deadline, question)
                 if question != self.question(automation.id):
                     return PollResult(Outcome.SUCCESS, stats.pages)  # a reload came between: it is polled again at once
                 self._publish(automation, memory, stats, stale_after, question)
@@ -124,29 +138,84 @@ class Poller:
         memory = self._memories.get(automation_id)
         return None if memory is None else memory.succeeded_at
 
-    def remember(self, automation_id: AutomationId, succeeded_at: float) -> None:
-        """Take note of a success of an earlier run (monotonic)."""
+    def remember(self, automation_id: AutomationId, succeeded_at: float, block: Block) -> None:
+        """Take note of a success of an earlier run (monotonic) and of what it showed."""
         memory = self._memories.setdefault(automation_id, _Memory())
         memory.succeeded_at, memory.question = succeeded_at, self.question(automation_id)
+        memory.block = block
 
-    def _read(self, automation: Automation, memory: _Memory, deadline: float) -> AutomationStats:
-        """Read the stats; a difference that lasts is SendGrid's own, and must not blind the exporter."""
+    def _read(self, automation: Automation, memory: _Memory, deadline: float, question: str) -> AutomationStats:
+        """Return what can be published; raise SendGridError where nothing can.
+
+        Rows that nothing shows to be the whole list are published once three polls in a row gave the same ones, or
+        more: that is SendGrid's own way then, which must not blind the exporter.
+        """
         try:
-            stats = self.source.stats(automation, deadline)
+            stats = self._checked(automation, memory, deadline, question)
         except IncompleteError as exc:
-            same = exc.difference is not None and exc.difference == memory.difference
-            memory.difference, memory.repeated = exc.difference, memory.repeated + 1 if same else 1
-            if memory.repeated < _LASTING or exc.stats is None:
-                raise
-            if memory.repeated == _LASTING:
-                _log.warning("automation %s: published all the same, as for %d polls: %s", automation.id, _LASTING, exc)
-            self.telemetry.mismatched()
-            return exc.stats
+            return self._doubted(automation, memory, exc, question)
         except SendGridError:
-            memory.difference, memory.repeated = None, 0
+            memory.doubted = _Doubted()
             raise
-        memory.difference, memory.repeated = None, 0
+        memory.doubted = _Doubted()
+        self._note_gap(automation, memory, stats)
         return stats
+
+    def _checked(self, automation: Automation, memory: _Memory, deadline: float, question: str) -> AutomationStats:
+        """Return the stats; raise IncompleteError where links are gone and SendGrid does not say how many there are."""
+        stats = self.source.stats(automation, deadline)
+        lost, shown = (0, 0) if stats.counted else self._lost(automation.id, memory, stats, question)
+        if lost:
+            message = f"{lost} of {shown} links are gone, and SendGrid gives no count of them"
+            raise IncompleteError(message, stats=stats)
+        return stats
+
+    def _doubted(
+        self, automation: Automation, memory: _Memory, doubt: IncompleteError, question: str
+    ) -> AutomationStats:
+        """Return the stats all the same where they have lasted; raise the doubt otherwise.
+
+        A list without half of the links that were shown is never published unless SendGrid counts as many as it has.
+        """
+        stats = doubt.stats
+        if stats is None:
+            memory.doubted = _Doubted()
+            raise doubt
+        rows = frozenset(hash(row[:3]) for row in stats.links)
+        stays = memory.doubted.rows <= rows
+        polls = memory.doubted.polls + 1 if stays else 1
+        memory.doubted = _Doubted(rows, polls, is_logged=stays and memory.doubted.is_logged)
+        lost, shown = (0, 0) if stats.counted else self._lost(automation.id, memory, stats, question)
+        if polls < _LASTING or 2 * lost >= shown > 0:
+            raise doubt
+        if not memory.doubted.is_logged:
+            _log.warning("automation %s: published all the same, as for %d polls: %s", automation.id, _LASTING, doubt)
+        memory.doubted.is_logged = True
+        self.telemetry.mismatched()
+        return stats
+
+    def _lost(
+        self, automation_id: AutomationId, memory: _Memory, stats: AutomationStats, question: str
+    ) -> tuple[int, int]:
+        """Return how many of the links that are shown the stats do not have, and how many are shown.
+
+        Whatever answers another question, under other label rules say, has no links in common with the stats.
+        """
+        if memory.block is None or question != memory.question:
+            return 0, 0
+        shown = memory.block.link_keys()
+        return len(shown - {key_of(automation_id, row) for row in self.hygiene.clean(stats.links)}), len(shown)
+
+    def _note_gap(self, automation: Automation, memory: _Memory, stats: AutomationStats) -> None:
+        memory.gaps = memory.gaps + 1 if stats.gap else 0
+        if memory.gaps == _LASTING:
+            message = (
+                "automation %s: in %d polls its links' clicks were not SendGrid's total; now they are %d %s than its %d"
+            )
+            more = "more" if stats.gap > 0 else "fewer"
+            _log.warning(message, automation.id, _LASTING, abs(stats.gap), more, stats.total_clicks)
+        if memory.gaps >= _LASTING:
+            self.telemetry.mismatched()
 
     def _publish(
         self, automation: Automation, memory: _Memory, stats: AutomationStats, stale_after: float, question: str
@@ -168,7 +237,7 @@ class Poller:
         )
         if self.keeper is not None:
             self.keeper.save(automation.id, question, block, wall)
-        memory.question = question
+        memory.question, memory.block = question, block
 
     def _capped(
         self, automation_id: AutomationId, memory: _Memory, links: tuple[LinkClicks, ...], before: Block | None

@@ -91,7 +91,7 @@ class Telemetry:
         )
         self._mismatches = self._counter(
             "sendgrid_exporter_count_mismatches",
-            "Polls published although SendGrid's pages differ from its own count or total, always by as much.",
+            "Polls published although SendGrid's rows differ from its own count or total, for three polls or more.",
         )
         self._shard = self._gauge("sendgrid_exporter_shard_info", "This process's shard; always 1.", ["index", "total"])
         self._reload_ok = self._gauge(
@@ -101,6 +101,13 @@ class Telemetry:
         self._reload_at = self._gauge(
             "sendgrid_exporter_config_last_reload_success_timestamp_seconds",
             "When the configuration was last read with success, seconds since the epoch.",
+        )
+        self._failed_logins = self._counter(
+            "sendgrid_exporter_web_failed_logins", "Requests refused for their user or password."
+        )
+        self._web_config_ok = self._gauge(
+            "sendgrid_exporter_web_config_last_reload_successful",
+            "Whether the web config file and its certificates as they are now are in effect.",
         )
         self._state_enabled = self._gauge(
             "sendgrid_exporter_state_enabled", "Whether state.path names a file that keeps the last good values."
@@ -113,6 +120,7 @@ class Telemetry:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.process_registry)
         self._reload_ok.set(1)
+        self._web_config_ok.set(1)
         self._reload_at.set(clock.time())
 
     def polled(self, outcome: Outcome, seconds: float) -> None:
@@ -142,7 +150,7 @@ class Telemetry:
         self._changed()
 
     def mismatched(self) -> None:
-        """Count a poll that was published in spite of a lasting difference."""
+        """Count a poll whose numbers were published though they contradict SendGrid's own count or total."""
         self._mismatches.inc()
         self._changed()
 
@@ -157,6 +165,16 @@ class Telemetry:
         self._reload_ok.set(int(successful))
         if successful:
             self._reload_at.set(self._clock.time())
+        self._changed()
+
+    def login_failed(self) -> None:
+        """Count a request that was refused for its user or password."""
+        self._failed_logins.inc()
+        self._changed()
+
+    def web_config_read(self, *, successful: bool) -> None:
+        """Record whether the web config file as it is now is in effect."""
+        self._web_config_ok.set(int(successful))
         self._changed()
 
     def state_enabled(self) -> None:

@@ -135,7 +135,7 @@ class Workers:
         if not 0 <= age < stale_after:
             return False
         now = self._clock.monotonic()
-        self._poller.remember(saved.automation_id, now - age)
+        self._poller.remember(saved.automation_id, now - age, saved.block)
         self._poller.store.restore(
             saved.automation_id, saved.block, last_success=saved.last_success, expires=now - age + stale_after
         )

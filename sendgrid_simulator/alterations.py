@@ -36,6 +36,8 @@ class Alteration(StrEnum):
     COUNT_NEGATIVE = "count_negative"
     COUNT_WHOLE_FLOAT = "count_whole_float"
     COUNT_WRONG = "count_wrong"
+    COUNT_ZERO = "count_zero"
+    COUNT_PER_PAGE = "count_per_page"
     NEXT_MISSING = "next_missing"
     NEXT_NULL = "next_null"
     NEXT_EMPTY = "next_empty"
@@ -53,6 +55,7 @@ class Alteration(StrEnum):
     ROW_MOVED = "row_moved"
     ROW_LOST = "row_lost"
     ROW_TWICE = "row_twice"
+    ROWS_TWICE = "rows_twice"
     CLICKS_NULL = "clicks_null"
     CLICKS_MISSING = "clicks_missing"
     CLICKS_TEXT = "clicks_text"
@@ -148,6 +151,7 @@ _METADATA: Final[Mapping[Alteration, tuple[str, object]]] = MappingProxyType(
         _A.COUNT_NULL: ("count", None),
         _A.COUNT_TEXT: ("count", "many"),
         _A.COUNT_NEGATIVE: ("count", -1),
+        _A.COUNT_ZERO: ("count", 0),
         _A.NEXT_MISSING: ("next", _MISSING),
         _A.NEXT_NULL: ("next", None),
         _A.NEXT_EMPTY: ("next", ""),
@@ -289,6 +293,14 @@ def _total_wrong(document: dict[str, Any], page: Page[Any]) -> None:
     document["total_clicks"] = (page.total or 0) + 1_000
 
 
+def _rows_twice(document: dict[str, Any], _: Page[Any]) -> None:
+    document["results"] = [row for row in document["results"] for _ in range(2)]
+
+
+def _count_per_page(document: dict[str, Any], _: Page[Any]) -> None:
+    document["_metadata"]["count"] = len(document["results"])
+
+
 def _count_wrong(document: dict[str, Any], page: Page[Any]) -> None:
     document["_metadata"]["count"] = len(page.rows) + 1
 
@@ -317,9 +329,11 @@ _PAGES: Final[Mapping[Alteration, Callable[[dict[str, Any], Page[Any]], None]]] 
         _A.ROW_MOVED: _row_moved,
         _A.ROW_LOST: _row_lost,
         _A.ROW_TWICE: _row_twice,
+        _A.ROWS_TWICE: _rows_twice,
         _A.ROW_NULL: _row_null,
         _A.TOTAL_WRONG: _total_wrong,
         _A.COUNT_WRONG: _count_wrong,
+        _A.COUNT_PER_PAGE: _count_per_page,
         _A.COUNT_WHOLE_FLOAT: _count_whole_float,
         _A.CLICKS_WHOLE_FLOAT: _clicks_whole_float,
     }

@@ -97,6 +97,20 @@ def _continue(connection: Connection, response: Response, _: Fault) -> bool:
     return True
 
 
+def _early_hints(connection: Connection, response: Response, fault: Fault) -> bool:
+    connection.send(
+        b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
+    )
+    connection.wait(fault.pace)
+    connection.send(wire_bytes(response))
+    return True
+
+
+def _second_answer(connection: Connection, response: Response, _: Fault) -> bool:
+    connection.send(wire_bytes(response) * 2)
+    return True
+
+
 # A trickle defeats a timeout that counts from one read to the next: each read brings a byte in time.
 def _trickle(part: Delivery) -> Callable[[Connection, Response, Fault], bool]:
     def send(connection: Connection, response: Response, fault: Fault) -> bool:
@@ -220,6 +234,8 @@ _DELIVERIES: Final[Mapping[Delivery, Callable[[Connection, Response, Fault], boo
         Delivery.WRONG_GZIP: _wrong_gzip,
         Delivery.CUT_GZIP: _cut_gzip,
         Delivery.CONTINUE: _continue,
+        Delivery.EARLY_HINTS: _early_hints,
+        Delivery.SECOND_ANSWER: _second_answer,
         Delivery.TRICKLE_STATUS: _trickle(Delivery.TRICKLE_STATUS),
         Delivery.TRICKLE_HEADERS: _trickle(Delivery.TRICKLE_HEADERS),
         Delivery.TRICKLE_BODY: _trickle(Delivery.TRICKLE_BODY),

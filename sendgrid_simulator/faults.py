@@ -20,6 +20,8 @@ class Delivery(StrEnum):
     CHUNKED = "chunked"
     GZIP = "gzip"
     CONTINUE = "continue"
+    EARLY_HINTS = "early_hints"
+    SECOND_ANSWER = "second_answer"
     TRICKLE_STATUS = "trickle_status"
     TRICKLE_HEADERS = "trickle_headers"
     TRICKLE_BODY = "trickle_body"

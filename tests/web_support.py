@@ -4,6 +4,7 @@ import base64
 import contextlib
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ from pathlib import Path
 from exporter.clock import SystemClock
 from exporter.web.negotiation import OPENMETRICS, TEXT
 from exporter.web.ports import AutomationRow, Limits, Page, Ports, Scrape, Status, WebOptions
-from exporter.web.server import WebServer, serve
+from exporter.web.server import WebServer
 
 PATIENCE = 10.0
 """Seconds after which something that should have happened has not."""
@@ -82,26 +83,39 @@ class FakeStatus:
 
 
 @dataclass
+class FakeObserver:
+    failed_logins: int = 0
+    web_config: list[bool] = field(default_factory=list)
+
+    def login_failed(self) -> None:
+        self.failed_logins += 1
+
+    def web_config_read(self, *, successful: bool) -> None:
+        self.web_config.append(successful)
+
+
+@dataclass
 class FakePorts:
     metrics: FakeMetrics = field(default_factory=FakeMetrics)
     health: FakeHealth = field(default_factory=FakeHealth)
     reloader: FakeReloader = field(default_factory=FakeReloader)
     status: FakeStatus = field(default_factory=FakeStatus)
+    observer: FakeObserver = field(default_factory=FakeObserver)
     page: Page = field(default_factory=lambda: Page("the-exporter", "1.2.3", "what it does", "https://docs.invalid/"))
 
     def ports(self) -> Ports:
-        return Ports(self.metrics, self.health, self.reloader, self.status, self.page)
+        return Ports(self.metrics, self.health, self.reloader, self.status, self.page, self.observer)
 
 
 @contextlib.contextmanager
 def running(fakes: FakePorts | None = None, limits: Limits | None = None, **options: object) -> Iterator[WebServer]:
     """Run a server on a free port of 127.0.0.1."""
     options = {"listen": (("127.0.0.1", 0),), **options}
-    server = serve(
+    server = WebServer(
         WebOptions(**options),  # type: ignore[arg-type]
         (fakes or FakePorts()).ports(),
         clock=SystemClock(),
-        limits=limits,
+        limits=limits or Limits(),
     )
     server.start()
     try:
@@ -193,14 +207,22 @@ def eventually(condition: Callable[[], bool], patience: float = PATIENCE) -> boo
 
 
 def is_closed(client: socket.socket) -> bool:
-    """Tell whether the server has closed this connection."""
+    """Read what is there, and return whether the server has closed this connection after it."""
     client.setblocking(False)
     try:
-        return client.recv(1) == b""
+        while client.recv(65536):
+            pass
+        return True  # noqa: TRY300
     except (BlockingIOError, ssl.SSLWantReadError):
         return False
     except OSError:
         return True
+
+
+def reset(client: socket.socket) -> None:
+    """Close the connection as a process that dies does: with a TCP reset, and without reading what is there."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
 
 
 def resident_memory() -> int:

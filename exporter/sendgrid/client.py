@@ -16,6 +16,7 @@ from requests.adapters import HTTPAdapter
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationStats
 from exporter.errors import (
+    ConnectionFailedError,
     ExchangeTimeoutError,
     ForbiddenError,
     InvalidResponseError,
@@ -32,7 +33,7 @@ from exporter.sendgrid.pages import read_stats
 from exporter.sendgrid.proxy import proxy_secrets
 from exporter.sendgrid.session import ClientOptions, Connection, deadline_adapters
 from exporter.sendgrid.sockets import Deadline
-from exporter.sendgrid.wire import explain_error, foreign_text
+from exporter.sendgrid.wire import explain_error, foreign_text, named_automation
 
 _LEAST_SECRET: Final = 16
 """A secret from this length on is hidden in what is published, should a server echo it; a key has 69 characters, and
@@ -83,6 +84,8 @@ class SendGridClient:
         """Connections with the moment since which they are idle, the latest at the end."""
         self._lock = threading.Lock()
         self._closed = False
+        self._names_what_was_asked = True
+        """Whether the automation that an answer names is the one that was asked for, as far as is known."""
 
     def holding(self) -> AbstractContextManager[None]:
         """Account for the memory of this thread's poll until the end of the block, where its numbers are published."""
@@ -93,7 +96,7 @@ class SendGridClient:
         url = self._url(automation)
         with self._memory.poll():
             try:
-                return read_stats(lambda page_token: self.fetch(automation, page_token, deadline), url)
+                return read_stats(lambda page_token: self.fetch(automation, page_token, deadline), url, self._explain)
             except InvalidResponseError as exc:
                 if url in str(exc):
                     raise
@@ -155,6 +158,7 @@ class SendGridClient:
         connection.deadline.set(seconds)
         secrets = (key, *self._proxy_secrets)
         hide = partial(_hidden, secrets)
+        is_new, connection.was_used = not connection.was_used, True
         try:
             with (
                 self._memory.exchange(now + seconds, self._stop, url) as reserve,
@@ -172,10 +176,30 @@ class SendGridClient:
             raise broken_exchange(url, exc, hide) from None
         if foreign := foreign_text(body, response.headers.get("Content-Type", ""), hide):
             raise InvalidResponseError(f"{url}: HTTP 200 with {foreign}; does a proxy answer in place of SendGrid?")
+        if self._names_another(automation, body, is_new=is_new):
+            connection.start_anew()
+            raise ConnectionFailedError(f"{url}: the answer was about another automation")
         for secret in secrets:
             if len(secret) >= _LEAST_SECRET:
                 body = body.replace(secret.encode(), b"<hidden>")
         return body
+
+    def _names_another(self, automation: Automation, body: bytes, *, is_new: bool) -> bool:
+        """Tell whether the answer is another automation's, which came over a connection that was used before.
+
+        A server that sends an answer nobody asked for, just when the next request leaves, puts every later answer under
+        the next request's id, and nothing in HTTP shows it. Over a new connection the first answer is the request's
+        own: should that one name another automation, too, it is the API's way (a gateway that maps ids, say), and what
+        its answers name says nothing.
+        """
+        if not self._names_what_was_asked or named_automation(body) in (None, automation.id.lower()):
+            return False
+        if is_new:
+            self._names_what_was_asked = False
+        return not is_new
+
+    def _explain(self, body: bytes) -> str:
+        return explain_error(body, "", partial(_hidden, (self._key(), *self._proxy_secrets)))
 
     def _url(self, automation: Automation) -> str:
         return f"{self._options.base_url}/v3/marketing/stats/automations/{quote(automation.id, safe='')}/links"

@@ -49,6 +49,8 @@ class Connection:
         adapter: Callable[[Deadline], HTTPAdapter],
     ) -> None:
         self.deadline = Deadline(clock)
+        self.was_used = False
+        """Whether it carried a request since it was made or started anew."""
         self._base_url = options.base_url
         self._prepared: requests.PreparedRequest | None = None
         self.session = _Session()
@@ -74,9 +76,14 @@ class Connection:
             self._prepared = self.session.prepare_request(requests.Request("GET", self._base_url))
         request = self._prepared.copy()
         base = str(self._prepared.url).rstrip("/")
-        request.url = f"{base}{url.removeprefix(self._base_url)}?{urlencode(query)}"
+        request.url = f"{base}{url.removeprefix(self._base_url)}?{urlencode(query, errors='surrogateescape')}"
         request.headers["Authorization"] = f"Bearer {key}"
         return self.session.send(request, timeout=seconds, stream=True, allow_redirects=False)
+
+    def start_anew(self) -> None:
+        """Close whatever is connected; the next request connects again."""
+        self.session.close()
+        self.was_used = False
 
 
 class _DeadlineAdapter(HTTPAdapter):

@@ -1,7 +1,12 @@
-"""Connections whose every wait ends at one deadline, however slowly the other side trickles.
+"""Connections whose every wait ends at one deadline, and that carry another request only when they are in step.
 
 A timeout of requests, urllib3 or the socket module bounds a single read, so a server that sends a byte now and then
 holds a call for ever. Here each read first shortens its timeout to what is left of the exchange.
+
+A connection is used again only after one final answer that was read whole, and while nothing waits in it to be read.
+It is closed after anything else. What this relies on in urllib3 2: a pool puts every connection back with `_put_conn`,
+also after a failure; before it lends one again it asks for its `is_connected` and closes it where that is false; and a
+connection makes its answer with http.client's `response_class`.
 """
 
 import socket
@@ -12,9 +17,11 @@ import certifi
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.util.ssltransport import SSLTransport
 
 from exporter.authorities import Authorities
 from exporter.clock import Clock
+from exporter.sendgrid.framing import Answer
 
 
 class Deadline:
@@ -37,13 +44,13 @@ class Deadline:
 
 
 def pool_classes(deadline: Deadline) -> dict[str, type[HTTPConnectionPool]]:
-    """Return urllib3's pools by scheme, with connections that obey the deadline."""
+    """Return urllib3's pools by scheme, with connections that obey the deadline and stay in step."""
 
-    class Plain(HTTPConnection):
+    class Plain(_InStep, HTTPConnection):
         def _new_conn(self) -> socket.socket:
             return _connect(self, deadline)
 
-    class TLS(HTTPSConnection):
+    class TLS(_InStep, HTTPSConnection):
         def _new_conn(self) -> socket.socket:
             return _connect(self, deadline)
 
@@ -53,13 +60,45 @@ def pool_classes(deadline: Deadline) -> dict[str, type[HTTPConnectionPool]]:
             if isinstance(outermost, _DeadlineTLSSocket):
                 outermost.deadline = deadline
 
-    class PlainPool(HTTPConnectionPool):
+    class PlainPool(_PoolInStep, HTTPConnectionPool):
         ConnectionCls = Plain
 
-    class TLSPool(HTTPSConnectionPool):
+    class TLSPool(_PoolInStep, HTTPSConnectionPool):
         ConnectionCls = TLS
 
     return {"http": PlainPool, "https": TLSPool}
+
+
+class _InStep(HTTPConnection):
+    """A connection that knows whether it may carry another request."""
+
+    _answer: Answer | None = None
+
+    def response_class(self, *args: Any, **options: Any) -> Answer:  # type: ignore[override]  # called, never inherited
+        self._answer = Answer(*args, **options)
+        return self._answer
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether its last answer was read whole and nothing waits to be read: no byte, no end, nothing decrypted."""
+        in_step = self._answer is not None and self._answer.in_step
+        return in_step and not _decrypted(self.sock) and super().is_connected
+
+
+class _PoolInStep(HTTPConnectionPool):
+    """A pool that closes what is out of step at once, instead of when it would be used again."""
+
+    def _put_conn(self, conn: Any) -> None:
+        if conn is not None and not conn.is_connected:
+            conn.close()
+        super()._put_conn(conn)
+
+
+def _decrypted(connected: Any) -> int:
+    """Return the bytes that TLS has taken from the socket and nobody has read, which no poll of the socket shows."""
+    if isinstance(connected, SSLTransport):  # TLS within a proxy's TLS
+        return int(connected.sslobj.pending()) + int(connected.incoming.pending)
+    return connected.pending() if isinstance(connected, ssl.SSLSocket) else 0
 
 
 class _DeadlineSocket(socket.socket):

@@ -32,6 +32,8 @@ _LONGEST_EXPLANATION: Final = 500
 MOST_ROWS: Final = 20_000
 """Rows of one page: 400 times the 50 that SendGrid gives at most, for an API that ignores page_size."""
 _LARGEST: Final = 2**53
+_SELF: Final = re.compile(rb'"self"\s*:\s*"[^"]*?/automations/([0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})/')
+"""The automation in an answer's own address. A quotation mark within a text is escaped, so no link can look like it."""
 
 
 def _not_negative(number: int) -> int:
@@ -93,6 +95,8 @@ class Page(_Wire):
     results: Rows | None = None
     total_clicks: Count | None = None
     metadata: Metadata | None = Field(default=None, alias="_metadata")
+    errors: Any = None
+    """What belongs into a refusal only; beside a list it says that the list is none."""
 
 
 def parse_page(body: bytes) -> Page:
@@ -112,6 +116,12 @@ def parse_page(body: bytes) -> Page:
         except ValidationError as exc:
             problem, _ = _first_problem(exc)
     raise InvalidResponseError(problem)
+
+
+def named_automation(body: bytes) -> str | None:
+    """Return the id of the automation that a page says to be about, in lower case; None where it says none."""
+    found = _SELF.search(body)
+    return found[1].decode().lower() if found else None
 
 
 def explain_error(body: bytes, content_type: str, hide: Callable[[str], str]) -> str:
@@ -168,7 +178,9 @@ def _whole_pair(found: re.Match[str]) -> str:
 
 def _explanations(answer: dict[str, Any]) -> Iterator[str]:
     errors = answer.get("errors")
-    for error in errors if isinstance(errors, list) else []:
+    for error in errors if isinstance(errors, list) else [errors]:
+        if isinstance(error, str) and error:
+            yield error
         if isinstance(error, dict):
             parts = [f"{key} {_compact(error[key])}" for key in ("field", "message", "help") if error.get(key)]
             if parts:

@@ -12,7 +12,7 @@ from exporter.settings.api_key import shown_path
 from exporter.settings.catalogue import AUTOMATIONS, CONFIG_FILE, GROUPS, KEYS, KeyPath, keys_of
 from exporter.settings.layers import Layer
 from exporter.settings.problems import Problem, dotted, no_such_key, printable
-from exporter.strict_yaml import YamlError, read_values
+from exporter.web.toolkit.strict_yaml import YamlError, read_values
 
 _LARGEST: Final = 64 * 1024 * 1024
 

@@ -23,7 +23,6 @@ LOCKS: Final = {
 }
 HOLES: Final = {
     "certifi": "2024.7.3",
-    "httptools": "0.6.1",
     "pydantic-settings": "2.15.0",
     "PyYAML": "5.3.1",
     "requests": "2.32.5",
@@ -82,7 +81,7 @@ def test_a_release_with_a_known_hole_is_not_admitted(name: str) -> None:
     assert not requirement.specifier.contains(HOLES[name])
 
 
-@pytest.mark.parametrize("name", ["bcrypt", "httptools", "pydantic-core", "pyyaml"])
+@pytest.mark.parametrize("name", ["bcrypt", "pydantic-core", "pyyaml"])
 def test_compiled_dependencies_have_hashes_for_several_architectures(name: str) -> None:
     assert len(locked("requirements.lock")[name][1]) > 10
 

@@ -160,7 +160,7 @@ def test_exchange_that_timed_out_does_not_lend_its_answer_to_the_next(simulator,
         (Delivery.CLOSE, ConnectionFailedError),
         (Delivery.RESET_BEFORE, ConnectionFailedError),
         (Delivery.RESET_IN_BODY, ConnectionFailedError),
-        (Delivery.CUT_HEADERS, InvalidResponseError),
+        (Delivery.CUT_HEADERS, ConnectionFailedError),
         (Delivery.CUT_BODY, ConnectionFailedError),
         (Delivery.CUT_CHUNK, ConnectionFailedError),
         (Delivery.NOT_HTTP, ConnectionFailedError),
@@ -184,7 +184,7 @@ def test_broken_answers_end_as_one_error_without_their_content(simulator, delive
     asking.client.close()
 
 
-@pytest.mark.parametrize("deliver", [Delivery.CHUNKED, Delivery.GZIP, Delivery.CONTINUE])
+@pytest.mark.parametrize("deliver", [Delivery.CHUNKED, Delivery.GZIP, Delivery.CONTINUE, Delivery.EARLY_HINTS])
 def test_honest_answers_in_any_form_are_read(simulator, asking, deliver):
     simulator.fault(deliver=deliver, times=None)
 

@@ -1,5 +1,6 @@
 """The installed command as a process: output, exit codes, signals, reloads, restarts."""
 
+import base64
 import contextlib
 import http.client
 import os
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
@@ -96,10 +98,11 @@ class Process:
         found = re.findall(r"listening on 127\.0\.0\.1:(\d+)", self.logged())
         return int(found[-1])
 
-    def ask(self, path: str, method: str = "GET") -> tuple[int, str]:
+    def ask(self, path: str, method: str = "GET", password: str | None = None) -> tuple[int, str]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
         with contextlib.closing(connection):
-            connection.request(method, path)
+            login = base64.b64encode(f"prometheus:{password}".encode()).decode()
+            connection.request(method, path, headers={"Authorization": f"Basic {login}"} if password else {})
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
 
@@ -334,6 +337,30 @@ def test_reload_takes_over_automations_labels_key_and_log(process):
     until(lambda: any("__other__" in key for key in process.samples("automation_link_clicks")), "the rest row")
     assert list(process.totals()) == [(ONE,)]
     assert '"msg": "the configuration was reloaded' in process.logged()
+
+
+def test_web_config_file_is_followed_and_one_that_breaks_stops_no_scrape(process, tmp_path):
+    file = tmp_path / "web.yml"
+    hashed = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
+    file.write_text("rate_limit: {interval: 1ms, burst: 1000}", encoding="utf-8")
+    process.document["web"]["config_file"] = str(file)
+    process.start()
+    assert process.samples("sendgrid_exporter_web_config_last_reload_successful") == {(): 1.0}
+
+    file.write_text("basic_auth_users: [", encoding="utf-8")
+    assert process.samples("sendgrid_exporter_web_config_last_reload_successful") == {(): 0.0}
+
+    file.write_text(f"basic_auth_users: {{prometheus: {hashed}}}", encoding="utf-8")
+    assert process.ask("/metrics")[0] == 401
+    assert process.ask("/metrics", password="wrong")[0] == 401
+    text = process.ask("/metrics", password="right")[1]
+    assert "sendgrid_exporter_web_config_last_reload_successful 1.0\n" in text
+    assert "sendgrid_exporter_web_failed_logins_total 1.0\n" in text
+
+    file.write_text("", encoding="utf-8")
+    assert process.ask("/metrics")[0] == 401
+    assert process.ask("/metrics", password="right")[0] == 200
+    assert process.ask("/-/healthy")[0] == 200
 
 
 def test_reload_of_what_needs_a_restart_is_refused_whole(process, tmp_path):

@@ -1,11 +1,18 @@
 import contextlib
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from exporter.exposition.segment import compress, run_of, text_chunks
 from exporter.web.ports import Limits
+from tests.programs import ROOT
 from tests.web_support import (
     FakeMetrics,
     FakePorts,
@@ -16,6 +23,7 @@ from tests.web_support import (
     read_answer,
     read_to_end,
     request,
+    reset,
     resident_memory,
     running,
 )
@@ -109,7 +117,7 @@ def test_next_request_after_the_first_has_a_deadline_too():
         assert time.monotonic() - begin > 0.2
 
 
-def test_full_house_makes_room_by_putting_out_the_oldest_that_has_asked_nothing():
+def test_at_the_limit_the_oldest_connection_without_a_request_is_evicted():
     with running(limits=Limits(connections=4)) as server, connect(server) as kept:
         kept.sendall(request())
         read_answer(kept)
@@ -122,7 +130,7 @@ def test_full_house_makes_room_by_putting_out_the_oldest_that_has_asked_nothing(
             assert read_answer(kept)[0].status == 200
 
 
-def test_full_house_of_readers_who_stall_makes_room():
+def test_at_the_limit_a_stalled_reader_is_evicted():
     fakes = FakePorts(FakeMetrics(b"x" * (16 * MEBIBYTE)))
     with running(fakes, limits=Limits(connections=3)) as server, crowd(server, 3, request()) as clients:
         assert eventually(lambda: fakes.metrics.taken > 3)
@@ -143,6 +151,144 @@ def is_reset(client):
     except OSError:
         return True
     return False
+
+
+class Inflating(FakeMetrics):
+    """Serves a block as the exporter does: kept compressed, inflated while it is sent."""
+
+    def __init__(self, text):
+        super().__init__(text)
+        self.run = run_of([compress([text])])
+
+    def _chunks(self, _):
+        return text_chunks(self.run)
+
+
+def test_250_readers_who_stall_each_hold_a_piece_and_not_a_block():
+    fakes = FakePorts(Inflating(b"".join(b'automation_link_clicks{n="%d"} 1\n' % n for n in range(100_000))))
+    assert len(fakes.metrics.body) > 3 * MEBIBYTE
+    with running(fakes, limits=Limits(connections=300)) as server, contextlib.ExitStack() as stack:
+        assert get(server).body == fakes.metrics.body
+        before = resident_memory()
+        for _ in range(250):
+            client = stack.enter_context(small_window(server))
+            client.sendall(request())
+
+        assert eventually(lambda: len(fakes.metrics.asked) == 251)
+        assert timed_scrape(server) < 1
+        assert resident_memory() - before < 60 * MEBIBYTE
+
+
+@pytest.mark.parametrize("size", [9, 3_000_000])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET",
+        request(),
+        request() * 50,
+        request("/", "GET", "Connection: close"),
+        b"\x00",
+        request("/", "HEAD", "A"),
+    ],
+)
+def test_client_that_resets_the_connection_makes_no_line(sent, size, caplog):
+    fakes = FakePorts(FakeMetrics(b"x" * size))
+    with running(fakes) as server:
+        for number in range(30):
+            client = connect(server)
+            client.sendall(sent)
+            if number % 3 == 1 and len(sent) > 3:
+                client.recv(1)
+            elif number % 3 == 2:
+                threading.Event().wait(0.002)
+            reset(client)
+
+        assert get(server, "/-/healthy").status == 200
+        assert eventually(lambda: get(server, "/-/healthy").status == 200)
+    assert caplog.text == ""
+
+
+FEW_FILES = """
+import resource, sys
+soft = int(sys.argv[1])
+from tests.web_support import running
+import logging
+logging.basicConfig(level=logging.INFO)
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, soft))
+taken = []
+with running() as server:
+    print(server.addresses[0][1], flush=True)
+    for line in sys.stdin:
+        try:
+            while True:
+                taken.append(open("/dev/null"))
+        except OSError:
+            print("full", flush=True)
+    for file in taken:
+        file.close()
+"""
+
+
+@dataclass
+class FewFiles:
+    """A server in a process that may open few files."""
+
+    process: subprocess.Popen
+    log: Path
+    addresses: list
+
+    def open_all(self):
+        """Let the process open as many files as it may."""
+        self.process.stdin.write(b"\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == b"full\n"
+
+
+@contextlib.contextmanager
+def with_few_files(soft, log):
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-c", FEW_FILES, str(soft)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            cwd=ROOT,
+        )
+    with process:
+        yield FewFiles(process, log, [("127.0.0.1", int(process.stdout.readline()))])
+        process.stdin.close()
+        process.wait(10)
+
+
+@pytest.mark.parametrize("soft", [40, 256])
+def test_scrapes_are_answered_where_few_files_may_be_open(soft, tmp_path):
+    with with_few_files(soft, tmp_path / "log") as server, contextlib.ExitStack() as stack:
+        idle = [stack.enter_context(connect(server)) for _ in range(400)]
+
+        for _ in range(20):
+            assert timed_scrape(server) < 1
+        assert eventually(lambda: sum(map(is_closed, idle)) > 400 - soft)
+    text = server.log.read_text(encoding="utf-8")
+    assert f"the process may open {soft} files" in text
+    assert "Traceback" not in text
+    assert text.count("\n") < 10
+
+
+def test_where_no_file_can_be_opened_an_idle_connection_makes_room(tmp_path):
+    with with_few_files(100, tmp_path / "log") as server, contextlib.ExitStack() as stack:
+        for _ in range(20):
+            client = stack.enter_context(connect(server))
+            client.sendall(request("/-/healthy"))
+            read_answer(client)
+        server.open_all()
+
+        for _ in range(15):
+            assert timed_scrape(server) < 1
+    text = server.log.read_text(encoding="utf-8")
+    assert "no connection can be accepted (too many open files)" in text
+    assert "Traceback" not in text
+    assert text.count("\n") < 15
 
 
 def small_window(server):
@@ -175,14 +321,18 @@ def is_established(client):
     return client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED
 
 
-def test_reader_who_is_merely_slow_gets_everything():
-    fakes = FakePorts(FakeMetrics(b"x" * (2 * MEBIBYTE)))
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+@pytest.mark.parametrize("chunk", [1000, 50_000, 2 * MEBIBYTE])
+def test_reader_who_is_merely_slow_gets_everything(encoding, chunk):
+    fakes = FakePorts(FakeMetrics(os.urandom(2 * MEBIBYTE), chunk))
     with running(fakes, limits=Limits(stall=0.5)) as server, small_window(server) as client:
-        client.sendall(request())
-        total = 0
-        while total <= 2 * MEBIBYTE:
-            total += len(client.recv(64 * 1024))
-            threading.Event().wait(0.002)
+        client.sendall(request("/metrics", "GET", f"Accept-Encoding: {encoding}", "Connection: close"))
+        pieces = []
+        while piece := client.recv(64 * 1024):
+            pieces.append(piece)
+            threading.Event().wait(0.001)
+
+    assert b"".join(pieces).partition(b"\r\n\r\n")[2] == fakes.metrics.body
 
 
 def test_endless_body_is_cut():

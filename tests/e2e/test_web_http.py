@@ -48,7 +48,20 @@ def test_page_answers_get_and_head_alike(server, path):
 
 @pytest.mark.parametrize(
     "path",
-    ["/metrics/", "//metrics", "/metric", "/-/quit", "/-/", "/..", "/metrics%00", "/METRICS", "/%zz", "/<script>"],
+    [
+        "/metrics/",
+        "//metrics",
+        "/metric",
+        "/-/quit",
+        "/-/",
+        "/..",
+        "/metrics%00",
+        "/METRICS",
+        "/%zz",
+        "/<script>",
+        "/%6detrics",
+        "/-%2Fhealthy",
+    ],
 )
 def test_other_path_is_not_found_and_is_not_echoed(server, path):
     answer = get(server, path)
@@ -56,7 +69,7 @@ def test_other_path_is_not_found_and_is_not_echoed(server, path):
     assert (answer.status, answer.body) == (404, b"not found\n")
 
 
-@pytest.mark.parametrize("path", ["/%6detrics", "/metrics?", "/metrics?x=%ff&name[=", "http://other:1/metrics"])
+@pytest.mark.parametrize("path", ["/metrics?", "/metrics?x=%ff&name[=", "http://other:1/metrics"])
 def test_same_path_in_other_spelling_is_the_same_page(server, path):
     assert get(server, path).body == b"clicks 1\n"
 
@@ -170,7 +183,7 @@ def test_page_that_fails_is_an_internal_error_without_details(caplog):
 @pytest.mark.parametrize(
     ("path", "health"), [("/-/healthy", FakeHealth(dead="no beat")), ("/-/ready", FakeHealth(unready="no beat"))]
 )
-def test_bad_health_is_told_with_its_reason(path, health):
+def test_bad_health_is_reported_with_its_reason(path, health):
     with running(FakePorts(health=health)) as server:
         answer = get(server, path)
 
@@ -185,6 +198,43 @@ def test_reload_runs_on_post_alone(server, fakes):
     assert (answer.status, fakes.reloader.calls) == (200, 1)
 
 
+FOREIGN = {
+    "another origin": ("Origin: https://evil.example",),
+    "another port": ("Origin: http://test:1",),
+    "no origin to tell": ("Origin: null",),
+    "cross-site": ("Sec-Fetch-Site: cross-site",),
+    "another host of the site": ("Sec-Fetch-Site: same-site", "Origin: http://test"),
+}
+OWN = {
+    "a program": (),
+    "its own page": ("Sec-Fetch-Site: same-origin", "Origin: http://test"),
+    "its own page in an older browser": ("Origin: https://TEST",),
+    "a person": ("Sec-Fetch-Site: none",),
+}
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_reload_from_a_page_of_another_origin_is_refused(server, fakes, case):
+    answer = ask(server, request("/-/reload", "POST", "Content-Length: 0", *FOREIGN[case]))
+
+    assert (answer.status, fakes.reloader.calls) == (403, 0)
+
+
+@pytest.mark.parametrize("case", OWN)
+def test_reload_from_elsewhere_is_taken(server, fakes, case):
+    answer = ask(server, request("/-/reload", "POST", "Content-Length: 0", *OWN[case]))
+
+    assert (answer.status, fakes.reloader.calls) == (200, 1)
+
+
+@pytest.mark.parametrize(
+    "path", ["/-%2Freload", "/%2D/reload", "/-/%72eload", "//-/reload", "/-/reload/", "/./-/reload"]
+)
+def test_reload_has_one_spelling(server, fakes, path):
+    assert ask(server, request(path, "POST")).status == 404
+    assert fakes.reloader.calls == 0
+
+
 def test_reload_tells_each_problem_on_a_line():
     with running(FakePorts(reloader=FakeReloader(("first", "second"))), enable_lifecycle=True) as server:
         answer = ask(server, request("/-/reload", "POST"))
@@ -197,7 +247,7 @@ def test_reload_is_not_found_unless_enabled():
         assert ask(server, request("/-/reload", "POST")).status == 404
 
 
-def test_reload_that_raises_is_told_and_logged(caplog):
+def test_reload_that_raises_is_answered_and_logged(caplog):
     def explode():
         raise RuntimeError("inside")
 
@@ -319,7 +369,7 @@ def test_chunked_body_with_trailers_is_read_over(server):
 BAD = {
     "garbage": (b"\x16\x03\x01\x00\xa5\x01\x00\x00", 400),
     "no method": (b"nonsense\r\n\r\n", 400),
-    "unknown method": (request("/", "FOO"), 400),
+    "unknown method": (request("/", "FOO"), 501),
     "NUL in a header": (request("/", "GET", "A: b\x00c"), 400),
     "NUL in the path": (request("/a\x00b"), 400),
     "high byte in the path": (request("/\xff"), 400),
@@ -337,7 +387,10 @@ BAD = {
     "HTTP/0.9": (b"GET /\r\n\r\n", 505),
     "HTTP/2.0": (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
     "long head": (request("/", "GET", *[f"A{n}: {'b' * 1000}" for n in range(100)]), 431),
-    "long line": (b"GET /" + b"a" * 70_000, 431),
+    "long line": (b"GET /" + b"a" * 70_000, 414),
+    "long line with an end": (request("/" + "a" * 17_000), 414),
+    "invalid host": (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+    "another protocol": (b"GET / RTSP/1.0\r\nHost: a\r\n\r\n", 400),
     "long announced body": (request("/", "POST", "Content-Length: 70000"), 413),
     "long chunked body": (request("/", "POST", "Transfer-Encoding: chunked") + b"fffff\r\n" + b"a" * 200_000, 413),
     "long chunk extension": (request("/", "POST", "Transfer-Encoding: chunked") + b"1;" + b"a" * 200_000, 413),
@@ -353,6 +406,32 @@ def test_bad_request_is_answered_and_the_connection_closed(server, case):
         client.shutdown(socket.SHUT_WR)
 
         assert (answer.status, answer.headers["connection"], rest) == (status, "close", b"")
+        assert read_to_end(client) == b""
+
+
+@pytest.mark.parametrize(
+    "data", [request("/", "HEAD", "Host: again"), request("/nothing", "HEAD"), b"HEAD / HTTP/3.0\r\n\r\n"]
+)
+def test_refused_head_is_answered_without_a_body(server, data):
+    with connect(server) as client:
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        answer = read_to_end(client)
+
+    assert answer.startswith(b"HTTP/1.1 ")
+    assert answer.endswith(b"\r\n\r\n")
+    assert answer.count(b"\r\n\r\n") == 1
+
+
+@pytest.mark.parametrize(
+    "begin", [b"GET /metrics HTTP/1.1\r\nHost: a\r\nX: ", request("/", "POST", "Content-Length: 9"), b"G"]
+)
+def test_request_that_is_not_finished_in_time_gets_408(begin):
+    with running(limits=Limits(request=0.3, linger=0.3)) as server, connect(server) as client:
+        client.sendall(begin)
+        answer, rest = read_answer(client)
+
+        assert (answer.status, answer.headers["connection"], rest) == (408, "close", b"")
         assert read_to_end(client) == b""
 
 

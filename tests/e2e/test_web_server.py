@@ -10,8 +10,8 @@ import pytest
 
 from exporter.clock import SystemClock
 from exporter.errors import ConfigurationError, StartError
-from exporter.web.ports import WebOptions
-from exporter.web.server import serve
+from exporter.web.ports import Limits, WebOptions
+from exporter.web.server import WebServer
 from tests.web_support import (
     FakeMetrics,
     FakePorts,
@@ -27,10 +27,12 @@ from tests.web_support import (
 
 
 def make(*listen, **options):
-    return serve(WebOptions(listen=tuple(listen), **options), FakePorts().ports(), clock=SystemClock())
+    return WebServer(
+        WebOptions(listen=tuple(listen), **options), FakePorts().ports(), clock=SystemClock(), limits=Limits()
+    )
 
 
-def test_address_in_use_is_told_in_a_sentence():
+def test_address_in_use_is_reported_in_a_sentence():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
@@ -124,7 +126,7 @@ def test_stop_twice_is_as_good_as_once():
         assert server.failed() is None
 
 
-def test_dead_server_thread_is_told():
+def test_dead_server_thread_is_reported():
     class Deadly(FakeMetrics):
         def scrape(self, **_):
             raise SystemExit("gone")
@@ -156,7 +158,7 @@ def test_process_ends_well_within_a_password_check(tmp_path):
     file.write_text(
         f"basic_auth_users: {{alice: {bcrypt.hashpw(b'x', bcrypt.gensalt(10)).decode()}}}", encoding="utf-8"
     )
-    file.chmod(0o600)
+    file.chmod(0o600)  # or a warning would stand on stderr
 
     done = subprocess.run(
         [sys.executable, "-c", DYING, str(file)],

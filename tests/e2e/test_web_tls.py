@@ -1,7 +1,9 @@
 import contextlib
+import logging
 import os
 import socket
 import ssl
+import threading
 import time
 
 import pytest
@@ -17,7 +19,9 @@ from tests.web_support import (
     get,
     is_closed,
     read_answer,
+    read_to_end,
     request,
+    reset,
     running,
 )
 
@@ -91,13 +95,6 @@ def test_bad_request_over_tls_is_answered(folder, authority):
         assert read_answer(client)[0].status == 400
 
 
-def test_plain_request_to_the_tls_port_gets_no_page(folder):
-    with running(config_file=write(folder)) as server, connect(server) as client:
-        client.sendall(request())
-        with contextlib.suppress(ConnectionResetError):
-            assert b"clicks" not in client.recv(65536)
-
-
 def test_request_that_comes_with_the_handshakes_last_packet_is_answered(folder, authority):
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = trusting(authority).wrap_bio(incoming, outgoing, server_hostname="localhost")
@@ -135,7 +132,7 @@ def test_50_stalled_handshakes_hold_up_no_scrape_and_are_reaped(folder, authorit
         assert eventually(lambda: all(is_closed(client) for client in clients), 4)
 
 
-def test_stalled_handshakes_make_room_when_the_house_is_full(folder, authority):
+def test_at_the_limit_a_stalled_handshake_is_evicted(folder, authority):
     with running(config_file=write(folder), limits=Limits(connections=3)) as server, contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connect(server)) for _ in range(6)]
 
@@ -159,6 +156,23 @@ def test_reader_who_stalls_over_tls_is_cut(folder, authority):
 
         assert eventually(lambda: fakes.metrics.taken > 0)
         assert eventually(lambda: client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != 1, 4)
+
+
+@pytest.mark.parametrize("size", [9, 3_000_000])
+@pytest.mark.parametrize("sent", [b"", request(), request() * 50, request("/", "GET", "Connection: close"), b"\x00"])
+def test_client_that_resets_the_connection_makes_no_warning(folder, authority, sent, size, caplog):
+    with running(FakePorts(FakeMetrics(b"x" * size)), config_file=write(folder)) as server:
+        for number in range(30):
+            client = connect(server, trusting(authority))
+            client.sendall(sent)
+            if number % 3 == 1 and len(sent) > 3:
+                client.recv(1)
+            elif number % 3 == 2:
+                threading.Event().wait(0.002)
+            reset(client)
+
+        assert get(server, "/-/healthy", context=trusting(authority)).status == 200
+    assert caplog.text == ""
 
 
 def test_server_stops_in_time_with_handshakes_and_connections_open(folder, authority):
@@ -188,50 +202,49 @@ def test_new_certificate_serves_the_next_handshake(folder, authority, stranger):
         assert read_answer(before)[0].status == 200
 
 
-def test_broken_new_certificate_refuses_until_it_is_mended(folder, authority, caplog):
-    with running(config_file=write(folder)) as server:
-        good = (folder / "server.crt").read_bytes()
+def test_broken_new_certificate_leaves_the_old_one_in_effect(folder, authority, stranger, caplog):
+    fakes = FakePorts()
+    with running(fakes, config_file=write(folder)) as server:
         (folder / "server.crt").write_text("broken", encoding="utf-8")
-        refused = [is_let_in(server, trusting(authority)) for _ in range(3)]
-        (folder / "server.crt").write_bytes(good)
+        during = [is_let_in(server, trusting(authority)) for _ in range(3)]
+        reported = list(fakes.observer.web_config)
+        issue(stranger, folder)
 
-        assert refused == [False] * 3
-        assert is_let_in(server, trusting(authority))
+        assert (during, reported) == ([True] * 3, [False])
+        assert is_let_in(server, trusting(stranger))
+        assert fakes.observer.web_config == [False, True]
     messages = [record.getMessage() for record in caplog.records]
     assert sum("cannot be used any more" in message for message in messages) == 1
 
 
-def test_certificate_that_vanishes_refuses_until_it_is_back(folder, authority):
+def test_key_that_vanishes_for_a_while_stops_nobody(folder, authority):
     with running(config_file=write(folder)) as server:
         (folder / "server.key").rename(folder / "away")
-        refused = is_let_in(server, trusting(authority))
+        let_in = is_let_in(server, trusting(authority))
         (folder / "away").rename(folder / "server.key")
 
-        assert not refused
+        assert let_in
         assert is_let_in(server, trusting(authority))
 
 
-def test_broken_config_file_refuses_every_request_until_it_is_mended(folder, authority):
+def test_broken_config_file_leaves_the_old_one_in_effect(folder, authority):
     file = write(folder)
     with running(config_file=file) as server:
         file.write_text("basic_auth_users: [", encoding="utf-8")
-        broken = get(server, context=trusting(authority)).status
-        write(folder)
 
-        assert broken == 500
         assert is_let_in(server, trusting(authority))
 
 
-def test_taking_tls_out_of_the_file_opens_nothing(folder, authority):
+def test_taking_tls_out_of_the_file_opens_nothing(folder, authority, caplog):
     file = write(folder)
     with running(config_file=file) as server:
         file.write_text("{}", encoding="utf-8")
 
-        assert get(server, context=trusting(authority)).status == 500
+        assert is_let_in(server, trusting(authority))
         with connect(server) as client:
             client.sendall(request())
-            with contextlib.suppress(ConnectionResetError):
-                assert b"clicks" not in client.recv(65536)
+            assert read_answer(client)[0].status == 400
+    assert "needs a restart" in caplog.text
 
 
 def test_tls_put_into_the_file_asks_for_a_restart(folder, caplog):
@@ -241,8 +254,88 @@ def test_tls_put_into_the_file_asks_for_a_restart(folder, caplog):
         assert get(server).status == 200
         write(folder)
 
-        assert get(server).status == 500
+        assert get(server).status == 200
     assert "needs a restart" in caplog.text
+
+
+REQUIRED = ("client_auth_type: RequireAndVerifyClientCert", "client_ca_file: ca.crt")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (REQUIRED, ()),
+        (REQUIRED, ("client_auth_type: VerifyClientCertIfGiven", "client_ca_file: ca.crt")),
+        ((*REQUIRED, "client_allowed_sans: [nobody]"), REQUIRED),
+    ],
+)
+def test_changed_file_does_not_let_in_whom_it_kept_out(folder, authority, before, after):
+    client = authority.issue_cert("client") if "nobody" in before[-1] else None
+    with running(config_file=write(folder, *before)) as server:
+        write(folder, *after)
+
+        assert not is_let_in(server, trusting(authority, client))
+
+
+def test_issuing_authority_alone_verifies_its_clients(folder, authority):
+    issuing = authority.create_child_ca()
+    issuing.cert_pem.write_to_path(folder / "ca.crt")
+    client, other = issuing.issue_cert("client"), authority.create_child_ca().issue_cert("client")
+    with running(config_file=write(folder, *REQUIRED)) as server:
+        assert is_let_in(server, trusting(authority, client))
+        assert not is_let_in(server, trusting(authority, other))
+
+
+@pytest.mark.parametrize(
+    ("client", "reason"),
+    [
+        (None, "peer did not return a certificate"),
+        ("stranger", "the client's certificate was refused: "),
+        ("plain", "the client sent an HTTP request to the HTTPS port"),
+        ("garbage", "wrong version number"),
+    ],
+)
+def test_failed_handshakes_are_logged_with_peer_and_reason_within_a_bound(folder, authority, caplog, client, reason):
+    caplog.set_level(logging.INFO)
+    stranger = trustme.CA()
+    with running(config_file=write(folder, *REQUIRED)) as server:
+        for _ in range(20):
+            if client in (None, "stranger"):
+                context = trusting(authority, stranger.issue_cert("client") if client else None)
+                assert not is_let_in(server, context)
+            else:
+                with connect(server) as raw:
+                    raw.sendall(request() if client == "plain" else b"\x01" * 50)
+                    raw.shutdown(socket.SHUT_WR)
+                    read_to_end(raw)
+
+    lines = [record.getMessage() for record in caplog.records if "handshake" in record.getMessage()]
+    assert 1 <= len(lines) < 10
+    assert all(line.startswith("a TLS handshake with 127.0.0.1 failed: ") for line in lines)
+    assert all(reason in line for line in lines), lines
+
+
+def test_look_whether_the_port_is_open_makes_no_line(folder, authority, caplog):
+    caplog.set_level(logging.INFO)
+    with running(config_file=write(folder)) as server:
+        for _ in range(5):
+            connect(server).close()
+
+        assert is_let_in(server, trusting(authority))
+    assert "handshake" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("method", "body"), [("GET", b"Client sent an HTTP request to an HTTPS server.\n"), ("HEAD", b"")]
+)
+def test_plain_request_to_the_tls_port_gets_a_sentence(folder, method, body):
+    with running(config_file=write(folder)) as server, connect(server) as client:
+        client.sendall(request("/metrics", method))
+        answer, rest = read_answer(client, method)
+
+        assert (answer.status, answer.headers["connection"], answer.body, rest) == (400, "close", body, b"")
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client) == b""
 
 
 CLIENT_AUTH = {
@@ -272,8 +365,7 @@ def test_certificate_that_nobody_would_verify_is_not_offered(folder, kind):
 
 
 def test_health_needs_the_client_certificate_too(folder, authority):
-    lines = ("client_auth_type: RequireAndVerifyClientCert", "client_ca_file: ca.crt")
-    with running(config_file=write(folder, *lines)) as server, pytest.raises((OSError, EOFError)):
+    with running(config_file=write(folder, *REQUIRED)) as server, pytest.raises((OSError, EOFError)):
         get(server, "/-/healthy", context=trusting(authority))
 
 

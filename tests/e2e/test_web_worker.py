@@ -3,9 +3,9 @@ import threading
 
 import pytest
 
-from exporter.errors import StoppedError
-from exporter.web.reload import Reloads
-from exporter.web.worker import Worker
+from exporter.web.handlers import Reloads
+from exporter.web.toolkit.errors import WorkerStoppedError
+from exporter.web.toolkit.worker import Worker
 from tests.web_support import FakeReloader
 
 
@@ -46,8 +46,8 @@ def test_stop_drops_what_has_not_begun(worker):
     first, second, third = asyncio.run(run())
 
     assert first is True
-    assert isinstance(second, StoppedError)
-    assert isinstance(third, StoppedError)
+    assert isinstance(second, WorkerStoppedError)
+    assert isinstance(third, WorkerStoppedError)
 
 
 def test_outcome_that_nobody_waits_for_is_dropped(worker):

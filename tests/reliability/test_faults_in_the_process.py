@@ -17,16 +17,16 @@ ECHO: Final = f'{{"errors":[{{"field":"Authorization","message":"wrong key: Bear
 FAULTS: Final[Mapping[str, Fault]] = {
     "timeout": Fault(deliver=Delivery.STALL),
     "connection_error": Fault(deliver=Delivery.RESET_IN_BODY),
-    "invalid_response: cut headers": Fault(deliver=Delivery.CUT_HEADERS),
+    "connection_error: cut headers": Fault(deliver=Delivery.CUT_HEADERS),
     "invalid_response: gzip bomb": Fault(deliver=Delivery.GZIP_BOMB),
     "invalid_response: 1 GB": Fault(deliver=Delivery.HUGE_BODY),
     "invalid_response: redirect": Fault(status=302, body=ECHO, headers=(("Location", f"https://a.invalid/{KEY}"),)),
-    "invalid_response: foreign page": Fault(alter=Alteration.NEXT_FOREIGN),
+    "invalid_response: next page without a token": Fault(alter=Alteration.NEXT_WITHOUT_TOKEN),
     "invalid_response: NaN": Fault(alter=Alteration.TOTAL_NAN),
     "invalid_response: key in place of a number": Fault(
         body=f'{{"results":[{{"url":"u","step_id":"s","clicks":"{KEY}","{KEY}":1}}],"{KEY}":1}}'.encode()
     ),
-    "incomplete": Fault(alter=Alteration.ROW_LOST),
+    "incomplete": Fault(alter=Alteration.RESULTS_NULL),
     "forbidden": Fault(status=403, body=ECHO),
     "not_found": Fault(status=404, body=ECHO),
     "bad_request": Fault(status=400, body=ECHO),

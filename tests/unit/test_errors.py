@@ -4,6 +4,7 @@ import pytest
 
 from exporter import errors
 from exporter.domain import Outcome
+from tests.factories import some_stats
 
 
 def subclasses(root: type) -> list[type]:
@@ -34,8 +35,9 @@ def test_sendgrid_error_carries_what_sendgrid_asked_to_wait():
     assert errors.RateLimitedError("slow down").retry_after is None
 
 
-def test_incomplete_error_carries_its_difference():
-    assert errors.IncompleteError("a row is missing", difference=(-1, 0)).difference == (-1, 0)
+def test_incomplete_error_carries_what_can_be_published_should_it_last():
+    assert errors.IncompleteError("a row is missing", stats=some_stats()).stats == some_stats()
+    assert errors.IncompleteError("no rows").stats is None
 
 
 @pytest.mark.parametrize("kind", subclasses(errors.SendGridError))

@@ -11,7 +11,7 @@ from exporter.poller import Poller
 from exporter.store import Store
 from exporter.telemetry import Telemetry
 from exporter.urls import UrlMode
-from tests.factories import a_link, an_about, an_automation, an_id, label_rules, some_stats
+from tests.factories import a_block, a_link, an_about, an_automation, an_id, label_rules, some_stats
 from tests.fakes import WALL, FakeClock, FakeKeeper, FakeSource
 
 FAILURES = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, SendGridError)]
@@ -48,8 +48,17 @@ class Bench:
         return {key.decode().split('url="')[1].split('"')[0]: n for key, n in self.view.block.clicks_by_link().items()}
 
 
-def incomplete(rows: int = -1, clicks: int = 0, **changes) -> IncompleteError:
-    return IncompleteError("the pages", difference=(rows, clicks), stats=some_stats(**changes))
+def links(names: str, clicks: int = 7):
+    return tuple(a_link(url=name, clicks=clicks) for name in names)
+
+
+def doubtful(names: str, *, counted: bool = False, **changes) -> IncompleteError:
+    """Rows that nothing shows to be the whole list; `counted` where they are as many as SendGrid counts."""
+    return IncompleteError("the pages", stats=some_stats(*links(names), counted=counted, **changes))
+
+
+def sure(names: str, **changes):
+    return some_stats(*links(names), **changes)
 
 
 def test_good_poll_publishes_saves_and_counts():
@@ -153,8 +162,8 @@ def test_clock_step_changes_only_what_people_read():
     assert bench.store.expire(bench.clock.monotonic() + 899.0) == 1900.0
 
 
-def test_difference_that_lasts_is_published_at_the_third_poll_counted_each_time_and_logged_once(caplog):
-    bench = Bench(incomplete(total_clicks=9))
+def test_rows_that_last_against_the_count_are_published_at_the_third_poll_counted_each_time_and_logged_once(caplog):
+    bench = Bench(doubtful("abc", total_clicks=9))
 
     assert bench.polls(5) == [Outcome.INCOMPLETE] * 2 + [Outcome.SUCCESS] * 3
 
@@ -164,30 +173,124 @@ def test_difference_that_lasts_is_published_at_the_third_poll_counted_each_time_
 
 
 @pytest.mark.parametrize(
-    "between", [incomplete(-2), some_stats(), ServerError("why")], ids=["other", "whole", "failed"]
+    "polls",
+    [["ab", "abc", "abcd"], ["abc", "abc", "abc"], ["a", "ab", "ab"]],
+    ids=["more each time", "the same", "born once"],
 )
-def test_difference_that_does_not_last_is_never_published(between):
-    bench = Bench(incomplete(), incomplete(), between, incomplete(), incomplete(), ServerError("end"))
+def test_rows_that_only_grow_last_however_far_the_count_is_off(polls):
+    bench = Bench(*map(doubtful, polls))
+
+    assert bench.polls(3) == [Outcome.INCOMPLETE] * 2 + [Outcome.SUCCESS]
+    assert set(bench.clicks()) == set(polls[-1])
+
+
+@pytest.mark.parametrize(
+    "between",
+    [doubtful("bcd"), sure("abcd"), ServerError("why"), IncompleteError("no rows")],
+    ids=["other rows", "whole", "failed", "no rows"],
+)
+def test_rows_that_do_not_last_are_never_published(between):
+    bench = Bench(doubtful("abc"), doubtful("abc"), between, doubtful("abc"), doubtful("abc"), ServerError("end"))
 
     outcomes = bench.polls(6)
 
-    assert [outcome for outcome in outcomes if outcome is Outcome.SUCCESS] == [Outcome.SUCCESS] * (
-        between == some_stats()
-    )
+    whole = not isinstance(between, Exception)
+    assert [outcome for outcome in outcomes if outcome is Outcome.SUCCESS] == [Outcome.SUCCESS] * whole
     assert bench.count("count_mismatches_total") == 0
 
 
-def test_answer_that_leaves_the_difference_open_is_never_published():
+def test_answer_that_holds_nothing_to_publish_is_never_published():
     bench = Bench(IncompleteError("no results"))
 
     assert bench.polls(5) == [Outcome.INCOMPLETE] * 5
 
 
-def test_difference_of_one_automation_says_nothing_of_another():
-    bench = Bench(incomplete())
+def test_doubt_about_one_automation_says_nothing_of_another():
+    bench = Bench(doubtful("abc"))
     bench.polls(2)
 
     assert bench.poll(number=2).outcome is Outcome.INCOMPLETE
+
+
+@pytest.mark.parametrize(
+    ("shown", "lasting", "counted", "third"),
+    [
+        ("abcde", "abc", False, Outcome.SUCCESS),
+        ("abcd", "ab", False, Outcome.INCOMPLETE),
+        ("ab", "bcdefgh", False, Outcome.INCOMPLETE),
+        ("a", "bcdefgh", False, Outcome.INCOMPLETE),
+        ("abcd", "ab", True, Outcome.SUCCESS),
+        ("abcd", "e", True, Outcome.SUCCESS),
+    ],
+    ids=["less than half is gone", "half", "half of two", "all", "half, counted", "all, counted"],
+)
+def test_list_without_half_of_what_was_shown_is_published_only_when_sendgrid_counts_it_so(
+    shown, lasting, counted, third
+):
+    bench = Bench(sure(shown), doubtful(lasting, counted=counted))
+    bench.poll()
+
+    assert bench.polls(4) == [Outcome.INCOMPLETE] * 2 + [third] * 2
+    assert set(bench.clicks()) == set(lasting if third is Outcome.SUCCESS else shown)
+
+
+def test_what_was_shown_counts_also_after_it_grew_stale():
+    """By default it does so just when a doubt has lasted for three polls."""
+    bench = Bench(sure("abcd"), doubtful("ab"))
+    bench.poll()
+    bench.store.expire(1e9)
+
+    assert bench.polls(6) == [Outcome.INCOMPLETE] * 6
+    assert bench.view.block is None
+
+
+def test_what_an_earlier_run_showed_counts_too():
+    earlier = Bench(sure("abcd"))
+    earlier.poll()
+    bench = Bench(doubtful("ab"))
+    bench.poller.remember(an_id(), 12.0, earlier.view.block)
+
+    assert bench.polls(4) == [Outcome.INCOMPLETE] * 4
+
+
+def test_rest_row_is_no_link_that_could_be_lost():
+    bench = Bench(some_stats(*links("ab"), *links("cdefgh", clicks=1)), doubtful("abcdefgh"), max_links=2)
+
+    assert bench.polls(4) == [Outcome.SUCCESS] + [Outcome.INCOMPLETE] * 2 + [Outcome.SUCCESS]
+
+
+def test_what_answered_another_question_says_nothing_of_what_is_lost():
+    bench = Bench(sure("abcd"), doubtful("ef"))
+    bench.poll()
+    bench.poller.take_over(bench.source, LabelHygiene(label_rules()), lambda _: "another one")
+
+    assert bench.polls(3) == [Outcome.INCOMPLETE] * 2 + [Outcome.SUCCESS]
+
+
+def test_links_that_are_gone_without_a_count_are_doubtful_although_two_walks_agreed(caplog):
+    bench = Bench(sure("abcde"), sure("abcd", counted=False))
+    bench.poll()
+
+    assert bench.polls(3) == [Outcome.INCOMPLETE] * 2 + [Outcome.SUCCESS]
+    assert "1 of 5 links are gone, and SendGrid gives no count of them" in caplog.text
+
+
+def test_list_without_a_count_that_lost_nothing_is_published_at_once():
+    bench = Bench(sure("abc"), sure("abcd", counted=False), sure("abcd", counted=False))
+
+    assert bench.polls(3) == [Outcome.SUCCESS] * 3
+
+
+def test_total_that_never_fits_the_links_is_published_as_it_is_counted_and_logged_once(caplog):
+    bench = Bench(*(sure("abc", total_clicks=21 - lag, gap=lag) for lag in (3, 1, 9, 2, 0, 4)))
+
+    assert bench.polls(5) == [Outcome.SUCCESS] * 5
+
+    assert bench.count("count_mismatches_total") == 2
+    assert [record.getMessage() for record in caplog.records] == [
+        f"automation {an_id()}: in 3 polls its links' clicks were not SendGrid's total; now they are 9 more than its 12"
+    ]
+    assert bench.view.block.total_clicks == 21
 
 
 @pytest.mark.parametrize(
@@ -303,7 +406,7 @@ def test_automations_that_left_are_forgotten():
 def test_success_of_an_earlier_run_is_remembered_without_an_outcome():
     bench = Bench(some_stats())
 
-    bench.poller.remember(an_id(), 12.0)
+    bench.poller.remember(an_id(), 12.0, a_block())
 
     assert bench.poller.succeeded_at(an_id()) == 12.0
     assert bench.poller.last_outcome(an_id()) is None

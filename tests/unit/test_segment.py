@@ -1,4 +1,5 @@
 import gzip
+import random
 import zlib
 from dataclasses import replace
 
@@ -68,3 +69,14 @@ def test_length_that_the_data_cannot_have_is_refused_before_memory_is_asked_for(
 
 def test_most_compressible_text_is_sound():
     assert compress([bytes(5_000_000)]).is_sound()
+
+
+@pytest.mark.parametrize("length", [1, 65_535, 65_536, 65_537, 131_072, 196_608, 500_000])
+@pytest.mark.parametrize("byte", [b"a", None], ids=["compresses well", "compresses hardly"])
+def test_text_of_any_length_comes_whole_in_bounded_pieces(length, byte):
+    text = byte * length if byte else random.Random(length).randbytes(length)
+
+    pieces = list(text_chunks(run_of([compress([text]), compress([b"end\n"])])))
+
+    assert b"".join(pieces) == text + b"end\n"
+    assert max(map(len, pieces)) <= 65_536

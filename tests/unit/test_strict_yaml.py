@@ -7,7 +7,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.strict_yaml import DEEPEST, MOST_NODES, Document, RepeatedKey, YamlError, read_texts, read_values
+from exporter.web.toolkit.strict_yaml import (
+    DEEPEST,
+    MOST_NODES,
+    Document,
+    RepeatedKey,
+    YamlError,
+    read_texts,
+    read_values,
+)
 
 READERS = (read_values, read_texts)
 LEVELS = range(1, 12)

@@ -126,6 +126,24 @@ def test_two_exporters_in_one_process_share_nothing(clock, telemetry):
     assert value(telemetry, "polls_total", outcome="success") == 0
 
 
+def test_failed_login_is_counted_and_shown_by_the_next_scrape(telemetry):
+    telemetry.run(openmetrics=False, names=None)
+
+    telemetry.login_failed()
+
+    assert value(telemetry, "web_failed_logins_total") == 1
+    assert b"sendgrid_exporter_web_failed_logins_total 1.0\n" in text(telemetry, openmetrics=False)
+
+
+def test_web_config_is_in_effect_until_it_is_not(telemetry):
+    assert value(telemetry, "web_config_last_reload_successful") == 1
+    telemetry.run(openmetrics=False, names=None)
+
+    telemetry.web_config_read(successful=False)
+
+    assert b"sendgrid_exporter_web_config_last_reload_successful 0.0\n" in text(telemetry, openmetrics=False)
+
+
 def test_lines_that_the_log_dropped_are_shown_as_they_are_now(clock):
     dropped = [0]
     telemetry = Telemetry(an_about(), clock=clock, link_series=lambda: 0, dropped_lines=lambda: dropped[0])

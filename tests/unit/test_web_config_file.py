@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.errors import ConfigurationError
-from exporter.web.config_file import RateLimit, WebConfig, load, parse
-from exporter.web.tls_settings import ClientAuth
+from exporter.web.toolkit.config_file import RateLimit, WebConfig, load, parse
+from exporter.web.toolkit.errors import WebConfigError
+from exporter.web.toolkit.tls import ClientAuth
 
 HASH = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
 FOLDER = Path("/etc/exporter")
@@ -18,7 +18,7 @@ PAIR = "  cert_file: a.crt\n  key_file: a.key\n"
 
 
 def problems(text):
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(WebConfigError) as caught:
         parse(text, FOLDER)
     assert all(problem.startswith("web.config_file: ") for problem in caught.value.problems)
     return [problem.removeprefix("web.config_file: ") for problem in caught.value.problems]
@@ -165,14 +165,14 @@ WRONG = {
 
 
 @pytest.mark.parametrize("text", WRONG, ids=lambda text: text[:60])
-def test_wrong_file_is_told_in_a_sentence_with_its_place(text):
+def test_wrong_file_is_reported_with_its_place(text):
     told = problems(text)
 
     assert any(WRONG[text] in problem for problem in told), told
     assert all(HASH[10:] not in problem for problem in told)
 
 
-def test_every_problem_is_told_at_once():
+def test_every_problem_is_reported_at_once():
     told = problems("tls_server_config: {cert_file: a, min_version: x}\nbasic_auth_users: {a: b, c: d}\nnope: 1")
 
     assert len(told) == 5
@@ -212,6 +212,25 @@ def test_file_is_read_with_its_folder(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("text", "warnings"),
+    [
+        (f"basic_auth_users: {{a: {HASH}}}", 1),
+        ("tls_server_config: {cert: a, key: b}", 1),
+        (f"tls_server_config:\n{PAIR}", 0),
+    ],
+)
+def test_file_with_secrets_that_others_may_read_is_warned_of(tmp_path, text, warnings):
+    file = tmp_path / "web.yml"
+    file.write_text(text, encoding="utf-8")
+    file.chmod(0o644)
+
+    assert [warning for warning in load(file).warnings if "open to others" in warning] == list(load(file).warnings)
+    assert len(load(file).warnings) == warnings
+    file.chmod(0o600)
+    assert load(file).warnings == ()
+
+
+@pytest.mark.parametrize(
     ("content", "sentence"),
     [
         (None, "cannot read .*: no such file or directory"),
@@ -224,18 +243,18 @@ def test_file_that_cannot_be_read_is_a_problem(tmp_path, content, sentence):
     if content is not None:
         file.write_bytes(content)
 
-    with pytest.raises(ConfigurationError, match=sentence):
+    with pytest.raises(WebConfigError, match=sentence):
         load(file)
 
 
 def test_path_that_is_none_is_a_problem():
-    with pytest.raises(ConfigurationError, match="cannot read"):
+    with pytest.raises(WebConfigError, match="cannot read"):
         load(Path("a\0b"))
 
 
 @given(st.text())
 def test_no_text_is_too_strange(text):
-    with contextlib.suppress(ConfigurationError):
+    with contextlib.suppress(WebConfigError):
         assert parse(text, FOLDER).tls is None
 
 

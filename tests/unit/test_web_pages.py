@@ -2,6 +2,7 @@ import base64
 import hashlib
 import re
 from html.parser import HTMLParser
+from urllib.parse import urljoin
 
 import pytest
 from hypothesis import given
@@ -35,7 +36,17 @@ def read(page=PAGE, *rows, path="/metrics"):
 
 
 def test_page_links_to_every_address():
-    assert read(path='/m"e').links == ['/m"e', "/-/healthy", "/-/ready", "https://docs.invalid/?a=1&b=2"]
+    assert read(path='/m"e').links == ['m"e', "-/healthy", "-/ready", "https://docs.invalid/?a=1&b=2"]
+
+
+def test_links_work_below_a_path_prefix():
+    links = read(path="/a/metrics").links[:3]
+
+    assert [urljoin("https://h.invalid/exporter/", link) for link in links] == [
+        "https://h.invalid/exporter/a/metrics",
+        "https://h.invalid/exporter/-/healthy",
+        "https://h.invalid/exporter/-/ready",
+    ]
 
 
 @pytest.mark.parametrize("address", [None, "javascript:alert(1)", "data:text/html,x"])
@@ -71,7 +82,7 @@ def test_no_value_can_become_markup(first, second):
         (90061.0, "1 d 1 h ago"),
     ],
 )
-def test_age_is_told_as_people_tell_it(age, told):
+def test_age_is_written_as_people_say_it(age, told):
     assert told in read(PAGE, AutomationRow("a", "b", "", age, 0)).text
 
 

@@ -68,6 +68,8 @@ def _identity(moment: float, since: float, version: int) -> Iterator[Sample]:
     yield "sendgrid_exporter_shard_info", {"index": "0", "total": "1"}, 1
     yield "sendgrid_exporter_config_last_reload_successful", {}, 1
     yield "sendgrid_exporter_config_last_reload_success_timestamp_seconds", {}, since
+    yield "sendgrid_exporter_web_config_last_reload_successful", {}, 1
+    yield "sendgrid_exporter_web_failed_logins_total", {}, 0
     yield "scrape_duration_seconds", {}, 0.004 + 0.001 * math.sin(moment / 4_000)
 
 

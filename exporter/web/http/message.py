@@ -1,6 +1,6 @@
 """A request as it was read, a response as it will be written."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
 
@@ -22,13 +22,13 @@ class Request:
 
     method: str
     path: str
-    """Percent-decoded, without the query."""
+    """As it was sent, without the query: decoded, `/-%2Freload` would pass a proxy's rule for `/-/reload`."""
     query: str = ""
     headers: tuple[tuple[bytes, bytes], ...] = ()
     """In order, the names in lower case."""
     keep_alive: bool = True
     client: str = ""
-    """The peer's host."""
+    """The peer's IP address."""
 
     def first(self, name: bytes) -> str | None:
         """Return the first header of this lower-case name."""
@@ -47,6 +47,8 @@ class Response:
     status: HTTPStatus
     body: bytes | Scrape
     headers: tuple[tuple[str, str], ...]
+    close: bool = False
+    """Whether the connection ends with it."""
 
     @property
     def length(self) -> int:
@@ -58,15 +60,15 @@ def respond(status: HTTPStatus, body: bytes | Scrape, content_type: str, *header
     return with_headers(Response(status, body, (("Content-Type", content_type), *SECURITY_HEADERS)), headers)
 
 
-def plain(status: HTTPStatus, text: str, *headers: tuple[str, str]) -> Response:
+def plain(status: HTTPStatus, text: str, *headers: tuple[str, str], close: bool = False) -> Response:
     """Return a response of one or more lines of text."""
-    return respond(status, f"{text}\n".encode(), PLAIN, *headers)
+    return replace(respond(status, f"{text}\n".encode(), PLAIN, *headers), close=close)
 
 
 def with_headers(response: Response, headers: tuple[tuple[str, str], ...]) -> Response:
     """Return the response with these headers in place of its own of the same name."""
     named = {name.lower(): (name, value) for name, value in (*response.headers, *headers)}
-    return Response(response.status, response.body, tuple(named.values()))
+    return replace(response, headers=tuple(named.values()))
 
 
 def head_bytes(response: Response, *, date: str, close: bool) -> bytes:

@@ -4,8 +4,8 @@ import base64
 import bcrypt
 import pytest
 
-from exporter.web.auth import BasicAuth, Verdict, matches, parse_basic
-from exporter.web.turns import BusyError, Turns
+from exporter.web.toolkit.errors import BusyError
+from exporter.web.toolkit.passwords import BasicAuth, FairQueue, Verdict, configured_user, matches, parse_basic
 
 HASH = b"$2y$04$" + b"." * 53
 USERS = {b"alice": HASH, "jürgen".encode(): HASH}
@@ -55,7 +55,7 @@ def hasher():
 
 @pytest.fixture
 def auth(hasher):
-    return BasicAuth(hasher, Turns(Inline()))
+    return BasicAuth(hasher, FairQueue(Inline()))
 
 
 def ask(auth, *headers, users=None):
@@ -80,6 +80,17 @@ def test_unknown_user_costs_a_check_of_the_same_cost_and_is_refused_whatever_mat
 
     assert ask(auth, basic("mallory", "right"), users=users) == [Verdict.DENIED]
     assert hasher.asked[0][1].startswith(b"$2b$12$")
+
+
+USERS_OF_COSTS = {b"cheap": b"$2b$04$" + b"." * 53, b"dear": b"$2b$08$" + b"." * 53}
+
+
+@pytest.mark.parametrize("user", ["cheap", "dear", "mallory"])
+@pytest.mark.parametrize("password", ["right", "wrong"])
+def test_every_check_costs_as_much_as_one_against_the_highest_cost(auth, hasher, user, password):
+    ask(auth, basic(user, password), users=USERS_OF_COSTS)
+
+    assert sum(2 ** int(hashed[4:6]) for _, hashed in hasher.asked) == 2**8
 
 
 def test_stand_in_for_an_unknown_users_hash_is_one(auth, hasher):
@@ -112,7 +123,7 @@ def test_flood_of_wrong_passwords_does_not_push_out_the_right_one(auth, hasher):
 def test_password_beyond_72_bytes_is_cut_as_bcrypt_does(hasher):
     hasher.right = b"a" * 72
 
-    assert ask(BasicAuth(hasher, Turns(Inline())), basic("alice", "a" * 100)) == [Verdict.ALLOWED]
+    assert ask(BasicAuth(hasher, FairQueue(Inline())), basic("alice", "a" * 100)) == [Verdict.ALLOWED]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +161,7 @@ def test_credentials_are_read(header, expected):
 
 def test_same_password_at_once_is_checked_once(hasher):
     async def run():
-        auth = BasicAuth(hasher, Turns(Inline()))
+        auth = BasicAuth(hasher, FairQueue(Inline()))
         return await asyncio.gather(*[auth.verdict(basic("alice", "right"), USERS, f"{n}") for n in range(50)])
 
     assert asyncio.run(run()) == [Verdict.ALLOWED] * 50
@@ -161,7 +172,7 @@ def test_result_is_remembered_for_a_client_that_went_away(hasher):
     async def run():
         worker = Inline()
         worker.gate = asyncio.Event()
-        auth = BasicAuth(hasher, Turns(worker))
+        auth = BasicAuth(hasher, FairQueue(worker))
         gone = asyncio.create_task(auth.verdict(basic("alice", "right"), USERS, "a"))
         await asyncio.sleep(0)
         gone.cancel()
@@ -172,11 +183,11 @@ def test_result_is_remembered_for_a_client_that_went_away(hasher):
     assert asyncio.run(run()) == (Verdict.ALLOWED, 1)
 
 
-def test_too_many_checks_at_once_are_told_so():
+def test_too_many_checks_at_once_are_refused():
     async def run():
         worker = Inline()
         worker.gate = asyncio.Event()
-        auth = BasicAuth(Hasher(), Turns(worker, waiting=3))
+        auth = BasicAuth(Hasher(), FairQueue(worker, waiting=3))
         asked = [asyncio.create_task(auth.verdict(basic("alice", "first"), USERS, "a"))]
         await settle()
         asked += [asyncio.create_task(auth.verdict(basic("alice", f"{n}"), USERS, "a")) for n in range(5)]
@@ -187,16 +198,16 @@ def test_too_many_checks_at_once_are_told_so():
     assert sorted(verdict.value for verdict in asyncio.run(run())) == ["busy"] * 2 + ["denied"] * 4
 
 
-def test_turns_go_round_the_clients_and_newest_first():
+def test_queue_serves_clients_in_turn_and_newest_first():
     async def run():
         worker = Inline()
         worker.gate = asyncio.Event()
-        turns = Turns(worker)
+        queue = FairQueue(worker)
         done = []
-        outcomes = [turns.take("first", lambda: True)]
+        outcomes = [queue.submit("first", lambda: True)]
         await asyncio.sleep(0)
         outcomes += [
-            turns.take(name[0], lambda name=name: done.append(name) or True) for name in ("a1", "a2", "a3", "b1")
+            queue.submit(name[0], lambda name=name: done.append(name) or True) for name in ("a1", "a2", "a3", "b1")
         ]
         worker.gate.set()
         await asyncio.gather(*outcomes)
@@ -205,32 +216,75 @@ def test_turns_go_round_the_clients_and_newest_first():
     assert asyncio.run(run()) == ["a3", "b1", "a2", "a1"]
 
 
-def test_full_row_gives_up_the_oldest_of_who_has_most():
+def test_full_queue_drops_the_oldest_of_the_client_with_most():
     async def run():
         worker = Inline()
         worker.gate = asyncio.Event()
-        turns = Turns(worker, waiting=3)
-        outcomes = [turns.take("first", lambda: True)]
+        queue = FairQueue(worker, waiting=3)
+        outcomes = [queue.submit("first", lambda: True)]
         await asyncio.sleep(0)
-        outcomes += [turns.take(name, lambda: True) for name in ("b", "a", "a", "a")]
+        outcomes += [queue.submit(name, lambda: True) for name in ("b", "a", "a", "a")]
         worker.gate.set()
         return await asyncio.gather(*outcomes, return_exceptions=True)
 
     assert [type(outcome) for outcome in asyncio.run(run())] == [bool, bool, BusyError, bool, bool]
 
 
-def test_client_without_work_left_is_out_of_the_row():
+def test_client_without_work_left_is_out_of_the_queue():
     async def run():
         worker = Inline()
         worker.gate = asyncio.Event()
-        turns = Turns(worker, waiting=1)
-        outcomes = [turns.take("first", lambda: True)]
+        queue = FairQueue(worker, waiting=1)
+        outcomes = [queue.submit("first", lambda: True)]
         await asyncio.sleep(0)
-        outcomes += [turns.take(name, lambda: True) for name in ("a", "b")]
+        outcomes += [queue.submit(name, lambda: True) for name in ("a", "b")]
         worker.gate.set()
         return await asyncio.gather(*outcomes, return_exceptions=True)
 
     assert [type(outcome) for outcome in asyncio.run(run())] == [bool, BusyError, bool]
+
+
+def test_one_client_has_at_most_16_jobs_in_the_queue():
+    async def run():
+        worker = Inline()
+        worker.gate = asyncio.Event()
+        queue = FairQueue(worker)
+        outcomes = [queue.submit("first", lambda: True)]
+        await asyncio.sleep(0)
+        outcomes += [queue.submit("a", lambda: True) for _ in range(20)]
+        worker.gate.set()
+        return await asyncio.gather(*outcomes, return_exceptions=True)
+
+    assert [type(outcome) for outcome in asyncio.run(run())] == [bool] + [BusyError] * 4 + [bool] * 16
+
+
+def test_flood_from_many_addresses_keeps_no_trusted_client_waiting():
+    users = {b"alice": HASH, b"bob": HASH}
+
+    async def run():
+        worker, hasher = Inline(), Hasher()
+        auth = BasicAuth(hasher, FairQueue(worker, waiting=4))
+        await auth.verdict(basic("alice", "right"), users, "192.0.2.7")
+        worker.gate = asyncio.Event()
+        flood = [
+            asyncio.create_task(auth.verdict(basic("alice", f"{n}"), users, f"198.51.100.{n}")) for n in range(200)
+        ]
+        await settle()
+        # What this client asks is new to the cache: another user, as after a change of the file.
+        scraper = asyncio.create_task(auth.verdict(basic("bob", "right"), users, "192.0.2.7"))
+        await settle()
+        flood += [asyncio.create_task(auth.verdict(basic("bob", f"{n}"), users, f"203.0.113.{n}")) for n in range(200)]
+        await settle()
+        worker.gate.set()
+        verdict = await scraper
+        await asyncio.gather(*flood)
+        return verdict, await auth.verdict(basic("alice", "right"), users, "192.0.2.7"), hasher.asked
+
+    verdict, again, asked = asyncio.run(run())
+
+    assert (verdict, again) == (Verdict.ALLOWED, Verdict.ALLOWED)
+    # After the one in hand, before the rest of the flood.
+    assert [password == b"right" for password, _ in asked[:4]] == [True, False, True, False]
 
 
 def test_work_that_raises_raises_for_its_owner_alone():
@@ -238,10 +292,23 @@ def test_work_that_raises_raises_for_its_owner_alone():
         raise RuntimeError
 
     async def run():
-        turns = Turns(Inline())
-        return await asyncio.gather(turns.take("a", explode), turns.take("a", lambda: True), return_exceptions=True)
+        queue = FairQueue(Inline())
+        return await asyncio.gather(queue.submit("a", explode), queue.submit("a", lambda: True), return_exceptions=True)
 
     assert [type(outcome) for outcome in asyncio.run(run())] == [RuntimeError, bool]
+
+
+@pytest.mark.parametrize(
+    ("header", "user"),
+    [
+        (basic("alice", "x"), "alice"),
+        (basic("jürgen", "x"), "jürgen"),
+        (basic("hunter2", "x"), None),
+        ("nonsense", None),
+    ],
+)
+def test_only_a_configured_user_is_named(header, user):
+    assert configured_user(header, USERS) == user
 
 
 @pytest.mark.parametrize("prefix", [b"$2a$", b"$2b$", b"$2y$"])

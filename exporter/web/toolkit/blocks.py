@@ -1,4 +1,4 @@
-"""One block of the web config file: known keys, values of the right kind, and every problem told."""
+"""One block of the web config file: known keys, values of the right kind, and every problem reported."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -29,9 +29,7 @@ class Block:
         names = tuple(known)
         for key in self._values:
             if key not in names:
-                near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
-                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}"
-                self.complain(key[:60], f"there is no such key ({hint})")
+                self.complain(key[:60], f"there is no such key ({nearest(key, names)})")
 
     def block(self, key: str) -> "Block":
         """Return the block below this key, empty where there is none."""
@@ -68,3 +66,10 @@ class Block:
             return value.lower() in _TRUE
         self.complain(key, "true or false is needed here")
         return None
+
+
+def nearest(name: str, known: tuple[str, ...]) -> str:
+    """Return the question whether the nearest of the known names was meant, or else all of them."""
+    # The matcher's time grows with the product of the lengths: a long name is near to none.
+    near = difflib.get_close_matches(name[:100], known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"

@@ -1,6 +1,5 @@
 """The web config file, in the format of Prometheus's exporter-toolkit."""
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,11 +7,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from exporter.errors import ConfigurationError
-from exporter.inputs import exposure, read_input
-from exporter.strict_yaml import YamlError, read_texts
-from exporter.web.block import Block
-from exporter.web.tls_settings import TLSSettings, read_tls
+from exporter.web.toolkit.blocks import Block
+from exporter.web.toolkit.errors import WebConfigError
+from exporter.web.toolkit.files import exposure, read_bounded
+from exporter.web.toolkit.strict_yaml import YamlError, read_texts
+from exporter.web.toolkit.tls import TLSSettings, read_tls
 
 MAX_BCRYPT_COST: Final = 14
 """One check of a higher cost takes seconds: too long for a scrape, and for a process that is to end."""
@@ -34,7 +33,7 @@ _HEADERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """A token bucket: one request per interval, and bursts of so many."""
+    """A token bucket for each client: one request per interval, and bursts of so many."""
 
     interval: float
     burst: int
@@ -50,25 +49,24 @@ class WebConfig:
     """Name in UTF-8 and bcrypt hash; empty means that no password is asked for."""
     rate_limit: RateLimit | None = None
     warnings: tuple[str, ...] = ()
-    """What is accepted for compatibility and does nothing here."""
+    """What is accepted for compatibility and does nothing here, and a file of secrets that everybody may read."""
 
 
 def load(path: Path) -> WebConfig:
-    """Return what the file says; raise ConfigurationError with every problem it has."""
-    text, details = _read(path)
-    config = parse(text, path.parent)
-    warning = exposure(path, details) if config.users else None
+    """Return what the file says; raise WebConfigError with every problem it has."""
+    config = parse(_read(path), path.parent)
+    warning = exposure(path) if config.users or (config.tls is not None and isinstance(config.tls.key, str)) else None
     return replace(config, warnings=(*config.warnings, warning)) if warning else config
 
 
 def parse(text: str, folder: Path) -> WebConfig:
-    """Return what the text says, relative paths taken from the folder; raise ConfigurationError."""
+    """Return what the text says, relative paths taken from the folder; raise WebConfigError."""
     problems: list[str] = []
     try:
         document = read_texts(text)
     except YamlError as exc:
         problem = f"{exc.place}this is not valid YAML ({exc.reason})"
-        raise ConfigurationError([f"web.config_file: {problem}"]) from None
+        raise WebConfigError([f"web.config_file: {problem}"]) from None
     problems += (
         f"line {each.line}: the key stands here a second time; remove one of the two" for each in document.repeated
     )
@@ -83,21 +81,22 @@ def parse(text: str, folder: Path) -> WebConfig:
         warnings=tuple(warnings),
     )
     if problems:
-        raise ConfigurationError([f"web.config_file: {problem}" for problem in problems])
+        raise WebConfigError([f"web.config_file: {problem}" for problem in problems])
     return config
 
 
-def _read(path: Path) -> tuple[str, os.stat_result]:
+def _read(path: Path) -> str:
     try:
-        found = read_input(path, _MAX_SIZE)
-        if len(found.content) > _MAX_SIZE:
-            raise ConfigurationError([f"web.config_file: {path} is larger than {_MAX_SIZE} bytes"])
-        return found.content.decode("utf-8-sig"), found.details
+        content = read_bounded(path, _MAX_SIZE)
+    except OSError as exc:
+        reason = (exc.strerror or str(exc)).lower()
+        raise WebConfigError([f"web.config_file: cannot read {path}: {reason}"]) from exc
+    if len(content) > _MAX_SIZE:
+        raise WebConfigError([f"web.config_file: {path} is larger than {_MAX_SIZE} bytes"])
+    try:
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ConfigurationError([f"web.config_file: {path} is not UTF-8 text"]) from None
-    except (OSError, ValueError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-        raise ConfigurationError([f"web.config_file: cannot read {path}: {reason.lower()}"]) from exc
+        raise WebConfigError([f"web.config_file: {path} is not UTF-8 text"]) from None
 
 
 def _headers(block: Block, warnings: list[str]) -> tuple[tuple[str, str], ...]:

@@ -1,15 +1,19 @@
-"""The `tls_server_config` block: Go's names for things, as far as OpenSSL through Python can honour them."""
+"""The `tls_server_config` block by Go's names, as far as Python's OpenSSL can honor them, and the context it makes."""
 
-import difflib
+import contextlib
 import enum
+import ipaddress
+import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
-from exporter.web.block import Block
+from exporter.web.toolkit.blocks import Block, nearest
+from exporter.web.toolkit.errors import WebConfigError
+from exporter.web.toolkit.files import read_bounded
 
 _KEYS: Final = (
     "cert_file",
@@ -47,6 +51,7 @@ _CURVES: Final[Mapping[str, str]] = MappingProxyType(
 _VERSIONS: Final[Mapping[str, ssl.TLSVersion]] = MappingProxyType(
     {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 )
+_MAX_PEM: Final = 1024 * 1024
 
 
 class ClientAuth(enum.StrEnum):
@@ -57,6 +62,11 @@ class ClientAuth(enum.StrEnum):
     REQUIRE_ANY = "RequireAnyClientCert"
     VERIFY_IF_GIVEN = "VerifyClientCertIfGiven"
     REQUIRE_AND_VERIFY = "RequireAndVerifyClientCert"
+
+
+_VERIFY: Final[Mapping[ClientAuth, ssl.VerifyMode]] = MappingProxyType(
+    {ClientAuth.VERIFY_IF_GIVEN: ssl.CERT_OPTIONAL, ClientAuth.REQUIRE_AND_VERIFY: ssl.CERT_REQUIRED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +93,7 @@ class TLSSettings:
 
 
 def read_tls(block: Block, folder: Path, warnings: list[str]) -> TLSSettings | None:
-    """Return the block's settings, None where it is empty; complain of what is wrong or cannot be honoured."""
+    """Return the block's settings, None where it is empty; complain of what is wrong or cannot be honored."""
     block.only(_KEYS)
     if not block.keys():
         return None
@@ -122,7 +132,7 @@ def _client_auth(block: Block, has_ca: bool, warnings: list[str]) -> ClientAuth:
     if name == "RequireClientCert":  # An old name that the toolkit still takes.
         name = ClientAuth.REQUIRE_ANY.value
     if name not in set(ClientAuth):
-        block.complain("client_auth_type", f"there is no such type ({_near(name, tuple(ClientAuth))})")
+        block.complain("client_auth_type", f"there is no such type ({nearest(name, tuple(ClientAuth))})")
         return ClientAuth.NONE
     auth = ClientAuth(name)
     if auth is ClientAuth.REQUIRE_ANY:
@@ -137,6 +147,9 @@ def _client_auth(block: Block, has_ca: bool, warnings: list[str]) -> ClientAuth:
         )
     if has_ca and auth is ClientAuth.NONE:
         block.complain("client_auth_type", "a client CA needs a client_auth_type such as RequireAndVerifyClientCert")
+    if auth in _VERIFY and not has_ca:
+        # Without one, Go and OpenSSL take the system's CAs: any certificate that a public CA sold would be let in.
+        block.complain("client_auth_type", f"{auth} needs client_ca_file or client_ca, the CA of the clients")
     return auth
 
 
@@ -164,7 +177,7 @@ def _version(block: Block, key: str) -> ssl.TLSVersion | None:
     if name in ("TLS10", "TLS11"):
         block.complain(key, "OpenSSL refuses TLS 1.0 and 1.1 at its default security level; use TLS12 or TLS13")
     else:
-        block.complain(key, f"there is no such version ({_near(name, tuple(_VERSIONS))})")
+        block.complain(key, f"there is no such version ({nearest(name, tuple(_VERSIONS))})")
     return None
 
 
@@ -173,7 +186,7 @@ def _ciphers(block: Block, minimum: ssl.TLSVersion, maximum: ssl.TLSVersion) -> 
     known = (*_TLS12_SUITES, *_TLS13_SUITES)
     for name in names:
         if name not in known:
-            block.complain("cipher_suites", f"{name[:60]} is not among Go's secure suites ({_near(name, known)})")
+            block.complain("cipher_suites", f"{name[:60]} is not among Go's secure suites ({nearest(name, known)})")
     ciphers = tuple(_TLS12_SUITES[name] for name in names if name in _TLS12_SUITES)
     if names and not ciphers:
         # As in Go, suites of TLS 1.3 are not a matter of choice; naming only these leaves TLS 1.2 without any.
@@ -187,12 +200,94 @@ def _curve(block: Block) -> str | None:
     names = block.texts("curve_preferences") or ()
     for name in names:
         if name not in _CURVES:
-            block.complain("curve_preferences", f"{name[:60]} is not known ({_near(name, tuple(_CURVES))})")
+            block.complain("curve_preferences", f"{name[:60]} is not known ({nearest(name, tuple(_CURVES))})")
     if len(names) > 1:
         block.complain("curve_preferences", "Python's TLS can be held to one curve only; name one, or none for all")
     return _CURVES.get(names[0]) if names else None
 
 
-def _near(name: str, known: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+def make_context(settings: TLSSettings) -> ssl.SSLContext:
+    """Return the context for handshakes by these settings, certificates read now.
+
+    Raise WebConfigError when a certificate, key or CA cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = settings.minimum
+    context.maximum_version = settings.maximum
+    if settings.ciphers:
+        context.set_ciphers(":".join(settings.ciphers))
+    if not settings.server_preference:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    if settings.curve is not None:
+        context.set_ecdh_curve(settings.curve)
+    _load_certificate(context, settings)
+    _load_client_ca(context, settings)
+    return context
+
+
+def admits(settings: TLSSettings, certificate: Mapping[str, Any] | None) -> bool:
+    """Return whether a client with this verified certificate is admitted, as far as its names decide."""
+    if settings.allowed_sans is None:
+        return True
+    names = (certificate or {}).get("subjectAltName", ())
+    return any(_san(kind, value) in settings.allowed_sans for kind, value in names)
+
+
+def _san(kind: str, value: str) -> str:
+    if kind != "IP Address":
+        return value
+    try:
+        # OpenSSL writes IPv6 in full and in capitals; the list is written the short way, as Go writes it.
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        return value
+
+
+def _load_certificate(context: ssl.SSLContext, settings: TLSSettings) -> None:
+    cert, key = _pem(settings.cert, "cert"), _pem(settings.key, "key")
+    try:
+        with _as_file(cert) as cert_path, _as_file(key) as key_path:
+            # Without a password, OpenSSL would ask for one on the terminal.
+            context.load_cert_chain(cert_path, key_path, password="")
+    except ssl.SSLError as exc:
+        reason = "they do not belong together" if exc.reason == "KEY_VALUES_MISMATCH" else "they are not valid PEM"
+        raise _problem(f"cert and key cannot be used: {reason} (an encrypted key cannot be read)") from None
+    except OSError as exc:
+        raise _problem(f"cert and key cannot be loaded: {(exc.strerror or str(exc)).lower()}") from exc
+
+
+def _load_client_ca(context: ssl.SSLContext, settings: TLSSettings) -> None:
+    context.verify_mode = _VERIFY.get(settings.client_auth, ssl.CERT_NONE)
+    if context.verify_mode is ssl.CERT_NONE or settings.client_ca is None:
+        return
+    # As in Go, every certificate of the file is an anchor: an issuing CA is enough, its root need not stand there.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        context.load_verify_locations(cadata=_pem(settings.client_ca, "client_ca").decode("ascii"))
+    except (ssl.SSLError, ValueError):
+        raise _problem("client_ca holds no certificate that can be used") from None
+
+
+def _pem(source: Path | str, name: str) -> bytes:
+    if isinstance(source, str):
+        return source.encode(errors="replace")
+    try:
+        return read_bounded(source, _MAX_PEM)
+    except OSError as exc:
+        raise _problem(f"{name}_file: cannot read {source}: {(exc.strerror or str(exc)).lower()}") from exc
+
+
+@contextlib.contextmanager
+def _as_file(content: bytes) -> Iterator[str]:
+    # OpenSSL through Python reads certificates from files only; this one lives in memory, where no disk keeps the key.
+    descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(content)
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+def _problem(sentence: str) -> WebConfigError:
+    return WebConfigError([f"web.config_file: tls_server_config.{sentence}"])

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from exporter.errors import StoppedError
+from exporter.web.toolkit.errors import WorkerStoppedError
 
 T = TypeVar("T")
 
@@ -26,9 +26,9 @@ class Worker:
         self._stopped = False
 
     async def run(self, function: Callable[[], T]) -> T:
-        """Run the function in the thread and return what it returns, or raise what it raises, or StoppedError."""
+        """Run the function in the thread and return what it returns, or raise what it raises, or WorkerStoppedError."""
         if self._stopped:
-            raise StoppedError
+            raise WorkerStoppedError
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
             self._thread.start()
@@ -52,7 +52,7 @@ class Worker:
 
     def _unless_stopped(self, function: Callable[[], T]) -> T:
         if self._stopped:
-            raise StoppedError
+            raise WorkerStoppedError
         return function()
 
     def _work(self) -> None:
@@ -66,7 +66,7 @@ def _run(function: Callable[[], T], loop: asyncio.AbstractEventLoop, future: "as
         outcome.set_result(function())
     except Exception as exc:  # noqa: BLE001 - the caller on the loop gets it
         outcome.set_exception(exc)
-    # Where the loop was closed meanwhile, nobody waits for the outcome any more.
+    # Where the loop was closed meanwhile, no one waits for the outcome any more.
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(_settle, future, outcome)
 
