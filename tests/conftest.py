@@ -71,7 +71,7 @@ def _skips_that_fail(config: pytest.Config) -> list[pytest.TestReport]:
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take away what a developer's shell would configure the exporter with, or send it through a proxy with."""
     for name in os.environ:
-        if name.upper().startswith(("EXPORTER_", "SENDGRID_")) or name.upper().endswith("_PROXY"):
+        if name.upper().startswith(("EXPORTER_", "SENDGRID_")) or name.upper().endswith(("_PROXY", "_CA_BUNDLE")):
             monkeypatch.delenv(name)
 
 
