@@ -64,8 +64,8 @@ setup-tools: setup-python setup-packages
 
 .PHONY: clean
 clean: ## remove what was built, cached or set up here
-	@rm -rf .venv .tools .cache tools/pictures/drawing/node_modules .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist htmlcov
-	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rm -rf .venv .tools .cache tools/pictures/drawing/node_modules .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache build dist htmlcov
+	@find . \( -name __pycache__ -o -name .ruff_cache \) -type d -prune -exec rm -rf {} +
 
 ## Test it
 
