@@ -88,15 +88,15 @@ coverage: setup-python ## all tests with their branch coverage, subprocesses inc
 
 .PHONY: unit
 unit: setup-python ## the tests without sockets and processes: seconds
-	@$(PYTEST) tests/unit $(PYTEST_ARGS)
+	@$(PYTEST) -m unit $(PYTEST_ARGS)
 
 .PHONY: contract
 contract: setup-python ## the tests of what is promised: names, texts, the API's forms
-	@$(PYTEST) tests/contract $(PYTEST_ARGS)
+	@$(PYTEST) -m contract $(PYTEST_ARGS)
 
 .PHONY: e2e
 e2e: setup ## the tests with real processes, a real Prometheus among them
-	@$(PYTEST) $(PARALLEL) tests/e2e $(PYTEST_ARGS)
+	@$(PYTEST) $(PARALLEL) -m e2e $(PYTEST_ARGS)
 
 ## Change it
 
@@ -113,7 +113,7 @@ docs: setup-python ## write anew what is generated in the README, in docs/ and i
 
 .PHONY: golden
 golden: setup-python ## write tests/data/golden/ anew from the code; read the diff before you commit
-	@$(PYTEST) tests/contract --update-golden --quiet $(PYTEST_ARGS)
+	@$(PYTEST) -m contract --update-golden --quiet $(PYTEST_ARGS)
 
 # Targets that take longer than `make test` may, each with a line in .ci/run where it belongs there, stand below here.
 

@@ -11,6 +11,7 @@ from tests.network import loopback_only
 from tests.programs import skip_without, versions
 
 ROOT = Path(__file__).parents[1]
+KINDS = ("unit", "contract", "e2e")
 
 # Tests against documents beside the checkout that are not the project's to publish: collected only where those are.
 collect_ignore = [] if (ROOT.parent / "shared").is_dir() else ["shared"]
@@ -31,6 +32,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="whether a skipped test fails the run (the default where CI is set: a missing program would go unseen)",
     )
     parser.addoption("--update-golden", action="store_true", help="write tests/data/golden/ anew instead of comparing")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files of another kind before they are imported, which takes longer than the unit tests do."""
+    kind = config.getoption("-m")
+    if kind not in KINDS or not collection_path.name.startswith("test_") or not collection_path.is_file():
+        return None
+    return f"pytest.mark.{kind}" not in collection_path.read_text(encoding="utf-8") or None
 
 
 def pytest_report_header() -> list[str]:

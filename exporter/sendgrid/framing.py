@@ -8,7 +8,7 @@ answer. `Answer` reads over every interim answer, refuses whatever leaves the an
 
 What this relies on in http.client, whose `HTTPResponse` has no hooks of its own: `_read_status` is called for every
 status line, `_close_conn` when the answer ends or is given up, `_read_next_chunk_size` and `_read_and_discard_trailer`
-for chunks; `fp` is what all of them read from, `length` what is left of the body. tests/e2e/test_client_framing.py
+for chunks; `fp` is what all of them read from, `length` what is left of the body. tests/sendgrid/test_client_framing.py
 fails where a version of Python changes one of them.
 """
 

@@ -8,7 +8,7 @@ import pytest
 from tests.deploy.chart import CHART, ROOT
 
 PAGES: Final = (
-    *(ROOT / "docs" / f"{name}.md" for name in ("docker", "kubernetes", "releasing", "scaling")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("docker", "kubernetes", "releasing", "scaling", "systemd")),
     CHART / "README.md",
 )
 

@@ -14,8 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from exporter.sendgrid.body import LARGEST_BODY
 from exporter.sendgrid.wire import MOST_ROWS
-from tests.e2e.harness.process import ExporterProcess
-from tests.e2e.harness.waiting import wait_until
+from tests.end_to_end.harness.process import ExporterProcess
+from tests.end_to_end.harness.waiting import wait_until
 
 _WORKERS: Final = 4
 _IDS: Final = tuple(f"00000000-0000-4000-8000-{number:012}" for number in range(2 * _WORKERS))

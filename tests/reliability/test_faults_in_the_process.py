@@ -8,8 +8,8 @@ from typing import Final
 import pytest
 
 from sendgrid_simulator import Alteration, Delivery, Fault, Row, Simulator, fixed
-from tests.e2e.harness.process import OPENMETRICS, ExporterProcess, run_exporter
-from tests.e2e.harness.waiting import wait_until
+from tests.end_to_end.harness.process import OPENMETRICS, ExporterProcess, run_exporter
+from tests.end_to_end.harness.waiting import wait_until
 
 KEY: Final = "SG.MarkerMarkerMarkerMark.MarkerOfTheKeyThatNobodyMayEverSeeAnywhere0"
 STEP: Final = "11111111-2222-4333-8444-555555555555"

@@ -16,8 +16,8 @@ from exporter.errors import StateError
 from exporter.exposition.block import Block
 from exporter.state import Answer, SavedBlock, open_state
 from sendgrid_simulator import Row, Simulator, fixed
-from tests.e2e.harness.process import COMMAND, ExporterProcess, run_exporter
-from tests.e2e.harness.waiting import wait_until
+from tests.end_to_end.harness.process import COMMAND, ExporterProcess, run_exporter
+from tests.end_to_end.harness.waiting import wait_until
 from tests.factories import render
 from tests.locks import locked_by_another
 from tests.programs import needs
