@@ -234,6 +234,27 @@ def test_interpreter_by_another_name_is_the_same_interpreter(tmp_path):
     assert (tmp_path / "made").read_text() == "made\n"
 
 
+@pytest.mark.parametrize(
+    ("user", "reason"),
+    [("1000", "only root can make a fresh Debian"), ("0", "debootstrap is not installed: apt-get install debootstrap")],
+)
+def test_fresh_debian_that_cannot_be_made_here_is_skipped_with_its_reason(machine, tmp_path, user, reason):
+    machine("id", f"echo {user}")
+
+    done = run(tmp_path, "test-fresh", "trixie", "quick")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"test-fresh: skipped: {reason}" in done.stdout
+
+
+def test_extent_that_does_not_exist_is_no_skip(machine, tmp_path):
+    machine("id", "echo 1000")
+
+    done = run(tmp_path, "test-fresh", "trixie", "some")
+
+    assert (done.returncode, done.stderr) == (2, "test-fresh: some is neither quick nor all\n")
+
+
 def test_time_is_told_and_the_status_kept():
     timed = subprocess.run(
         [ROOT / "scripts/timed", "the check", "bash", "-c", "exit 3"],
