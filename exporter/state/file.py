@@ -16,7 +16,7 @@ from exporter.domain import AutomationId
 from exporter.errors import ForeignFileError, StateError
 from exporter.exposition.block import Block
 from exporter.exposition.compression import Compressed, shift_by
-from exporter.inputs import exposure
+from exporter.web.toolkit.files import exposure
 
 _log = logging.getLogger(__name__)
 
