@@ -108,9 +108,8 @@ class Poller:
         try:
             with self.source.holding():
                 stats = self._read(automation, memory, deadline, question)
-                if question != self.question(automation.id):
+                if not self._publish(automation, memory, stats, stale_after, question):
                     return PollResult(Outcome.SUCCESS, stats.pages)  # a reload came between: it is polled again at once
-                self._publish(automation, memory, stats, stale_after, question)
             self._note_success(automation, memory)
             result = PollResult(Outcome.SUCCESS, stats.pages)
         except SendGridError as exc:
@@ -219,25 +218,32 @@ class Poller:
 
     def _publish(
         self, automation: Automation, memory: _Memory, stats: AutomationStats, stale_after: float, question: str
-    ) -> None:
+    ) -> bool:
+        """Show and keep what was read; return False, and do neither, where a reload asks another question by now."""
+        if question != self.question(automation.id):
+            return False
         before = self.store.snapshot.block(automation.id)
         links = self._capped(automation.id, memory, self.hygiene.clean(stats.links), before)
         lines = lines_of(automation.id, links)
         block = block_of(lines, len(links), stats.total_clicks)
         if before is not None and before.links == block.links:
             block = Block(before.links, block.series, block.total_clicks)
-        memory.succeeded_at = self.clock.monotonic()
-        wall = round(self.clock.time(), 3)
-        self.store.publish(
+        succeeded_at, wall = self.clock.monotonic(), round(self.clock.time(), 3)
+        published = self.store.publish(
             automation.id,
             block,
             last_success=wall,
-            expires=memory.succeeded_at + stale_after,
+            expires=succeeded_at + stale_after,
             decreased=before is not None and question == memory.question and block.fell_below(before, lines),
+            is_wanted=lambda: question == self.question(automation.id),  # a reload may come while this is rendered
         )
+        if not published:
+            return False
+        memory.succeeded_at = succeeded_at
         if self.keeper is not None:
             self.keeper.save(automation.id, question, block, wall)
         memory.question, memory.block = question, block
+        return True
 
     def _capped(
         self, automation_id: AutomationId, memory: _Memory, links: tuple[LinkClicks, ...], before: Block | None

@@ -269,6 +269,32 @@ def test_what_answered_another_question_says_nothing_of_what_is_lost():
     assert bench.polls(3) == [Outcome.INCOMPLETE] * 2 + [Outcome.SUCCESS]
 
 
+def test_reload_while_an_answer_is_rendered_leaves_nothing_of_the_former_question():
+    bench = Bench(some_stats(), keeper=FakeKeeper())
+    rules = LabelHygiene(label_rules())
+
+    class Reloading:
+        """Rules that are applied just when a reload names another base URL and withdraws the block."""
+
+        def clean(self, rows):
+            bench.poller.take_over(bench.source, rules, lambda id_: f"of another account: {id_}")
+            bench.store.withdraw([an_id()])
+            return rules.clean(rows)
+
+        exceeds, cap = rules.exceeds, rules.cap
+
+    bench.poller.hygiene = Reloading()
+
+    bench.poll()
+
+    assert bench.view.block is None
+    assert bench.view.up is None
+    assert bench.poller.succeeded_at(an_id()) is None
+    assert bench.keeper.saved == []
+    bench.poll()
+    assert bench.view.up
+
+
 def test_links_that_are_gone_without_a_count_are_doubtful_although_two_walks_agreed(caplog):
     bench = Bench(sure("abcde"), sure("abcd", counted=False))
     bench.poll()
