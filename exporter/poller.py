@@ -68,6 +68,8 @@ class _Memory:
     block: Block | None = None
     """The last that was shown, also when it has grown stale since."""
     doubted: _Doubted = field(default_factory=_Doubted)
+    counted: bool = True
+    """Whether SendGrid counted the links that were last shown; an API whose counts are each page's own does not."""
     gaps: int = 0
     """Polls in a row whose links' clicks did not make SendGrid's total."""
     folded: "array[int]" = field(default_factory=lambda: array("I"))
@@ -161,12 +163,16 @@ class Poller:
         return stats
 
     def _checked(self, automation: Automation, memory: _Memory, deadline: float, question: str) -> AutomationStats:
-        """Return the stats; raise IncompleteError where links are gone and SendGrid does not say how many there are."""
+        """Return the stats; raise IncompleteError where links are gone and SendGrid does not say how many there are.
+
+        Where it did not before, the count of a list without them may be that of the only page that came.
+        """
         stats = self.source.stats(automation, deadline)
-        lost, shown = (0, 0) if stats.counted else self._lost(automation.id, memory, stats, question)
+        believed = stats.counted and (memory.counted or not stats.links)
+        lost, shown = (0, 0) if believed else self._lost(automation.id, memory, stats, question)
         if lost:
-            message = f"{lost} of {shown} links are gone, and SendGrid gives no count of them"
-            raise IncompleteError(message, stats=stats)
+            why = "SendGrid counted none of them before" if stats.counted else "SendGrid gives no count of them"
+            raise IncompleteError(f"{lost} of {shown} links are gone, and {why}", stats=stats)
         return stats
 
     def _doubted(
@@ -242,7 +248,7 @@ class Poller:
         memory.succeeded_at = succeeded_at
         if self.keeper is not None:
             self.keeper.save(automation.id, question, block, wall)
-        memory.question, memory.block = question, block
+        memory.question, memory.block, memory.counted = question, block, stats.counted
         return True
 
     def _capped(

@@ -303,6 +303,23 @@ def test_links_that_are_gone_without_a_count_are_doubtful_although_two_walks_agr
     assert "1 of 5 links are gone, and SendGrid gives no count of them" in caplog.text
 
 
+def test_count_of_a_shorter_list_that_was_never_counted_before_is_believed_at_the_third_poll():
+    """Each page counts its own rows: when the first page's `next` is lost, its count is that of the whole answer."""
+    bench = Bench(sure("abcd", counted=False), *[sure("a")] * 4)
+    bench.poll()
+
+    assert bench.polls(2) == [Outcome.INCOMPLETE] * 2
+    assert bench.clicks() == dict.fromkeys("abcd", 7)
+    assert bench.polls(2) == [Outcome.SUCCESS] * 2
+
+
+def test_zero_that_sendgrid_says_needs_no_former_count():
+    bench = Bench(sure("abcd", counted=False), sure("", links=(), total_clicks=0))
+    bench.poll()
+
+    assert bench.poll().outcome is Outcome.SUCCESS
+
+
 def test_list_without_a_count_that_lost_nothing_is_published_at_once():
     bench = Bench(sure("abc"), sure("abcd", counted=False), sure("abcd", counted=False))
 
