@@ -51,6 +51,8 @@ class _Doubted:
     """Hashes of the last poll's."""
     polls: int = 0
     """How many polls in a row gave these rows, or some of them and no other ones."""
+    question: str = ""
+    """What they answer."""
     is_logged: bool = False
 
 
@@ -187,9 +189,9 @@ class Poller:
             memory.doubted = _Doubted()
             raise doubt
         rows = frozenset(hash(row[:3]) for row in stats.links)
-        stays = memory.doubted.rows <= rows
+        stays = question == memory.doubted.question and memory.doubted.rows <= rows
         polls = memory.doubted.polls + 1 if stays else 1
-        memory.doubted = _Doubted(rows, polls, is_logged=stays and memory.doubted.is_logged)
+        memory.doubted = _Doubted(rows, polls, question, is_logged=stays and memory.doubted.is_logged)
         lost, shown = (0, 0) if stats.counted else self._lost(automation.id, memory, stats, question)
         if polls < _LASTING or 2 * lost >= shown > 0:
             raise doubt

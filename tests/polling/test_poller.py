@@ -295,6 +295,15 @@ def test_reload_while_an_answer_is_rendered_leaves_nothing_of_the_former_questio
     assert bench.view.up
 
 
+def test_polls_of_another_account_say_nothing_of_what_lasts():
+    bench = Bench(doubtful("abc"))
+    bench.polls(2)
+
+    bench.poller.take_over(bench.source, bench.poller.hygiene, lambda id_: f"of another account: {id_}")
+
+    assert bench.polls(3) == [Outcome.INCOMPLETE, Outcome.INCOMPLETE, Outcome.SUCCESS]
+
+
 def test_links_that_are_gone_without_a_count_are_doubtful_although_two_walks_agreed(caplog):
     bench = Bench(sure("abcde"), sure("abcd", counted=False))
     bench.poll()
