@@ -1,35 +1,11 @@
-"""Files and pipes that settings come from, each read once, with a bound on size and time."""
+"""What a run is configured by, each file and pipe of it read once."""
 
 import errno
 import os
-import select
-import shlex
-import stat
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from exporter.clock import Clock, SystemClock
-
-_CHUNK: Final = 1 << 20
-_UNCONNECTED_SECONDS: Final = 10.0
-"""For somebody to open a named pipe at its other end."""
-_WRITER_SECONDS: Final = 30.0
-"""For a program at the other end, which may have to ask a key server first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """What a path gave, and who may read it."""
-
-    content: bytes = field(repr=False)
-    """Cut at one byte more than was allowed: the reader of it says what is too long."""
-    details: os.stat_result
-
-    @property
-    def is_file(self) -> bool:
-        """Tell whether it is a regular file, which can be read again."""
-        return stat.S_ISREG(self.details.st_mode)
+from exporter.web.toolkit.files import Input, read_bounded
 
 
 class Inputs:
@@ -41,67 +17,16 @@ class Inputs:
 
     def read(self, path: Path, at_most: int) -> Input:
         """Return the content; raise OSError, also for a pipe that was read before or that gives nothing in time."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        try:
-            details = os.fstat(descriptor)
-            if stat.S_ISDIR(details.st_mode):
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            piped = stat.S_ISFIFO(details.st_mode)
-            if piped or os.isatty(descriptor):
-                self._drain(details)
-            return Input(self._read(descriptor, at_most, piped=piped), details)
-        finally:
-            os.close(descriptor)
+        return read_bounded(path, at_most, monotonic=self._clock.monotonic, accept=self._accept)
 
-    def _drain(self, details: os.stat_result) -> None:
+    def _accept(self, details: os.stat_result, once: bool) -> None:  # noqa: FBT001  # the reader's callback
         identity = (details.st_dev, details.st_ino)
-        if identity in self._drained:
+        if once and identity in self._drained:
             raise OSError(errno.ESPIPE, "a pipe can be read only once, at the start; a reload needs a file")
-        self._drained.add(identity)
-
-    def _read(self, descriptor: int, at_most: int, *, piped: bool) -> bytes:
-        content = bytearray()
-        began, patience, ended = self._clock.monotonic(), _UNCONNECTED_SECONDS, not piped
-        while len(content) <= at_most:
-            try:
-                chunk = os.read(descriptor, min(at_most + 1 - len(content), _CHUNK))
-            except BlockingIOError:  # somebody holds the other end
-                patience, ended = _WRITER_SECONDS, True
-            else:
-                content += chunk
-                if not chunk and (content or ended):
-                    break
-                if chunk:
-                    continue
-            ended = self._wait(descriptor, began + patience) or ended
-        return bytes(content)
-
-    def _wait(self, descriptor: int, until: float) -> bool:
-        """Wait for more to read; return whether the other end was closed. Raise OSError when the time is over."""
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        events = poll.poll(max(until - self._clock.monotonic(), 0.0) * 1000)
-        if not events:
-            raise OSError(errno.ETIMEDOUT, "nobody wrote the whole of it to the pipe in time")
-        return bool(events[0][1] & select.POLLHUP)
+        if once:
+            self._drained.add(identity)
 
 
 def read_input(path: Path, at_most: int) -> Input:
     """Return the content of a file that may be read again at any time; raise OSError."""
     return Inputs(SystemClock()).read(path, at_most)
-
-
-def exposure(path: Path, details: os.stat_result, *, group: bool = False) -> str | None:
-    """Return a sentence, without its end, where others of this machine may read the file; it says what to do.
-
-    With `group` its group counts too, but only in a file of our own: where it is somebody else's, the group is what
-    lets us in (systemd's credentials, a volume with `fsGroup`). What the kubelet projects into a pod, which it marks by
-    `..data`, is seen by that pod's containers alone.
-    """
-    if not stat.S_ISREG(details.st_mode):
-        return None
-    wide = 0o077 if group and details.st_uid == os.geteuid() else 0o007
-    if not details.st_mode & wide or path.parent.joinpath("..data").is_symlink():
-        return None
-    mode = f"{stat.S_IMODE(details.st_mode):04o}"
-    return f"{path} is open to others (mode {mode}); close it with: chmod 600 {shlex.quote(str(path))}"

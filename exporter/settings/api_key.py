@@ -11,7 +11,8 @@ from typing import Final
 from pydantic import SecretStr
 
 from exporter.errors import ConfigurationError
-from exporter.inputs import Input, Inputs, read_input
+from exporter.inputs import Inputs, read_input
+from exporter.web.toolkit.files import Input
 
 LAST_OF_LATIN_1: Final = 0xFF
 """The last character that an HTTP header can carry."""

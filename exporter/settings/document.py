@@ -7,11 +7,12 @@ from typing import Final
 
 import yaml
 
-from exporter.inputs import Input, Inputs
+from exporter.inputs import Inputs
 from exporter.settings.api_key import shown_path
 from exporter.settings.catalogue import AUTOMATIONS, CONFIG_FILE, GROUPS, KEYS, KeyPath, keys_of
 from exporter.settings.layers import Layer
 from exporter.settings.problems import Problem, dotted, no_such_key, printable
+from exporter.web.toolkit.files import Input
 from exporter.web.toolkit.strict_yaml import YamlError, read_values
 
 _LARGEST: Final = 64 * 1024 * 1024

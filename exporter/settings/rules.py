@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from exporter.inputs import exposure
 from exporter.settings.addresses import is_loopback, without_password
 from exporter.settings.api_key import FoundKey, oddity
 from exporter.settings.automations import Entries
@@ -15,6 +14,7 @@ from exporter.settings.layers import Layers
 from exporter.settings.problems import Problem
 from exporter.settings.sources import Given
 from exporter.settings.values import duration_text
+from exporter.web.toolkit.files import exposure
 
 _LEAST: Final = 10.0
 _LEAST_ON_LOOPBACK: Final = 1.0
