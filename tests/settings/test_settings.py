@@ -14,10 +14,10 @@ from exporter.settings import (
     LogLevel,
     Mode,
     Settings,
-    UrlLabel,
     load,
     reference,
 )
+from exporter.urls import UrlMode
 from tests.factories import KEY
 
 pytestmark = pytest.mark.unit
@@ -73,7 +73,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
     assert (loaded.sendgrid.timeout, loaded.sendgrid.page_size, loaded.sendgrid.requests_per_minute) == (30.0, 50, 300)
     assert (loaded.sendgrid.on_behalf_of, loaded.sendgrid.proxy, loaded.sendgrid.api_key_file) == (None, None, None)
     assert (loaded.poll.interval, loaded.poll.concurrency, loaded.poll.stale_after) == (300.0, 4, None)
-    assert (loaded.labels.url, loaded.labels.drop_params, loaded.labels.drop_paths) == (UrlLabel.FULL, (), ())
+    assert (loaded.labels.url, loaded.labels.drop_params, loaded.labels.drop_paths) == (UrlMode.FULL, (), ())
     assert (loaded.labels.max_links, loaded.labels.max_url_length) == (1000, 2048)
     assert (loaded.web.host, loaded.web.port, loaded.web.telemetry_path) == ("", 10154, "/metrics")
     assert (loaded.web.config_file, loaded.web.enable_lifecycle, loaded.web.open_health) == (None, False, True)
@@ -93,7 +93,7 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "poll.interval": ("1h30m", 5400.0),
     "poll.concurrency": ("8", 8),
     "poll.stale_after": ("2d", 172800.0),
-    "labels.url": ("strip_query", UrlLabel.STRIP_QUERY),
+    "labels.url": ("strip_query", UrlMode.STRIP_QUERY),
     "labels.drop_params": ("utm_*, token", ("utm_*", "token")),
     "labels.drop_paths": ("/unsubscribe/*, /u/*/confirm", ("/unsubscribe/*", "/u/*/confirm")),
     "labels.max_links": ("7", 7),
