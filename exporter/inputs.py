@@ -3,13 +3,13 @@
 import errno
 import os
 import select
-import shlex
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from exporter.clock import Clock, SystemClock
+from exporter.web.toolkit.files import read_bounded
 
 _CHUNK: Final = 1 << 20
 _UNCONNECTED_SECONDS: Final = 10.0
@@ -49,6 +49,8 @@ class Inputs:
             piped = stat.S_ISFIFO(details.st_mode)
             if piped or os.isatty(descriptor):
                 self._drain(details)
+            if stat.S_ISREG(details.st_mode):
+                return Input(read_bounded(descriptor, at_most), details)
             return Input(self._read(descriptor, at_most, piped=piped), details)
         finally:
             os.close(descriptor)
@@ -89,19 +91,3 @@ class Inputs:
 def read_input(path: Path, at_most: int) -> Input:
     """Return the content of a file that may be read again at any time; raise OSError."""
     return Inputs(SystemClock()).read(path, at_most)
-
-
-def exposure(path: Path, details: os.stat_result, *, group: bool = False) -> str | None:
-    """Return a sentence, without its end, where others of this machine may read the file; it says what to do.
-
-    With `group` its group counts too, but only in a file of our own: where it is somebody else's, the group is what
-    lets us in (systemd's credentials, a volume with `fsGroup`). What the kubelet projects into a pod, which it marks by
-    `..data`, is seen by that pod's containers alone.
-    """
-    if not stat.S_ISREG(details.st_mode):
-        return None
-    wide = 0o077 if group and details.st_uid == os.geteuid() else 0o007
-    if not details.st_mode & wide or path.parent.joinpath("..data").is_symlink():
-        return None
-    mode = f"{stat.S_IMODE(details.st_mode):04o}"
-    return f"{path} is open to others (mode {mode}); close it with: chmod 600 {shlex.quote(str(path))}"

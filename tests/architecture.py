@@ -14,7 +14,7 @@ LAYERS: Final[Mapping[str, int]] = {
     "inputs": 1,
     "logs": 1,
     "signals": 1,
-    "web/toolkit": 1,
+    "web/toolkit": 0,
     "urls": 1,
     "settings": 2,
     "labels": 2,

@@ -1,11 +1,12 @@
 """What is wrong with a setting: its place, and a sentence that holds no value."""
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from exporter.web.toolkit.parsing import closest
 
 KeyPath = tuple[str, ...]
 """A setting's place: `("poll", "interval")`, or `("automations",)`."""
@@ -49,8 +50,8 @@ def shown_path(path: Path) -> str:
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate that a mistyped name most likely means."""
     shapes = {_shape(candidate): candidate for candidate in candidates}
-    close = difflib.get_close_matches(_shape(name), list(shapes), n=1, cutoff=0.6)
-    return shapes[close[0]] if close else None
+    close = closest(_shape(name), shapes)
+    return shapes[close] if close else None
 
 
 def no_such_setting(name: str, candidates: Sequence[str]) -> str:

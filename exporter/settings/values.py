@@ -6,15 +6,16 @@ into the wrong place must not come out in a message.
 
 import base64
 import binascii
-import difflib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
 
 from pydantic import SecretStr
+
+from exporter.web.toolkit.parsing import closest, seconds
 
 LAST_OF_LATIN_1: Final = 0xFF
 """The last character that an HTTP header can carry."""
@@ -25,10 +26,9 @@ LONGEST_INTERVAL: Final = 30 * 86400.0
 _Choice = TypeVar("_Choice", bound=StrEnum)
 _Number = TypeVar("_Number", int, float)
 
-_UNITS: Final = (("w", 604800.0), ("d", 86400.0), ("h", 3600.0), ("m", 60.0), ("s", 1.0), ("ms", 0.001))
+_UNITS: Final[Mapping[str, float]] = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DECIMAL: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _WHOLE: Final = re.compile(r"[0-9]{1,18}")
-_DURATION: Final = re.compile("".join(rf"(?:([0-9]+(?:\.[0-9]+)?){unit})?" for unit, _ in _UNITS))
 _TRUE: Final = frozenset({"true", "yes", "on", "1"})
 _FALSE: Final = frozenset({"false", "no", "off", "0"})
 SWITCH_WORDS: Final = _TRUE | _FALSE
@@ -80,8 +80,8 @@ def choice(kind: type[_Choice]) -> Callable[[object], _Choice]:
         word = value.strip().lower() if isinstance(value, str) else ""
         if word in words:
             return kind(word)
-        close = difflib.get_close_matches(word, words, n=1)
-        raise ValueError(f"must be one of {', '.join(words)}" + (f"; did you mean {close[0]}?" if close else ""))
+        close = closest(word, words)
+        raise ValueError(f"must be one of {', '.join(words)}" + (f"; did you mean {close}?" if close else ""))
 
     return read
 
@@ -123,7 +123,7 @@ def duration_text(seconds: float) -> str:
     """Return the duration as a person writes it: 330 seconds are `5m30s`."""
     rest = round(seconds * 1000)
     parts = []
-    for unit, size in _UNITS:
+    for unit, size in _UNITS.items():
         count, rest = divmod(rest, round(size * 1000))
         if count:
             parts.append(f"{count}{unit}")
@@ -226,10 +226,10 @@ def _seconds(value: object) -> float:
         raise ValueError(_EMPTY)
     if _DECIMAL.fullmatch(written):
         return float(written)
-    parts = _DURATION.fullmatch(written)
-    if parts is None:
+    found = seconds(written, _UNITS, ordered=True)
+    if found is None:
         raise ValueError(_NOT_A_DURATION)
-    return sum(float(count) * size for count, (_, size) in zip(parts.groups(), _UNITS, strict=True) if count)
+    return found
 
 
 def _bounded(value: _Number, least: _Number, most: _Number, shown: Callable[[_Number], str]) -> _Number:

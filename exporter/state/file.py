@@ -17,7 +17,7 @@ from exporter.errors import ForeignFileError, StateError
 from exporter.exposition import crc
 from exporter.exposition.block import Block
 from exporter.exposition.segment import Segment
-from exporter.inputs import exposure
+from exporter.web.toolkit.files import exposure
 
 _log = logging.getLogger(__name__)
 
