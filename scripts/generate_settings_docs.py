@@ -1,4 +1,4 @@
-"""Write the settings' tables into the documentation, and `.env.example`; with --check only tell what is not in step.
+"""Write the settings' tables into the documentation, and `.env.example`; with --check only report what is out of date.
 
 Run it after a change of the settings: python scripts/generate_settings_docs.py
 """
