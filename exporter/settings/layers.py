@@ -46,9 +46,9 @@ class Layer(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         """Return the values as groups of settings."""
-        tree: dict[str, Any] = {}
+        tree = _Quiet()
         for path, value in self.values.items():
-            node = tree
+            node: dict[str, Any] = tree
             for group in path[:-1]:
                 node = node.setdefault(group, {})
             node[path[-1]] = value
@@ -60,6 +60,13 @@ class Layer(PydanticBaseSettingsSource):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join('.'.join(path) for path in self.values)})"
+
+
+class _Quiet(dict[str, Any]):
+    """Values whose repr shows none of them: with PYDANTIC_SETTINGS_DEBUG set, pydantic-settings logs every source."""
+
+    def __repr__(self) -> str:
+        return f"<{', '.join(self)}>"
 
 
 class Presets(Layer):

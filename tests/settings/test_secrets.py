@@ -1,5 +1,6 @@
 """A planted key never comes out: not in a problem, a printed value, a traceback, or the redacted configuration."""
 
+import logging
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -125,6 +126,18 @@ def test_settings_print_no_secret() -> None:
     ):
         assert "xyzzy" not in text
     assert settings.sendgrid.proxy == f"http://user:{MARKER}@proxy:1"
+
+
+def test_debug_lines_of_pydantic_settings_show_no_secret(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYDANTIC_SETTINGS_DEBUG", "1")
+    caplog.set_level(logging.DEBUG)
+
+    load([], {**GOOD, "SENDGRID_API_KEY": MARKER, "EXPORTER_SENDGRID__PROXY": f"http://user:{MARKER}@proxy:1"})
+
+    assert "Environment: <automations, sendgrid>" in caplog.text
+    assert "xyzzy" not in caplog.text
 
 
 def test_redacted_configuration_can_be_read_again(tmp_path: Path) -> None:
