@@ -12,6 +12,9 @@ ARGS ?=
 PYTEST_ARGS ?=
 # Test processes at a time: make test JOBS=1 is the easiest to debug.
 JOBS ?= auto
+# What `make test-fresh` makes: a suite of Debian; `all` of README's commands, or in their place the tests that ten minutes allow (`quick`).
+SUITE ?= trixie
+EXTENT ?= all
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -61,8 +64,8 @@ setup-tools: setup-python setup-packages
 
 .PHONY: clean
 clean: ## remove what was built, cached or set up here
-	@rm -rf .venv .tools .cache .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist htmlcov
-	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rm -rf .venv .tools .cache tools/pictures/drawing/node_modules .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache build dist htmlcov
+	@find . \( -name __pycache__ -o -name .ruff_cache \) -type d -prune -exec rm -rf {} +
 
 ## Test it
 
@@ -113,6 +116,11 @@ golden: setup-python ## write tests/data/golden/ anew from the code; read the di
 	@$(PYTEST) -m contract --update-golden --quiet $(PYTEST_ARGS)
 
 # Targets that take longer than `make test` may, each with a line in .ci/run where it belongs there, stand below here.
+
+.PHONY: test-fresh
+test-fresh: ## README's commands on a fresh Debian, as a plain user and as root: make test-fresh SUITE=sid EXTENT=quick
+	@scripts/install-packages fresh
+	@scripts/test-fresh "$(SUITE)" "$(EXTENT)"
 
 .PHONY: test-wheel
 test-wheel: setup-python ## build the wheel, and try it in an environment of its own

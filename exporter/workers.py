@@ -19,7 +19,7 @@ _LONGEST_POLL: Final = 300.0
 _LONGEST_NAP: Final = 1.0
 _STALE_INTERVALS: Final = 3
 _GRACE: Final = 60.0
-"""A worker may be late by this much: a name that does not resolve cannot be interrupted."""
+"""A worker may be late by this much on a busy machine."""
 
 Capacity = Callable[[], float]
 """Returns the requests per second that the budget allows."""

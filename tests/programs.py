@@ -57,6 +57,13 @@ def program(name: str) -> str:
     return str(found)
 
 
+def skip_without(*names: str) -> None:
+    """Skip the test, with the command that provides it, where one of the programs is missing; for fixtures."""
+    for name in names:
+        if find_program(name) is None:
+            pytest.skip(f"{name} is not installed: {how_to_get(name)}")
+
+
 def how_to_get(name: str) -> str:
     """Return the command that provides the program."""
     if name in _PLACES:

@@ -8,9 +8,9 @@ import pytest
 
 from exporter.clock import SystemClock
 from exporter.errors import ConfigurationError
-from exporter.inputs import Input, Inputs
+from exporter.inputs import Inputs
 from exporter.settings import Settings, load, read_key_file
-from exporter.web.toolkit.files import exposure
+from exporter.web.toolkit.files import Input, exposure
 from tests.factories import KEY, an_id
 
 pytestmark = pytest.mark.unit

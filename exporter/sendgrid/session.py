@@ -13,7 +13,7 @@ from requests.adapters import HTTPAdapter
 from exporter.authorities import Authorities
 from exporter.clock import Clock
 from exporter.sendgrid.proxy import proxy_authorization
-from exporter.sendgrid.sockets import Deadline, pool_classes, trusting_context
+from exporter.sendgrid.sockets import Deadline, Resolver, pool_classes, trusting_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,8 @@ class Connection:
 class _DeadlineAdapter(HTTPAdapter):
     """An adapter whose connections obey the deadline and trust one context, made once."""
 
-    def __init__(self, deadline: Deadline, trust: SSLContext | None) -> None:
-        self._pool_classes = pool_classes(deadline)
+    def __init__(self, deadline: Deadline, trust: SSLContext | None, resolver: Resolver) -> None:
+        self._pool_classes = pool_classes(deadline, resolver)
         self._trust = trust
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
@@ -112,11 +112,12 @@ class _DeadlineAdapter(HTTPAdapter):
         """Leave trust to the context, which holds the authorities already."""
 
 
-def deadline_adapters(options: ClientOptions) -> Callable[[Deadline], HTTPAdapter]:
+def deadline_adapters(options: ClientOptions, resolver: Resolver | None = None) -> Callable[[Deadline], HTTPAdapter]:
     """Return what makes each connection's adapter; the authorities, some megabytes, are read once and only for TLS."""
     encrypted = any(address.startswith("https:") for address in (options.base_url, options.proxy or ""))
     trust = trusting_context(options.authorities) if encrypted else None
-    return lambda deadline: _DeadlineAdapter(deadline, trust)
+    resolver = resolver or Resolver()
+    return lambda deadline: _DeadlineAdapter(deadline, trust, resolver)
 
 
 def _headers(options: ClientOptions) -> dict[str, str]:

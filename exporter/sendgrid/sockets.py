@@ -11,6 +11,9 @@ connection makes its answer with http.client's `response_class`.
 
 import socket
 import ssl
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any, Final
 
 import certifi
@@ -43,16 +46,59 @@ class Deadline:
         return left
 
 
-def pool_classes(deadline: Deadline) -> dict[str, type[HTTPConnectionPool]]:
+Addresses = Sequence[tuple[Any, ...]]
+"""What `socket.getaddrinfo` returns."""
+
+
+def _look_up(host: str, port: int | None) -> Addresses:
+    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+
+class Resolver:
+    """Looks names up with a deadline, which getaddrinfo does not have: it waits as long as a name server is silent.
+
+    A name is looked up by one thread at a time, whoever waits for it, so that a silent name server holds one thread.
+    """
+
+    def __init__(self, look_up: Callable[[str, int | None], Addresses] = _look_up) -> None:
+        self._look_up = look_up
+        self._lock = threading.Lock()
+        self._pending: dict[tuple[str, int | None], Future[Addresses]] = {}
+
+    def addresses(self, host: str, port: int | None, seconds: float) -> Addresses:
+        """Return the host's addresses; raise what getaddrinfo does, and TimeoutError when it takes longer than that."""
+        with self._lock:
+            found = self._pending.get((host, port))
+            if found is None:
+                found = self._pending[host, port] = Future()
+                threading.Thread(target=self._run, args=(host, port, found), name="dns", daemon=True).start()
+        return found.result(seconds)
+
+    def _run(self, host: str, port: int | None, found: Future[Addresses]) -> None:
+        try:
+            addresses = self._look_up(host, port)
+        except Exception as exc:  # noqa: BLE001  # whoever waits for it raises it
+            self._forget(host, port)
+            found.set_exception(exc)
+        else:
+            self._forget(host, port)
+            found.set_result(addresses)
+
+    def _forget(self, host: str, port: int | None) -> None:
+        with self._lock:
+            del self._pending[host, port]
+
+
+def pool_classes(deadline: Deadline, resolver: Resolver) -> dict[str, type[HTTPConnectionPool]]:
     """Return urllib3's pools by scheme, with connections that obey the deadline and stay in step."""
 
     class Plain(_InStep, HTTPConnection):
         def _new_conn(self) -> socket.socket:
-            return _connect(self, deadline)
+            return _connect(self, deadline, resolver)
 
     class TLS(_InStep, HTTPSConnection):
         def _new_conn(self) -> socket.socket:
-            return _connect(self, deadline)
+            return _connect(self, deadline, resolver)
 
         def connect(self) -> None:
             super().connect()
@@ -144,11 +190,14 @@ def trusting_context(authorities: Authorities | None) -> ssl.SSLContext:
     return context
 
 
-def _connect(connection: HTTPConnection, deadline: Deadline) -> socket.socket:
+def _connect(connection: HTTPConnection, deadline: Deadline, resolver: Resolver) -> socket.socket:
     """Try the host's addresses in turn, all of them within the deadline."""
     host, port = connection._dns_host, connection.port  # noqa: SLF001  # without a root dot
     try:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = resolver.addresses(host, port, deadline.remaining())
+    except TimeoutError:
+        reason = socket.gaierror(socket.EAI_AGAIN, "no name server has answered within the exchange's time")
+        raise NameResolutionError(host, connection, reason) from reason
     except (socket.gaierror, UnicodeError) as exc:
         reason = exc if isinstance(exc, socket.gaierror) else socket.gaierror(str(exc))
         raise NameResolutionError(host, connection, reason) from exc

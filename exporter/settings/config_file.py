@@ -7,12 +7,13 @@ from typing import Final
 
 import yaml
 
-from exporter.inputs import Input, Inputs
+from exporter.inputs import Inputs
 from exporter.settings.automations import AUTOMATIONS
 from exporter.settings.layers import Layer
 from exporter.settings.problems import KeyPath, Problem, dotted, no_such_setting, printable, shown_path
 from exporter.settings.reference import CONFIG_FILE, SETTINGS, names_in
 from exporter.settings.schema import GROUPS
+from exporter.web.toolkit.files import Input
 from exporter.web.toolkit.strict_yaml import YamlError, read_values
 
 _LARGEST: Final = 64 * 1024 * 1024

@@ -12,7 +12,7 @@ from exporter.authorities import Authorities
 from exporter.clock import SystemClock
 from exporter.domain import Automation
 from exporter.errors import ConfigurationError
-from exporter.inputs import Input, Inputs, read_input
+from exporter.inputs import Inputs, read_input
 from exporter.settings import values
 from exporter.settings.addresses import is_loopback, without_password
 from exporter.settings.automations import AUTOMATIONS
@@ -24,7 +24,7 @@ from exporter.settings.problems import KeyPath, Problem, shown_path
 from exporter.settings.reference import API_KEY, API_KEY_FILE, CONFIG_FILE, PROXY
 from exporter.settings.schema import Settings
 from exporter.settings.values import duration_text
-from exporter.web.toolkit.files import exposure
+from exporter.web.toolkit.files import Input, exposure
 
 DEMO_INTERVAL: Final = 2.0
 """Seconds between two polls in a demo, short enough to watch."""

@@ -38,7 +38,7 @@ class Middleware:
     def __init__(
         self,
         handlers: "Handlers",
-        config: Callable[[], WebConfig],
+        config: Callable[[], Awaitable[WebConfig]],
         *,
         rate_limit: ClientRateLimit,
         auth: BasicAuth,
@@ -61,7 +61,7 @@ class Middleware:
         try:
             if request.path in self._open:
                 return await self._handlers.answer(request)
-            return await self._guarded(request, self._config())
+            return await self._guarded(request, await self._config())
         except Exception:  # noqa: BLE001 - no error of a page may end a connection without an answer
             _log.exception("a page failed unexpectedly")
             return plain(HTTPStatus.INTERNAL_SERVER_ERROR, "internal server error")

@@ -18,7 +18,7 @@ from exporter.web.ports import Limits, Ports, WebOptions
 from exporter.web.toolkit.errors import WebConfigError
 from exporter.web.toolkit.passwords import BasicAuth, FairQueue, matches
 from exporter.web.toolkit.rate_limit import ClientRateLimit
-from exporter.web.toolkit.reloading import ReloadingConfig, validate
+from exporter.web.toolkit.reloading import FreshConfig, ReloadingConfig, validate
 from exporter.web.toolkit.worker import Worker
 
 _log: Final = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class WebServer:
         self._stopping = asyncio.Event()
         self._addresses: list[tuple[str, int]] = []
         self._grace = 0.0
-        self._workers = (Worker("web-reload"), Worker("web-passwords"))
+        self._workers = (Worker("web-reload"), Worker("web-passwords"), Worker("web-config"))
         self._failure: BaseException | None = None
 
     @property
@@ -109,8 +109,9 @@ class WebServer:
     async def _serve(self, config: ReloadingConfig) -> None:
         asyncio.get_running_loop().set_exception_handler(_log_unhandled)
         connections = ConnectionLimit(connections_within_files(self._limits.connections, self._limits.reserved_files))
-        service = Service(self._middleware(config).answer, self._limits, self._clock, connections)
-        encryption = Encryption(config.context, config.admits) if config.encrypted else None
+        fresh = FreshConfig(config, self._workers[2])
+        service = Service(self._middleware(fresh).answer, self._limits, self._clock, connections)
+        encryption = Encryption(fresh.context, config.admits) if config.encrypted else None
         listener = Listener(self._sockets, service, encryption)
         listener.start()
         try:
@@ -122,8 +123,8 @@ class WebServer:
                 worker.stop()
             await _close(connections, self._grace)
 
-    def _middleware(self, config: ReloadingConfig) -> Middleware:
-        reloading, checking = self._workers
+    def _middleware(self, config: FreshConfig) -> Middleware:
+        reloading, checking, _ = self._workers
         return Middleware(
             Handlers(self._options, self._ports, Reloads(self._ports.reloader, reloading)),
             config.current,

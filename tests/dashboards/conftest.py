@@ -13,6 +13,7 @@ from tests.dashboards import worlds
 from tests.dashboards.expansion import Variable
 from tests.dashboards.looking import World, look
 from tests.dashboards.prometheus_server import Prometheus
+from tests.programs import skip_without
 from tools.pictures.sample.lines import every_line
 from tools.pictures.sample.server import made_blocks, serving
 from tools.pictures.sample.story import HOUR
@@ -21,6 +22,7 @@ from tools.pictures.sample.story import HOUR
 @pytest.fixture(scope="session")
 def serve(tmp_path_factory: pytest.TempPathFactory):
     """Return what serves lines under a name; of several test processes one makes the blocks and each serves a copy."""
+    skip_without("prometheus", "promtool")
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 

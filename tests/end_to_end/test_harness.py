@@ -87,7 +87,7 @@ def test_prometheus_reads_a_past_made_of_blocks(tmp_path, binary):
         + "".join(f"clicks {hour} {1_700_000_000 + hour * 3600}\n" for hour in range(6))
         + "# EOF\n"
     )
-    promtool.create_blocks(past, tmp_path)
+    promtool.create_blocks(past, tmp_path, binary=binary.replace("prometheus", "promtool"))
 
     with Prometheus(tmp_path, flags=["--storage.tsdb.retention.time=100y"], binary=binary) as prometheus:
         [series] = prometheus.query_range("clicks", start=1_700_000_000, end=1_700_018_000, step="1h")

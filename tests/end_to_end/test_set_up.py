@@ -2,6 +2,8 @@
 
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +46,7 @@ def run(tmp_path: Path, *command: str, **environment: str) -> subprocess.Complet
     )
 
 
-REAL = f'exec {sys.executable} "$@"'
+REAL = f'exec {shlex.quote(sys.executable)} "$@"'
 OLD = 'if [ "$1" = --version ]; then echo Python 3.9.18; else exit 1; fi'
 STUB = "echo command not found >&2; exit 127"
 
@@ -104,7 +106,9 @@ def test_packages_that_are_there_are_left_alone(machine, tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-PACKAGES = "prometheus prometheus-alertmanager faketime systemd"
+PACKAGES = " ".join(
+    line.split()[0] for line in (ROOT / "scripts/packages/test.txt").read_text().splitlines() if line[0] != "#"
+)
 COMMAND = f"sudo apt-get update && sudo apt-get install --no-install-recommends {PACKAGES}"
 
 
@@ -156,14 +160,9 @@ def test_failed_installation_is_told_with_the_command_and_no_failure(machine, tm
     assert f"to try again: {COMMAND}\n" in done.stderr
 
 
-def test_virtual_environment_without_ensurepip_is_told_with_the_package(machine, tmp_path):
-    machine("python", f'[ "$2" != "import ensurepip, venv" ] || exit 1; {REAL}')
-    machine("id", "echo 1000")
-    machine("dpkg-query", "exit 1")
-    machine("apt-get", "exit 1")
-
-    made = subprocess.run(
-        [ROOT / "scripts/make-venv", tmp_path / "bin/python", tmp_path / "venv"],
+def make_venv(tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ROOT / "scripts/make-venv", tmp_path / "bin/python", tmp_path / "a venv"],
         cwd=ROOT,
         env={"PATH": str(tmp_path / "bin")},
         capture_output=True,
@@ -172,9 +171,88 @@ def test_virtual_environment_without_ensurepip_is_told_with_the_package(machine,
         check=False,
     )
 
+
+@pytest.fixture
+def without_venv(machine):
+    """Return what makes a Debian without python3-venv where nothing may be installed; `pip` answers for its pip."""
+
+    def make(pip: str) -> None:
+        lacking = '[ "$2" != "import ensurepip, venv" ] || exit 1'
+        asked = 'case "$*" in "-m pip --version" | "-m pip --python "*)'
+        machine("python", f"{lacking}; {asked} {pip} ;; esac; {REAL}")
+        machine("id", "echo 1000")
+        machine("dpkg-query", "exit 1")
+        machine("apt-get", "exit 1")
+        machine("mktemp", 'exec /usr/bin/mktemp "$@"')
+        machine("awk", "exit 0")
+        machine("rm", 'exec /bin/rm "$@"')
+
+    return make
+
+
+def test_virtual_environment_that_gets_no_pip_is_no_half_one_and_one_command_is_told(without_venv, tmp_path):
+    without_venv(pip="exit 1")
+
+    made = make_venv(tmp_path)
+
     assert made.returncode == 1
-    assert re.search(r"to have them: .* python3(\.\d+)?-venv$", made.stdout.strip())
-    assert "cannot make virtual environments: install its venv package first" in made.stderr
+    assert re.search(
+        r"pip could not be had without rights: .*to have them: sudo .* python3(\.\d+)?-venv$", made.stderr.strip()
+    )
+    assert not (tmp_path / "a venv").exists()
+
+
+def test_pip_that_is_there_makes_the_virtual_environment_where_ensurepip_is_missing(without_venv, tmp_path):
+    without_venv(pip=f'echo "$*" >>{tmp_path}/pip; exit 0')
+
+    made = make_venv(tmp_path)
+
+    assert (made.returncode, made.stdout, made.stderr) == (0, "", "")
+    assert f"--python {tmp_path}/a venv/bin/python install --quiet pip" in (tmp_path / "pip").read_text()
+    assert (tmp_path / "a venv/bin/python").exists()
+
+
+def test_interpreter_by_another_name_is_the_same_interpreter(tmp_path):
+    """Else `make PYTHON=/usr/bin/python3.13` after `make` would throw away what python3 had set up."""
+    scripts = tmp_path / "scripts"
+    scripts.mkdir()
+    for name in ("find-python", "set-up-python"):
+        shutil.copy(ROOT / "scripts" / name, scripts)
+    make_venv = scripts / "make-venv"
+    make_venv.write_text(
+        '#!/bin/sh\necho made >>made\nmkdir -p "$2/bin"\nln -sf /bin/true "$2/bin/python"\n', encoding="utf-8"
+    )
+    make_venv.chmod(0o755)
+    (tmp_path / "pyproject.toml").touch()
+    named = [tmp_path / name for name in ("python3", "python3.13")]
+    for name in named:
+        name.symlink_to(sys.executable)
+
+    for name in [*named, named[0]]:
+        subprocess.run([scripts / "set-up-python", "run"], env=os.environ | {"PYTHON": str(name)}, check=True)
+
+    assert (tmp_path / "made").read_text() == "made\n"
+
+
+@pytest.mark.parametrize(
+    ("user", "reason"),
+    [("1000", "only root can make a fresh Debian"), ("0", "debootstrap is not installed: apt-get install debootstrap")],
+)
+def test_fresh_debian_that_cannot_be_made_here_is_skipped_with_its_reason(machine, tmp_path, user, reason):
+    machine("id", f"echo {user}")
+
+    done = run(tmp_path, "test-fresh", "trixie", "quick")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"test-fresh: skipped: {reason}" in done.stdout
+
+
+def test_extent_that_does_not_exist_is_no_skip(machine, tmp_path):
+    machine("id", "echo 1000")
+
+    done = run(tmp_path, "test-fresh", "trixie", "some")
+
+    assert (done.returncode, done.stderr) == (2, "test-fresh: some is neither quick nor all\n")
 
 
 def test_time_is_told_and_the_status_kept():

@@ -120,8 +120,9 @@ def _run(*, ceiling: float, concurrency: int, seconds: float, interval: float) -
                 oldest = max(oldest, *ages)
         stop.set()
 
-    caretaker = clock.run(tend)
-    workers.start()
+    with clock.held():
+        caretaker = clock.run(tend)
+        workers.start()
     caretaker.join(300)
     workers.join(10)
     assert stop.is_set()

@@ -1,19 +1,21 @@
 """Virtual time for real threads: it jumps to the next moment that somebody waits for, once everybody waits."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 class VirtualClock:
     """A clock of the exporter, and with `time` one of the simulator, that lets hours pass in moments.
 
-    Every thread that uses the clock enrols first; time stands still while one of them is at work.
+    One thread works at a time: the earliest that is due, and of those due together the one that has waited longest. So
+    a run takes the same course on a busy machine as on a quiet one. A thread that uses the clock is started by `run`.
     """
 
     def __init__(self, start: float = 1_800_000_000.0) -> None:
         self._now = start
         self._lock = threading.Lock()
-        self._enrolled = 0
+        self._working = 0
         self._waiting: list[tuple[float, threading.Event]] = []
 
     def time(self) -> float:
@@ -22,11 +24,22 @@ class VirtualClock:
     def monotonic(self) -> float:
         return self._now
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let time stand still meanwhile, as for a thread that is at work: whoever is started begins at one moment."""
+        with self._lock:
+            self._working += 1
+        try:
+            yield
+        finally:
+            self._rest()
+
     def run(self, work: Callable[[], None]) -> threading.Thread:
         """Start a thread that takes part in this time until its work is done."""
+        begin = threading.Event()
         with self._lock:
-            self._enrolled += 1
-        thread = threading.Thread(target=self._take_part, args=(work,), daemon=True)
+            self._waiting.append((self._now, begin))
+        thread = threading.Thread(target=self._take_part, args=(begin, work), daemon=True)
         thread.start()
         return thread
 
@@ -34,23 +47,24 @@ class VirtualClock:
         due = threading.Event()
         with self._lock:
             self._waiting.append((self._now + max(seconds, 0.0), due))
-            self._advance()
+        self._rest()
         due.wait()
         return event.is_set()
 
-    def _take_part(self, work: Callable[[], None]) -> None:
+    def _take_part(self, begin: threading.Event, work: Callable[[], None]) -> None:
+        begin.wait()
         try:
             work()
         finally:
-            with self._lock:
-                self._enrolled -= 1
-                self._advance()
+            self._rest()
 
-    def _advance(self) -> None:
-        """Let those go on for whom it is time, once everybody waits; each has a bell that wakes it alone."""
-        if self._waiting and len(self._waiting) >= self._enrolled:
-            self._now = max(self._now, min(until for until, _ in self._waiting))
-            for until, bell in self._waiting:
-                if until <= self._now:
-                    bell.set()
-            self._waiting = [(until, bell) for until, bell in self._waiting if until > self._now]
+    def _rest(self) -> None:
+        """Stop working; where nobody else works, wake the one whose moment comes first."""
+        with self._lock:
+            self._working -= 1
+            if not self._working and self._waiting:
+                first = min(self._waiting, key=lambda waiting: waiting[0])
+                self._waiting.remove(first)
+                self._now = max(self._now, first[0])
+                self._working += 1
+                first[1].set()

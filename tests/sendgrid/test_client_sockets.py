@@ -22,7 +22,8 @@ from exporter.errors import (
 )
 from exporter.sendgrid.budget import Budget
 from exporter.sendgrid.client import SendGridClient
-from exporter.sendgrid.sockets import Deadline, pool_classes
+from exporter.sendgrid.session import deadline_adapters
+from exporter.sendgrid.sockets import Deadline, Resolver, pool_classes
 from sendgrid_simulator import Delivery, Row, Simulator, fixed
 from tests.factories import KEY, an_automation, an_id, client_options
 from tests.fakes import FakeObserver
@@ -38,17 +39,19 @@ ROWS = tuple(Row("step", f"https://example.com/{n}", n, 1) for n in range(60))
 class Asking:
     """A client with short times; a failure that may pass is not tried again."""
 
-    def __init__(self, base_url: str, key: str = KEY, **options):
+    def __init__(self, base_url: str, key: str = KEY, resolver: Resolver | None = None, **options):
         self.clock = SystemClock()
         self.observer = FakeObserver()
         self.stop = threading.Event()
+        how = client_options(base_url=base_url, **{"timeout": TIMEOUT, **options})
         self.client = SendGridClient(
-            client_options(base_url=base_url, **{"timeout": TIMEOUT, **options}),
+            how,
             key=lambda: key,
             budget=Budget(60_000, clock=self.clock),
             clock=self.clock,
             stop=self.stop,
             observer=self.observer,
+            adapter=deadline_adapters(how, resolver),
         )
 
     def stats(self, seconds: float = TIMEOUT):
@@ -348,7 +351,7 @@ def test_connection_keeps_itself_alive():
         host, port = address.removeprefix("http://").split(":")
         deadline = Deadline(SystemClock())
         deadline.set(10.0)
-        connection = pool_classes(deadline)["http"].ConnectionCls(host, int(port))
+        connection = pool_classes(deadline, Resolver())["http"].ConnectionCls(host, int(port))
         connection.connect()
         try:
             assert connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
@@ -369,3 +372,27 @@ def test_stop_ends_a_pause_at_once(simulator, asking):
     timer.join()
 
     assert time.monotonic() - started < SLACK
+
+
+def test_name_server_that_is_silent_holds_no_poll_beyond_its_deadline_and_one_thread_in_all(simulator):
+    answers, asked = threading.Event(), []
+
+    def look_up(host: str, port: int | None):
+        asked.append(host)
+        answers.wait()
+        return socket.getaddrinfo("127.0.0.1", port, type=socket.SOCK_STREAM)
+
+    address = simulator.base_url.replace("127.0.0.1", "localhost")
+    asking = Asking(address, simulator.api_key, resolver=Resolver(look_up))
+    try:
+        failures = [asking.failure() for _ in range(3)]
+
+        assert max(seconds for _, seconds in failures) < SLACK
+        for error, _ in failures:
+            assert isinstance(error, ConnectionFailedError)
+            assert "no name server has answered within the exchange's time; check the host in" in str(error)
+        assert asked == ["localhost"]
+    finally:
+        answers.set()
+    assert asking.stats(10.0).links
+    asking.client.close()

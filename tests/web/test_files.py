@@ -66,13 +66,12 @@ def test_file_that_others_may_read_is_reported_with_what_to_do(tmp_path):
     file.write_bytes(b"")
     file.chmod(0o644)
 
-    assert exposure(file) == f"{file} is open to others (mode 0644); close it with: chmod 600 '{file}'"
+    assert exposure(file, file.stat()) == f"{file} is open to others (mode 0644); close it with: chmod 600 '{file}'"
     file.chmod(0o640)
-    assert exposure(file) is None
+    assert exposure(file, file.stat()) is None
     file.chmod(0o644)
     (tmp_path / "..data").symlink_to("elsewhere")
-    assert exposure(file) is None
-    assert exposure(tmp_path / "nothing") is None
+    assert exposure(file, file.stat()) is None
 
 
 @pytest.mark.parametrize("path", [Path("/nowhere/at/all"), Path("a\0b")])
@@ -96,7 +95,7 @@ def test_fingerprint_follows_a_link_as_kubernetes_exchanges_secrets(tmp_path):
 
 @pytest.mark.parametrize(("at_most", "content"), [(7, b"content"), (6, b"content"), (3, b"cont")])
 def test_no_more_is_read_than_shows_that_the_file_is_too_large(file, at_most, content):
-    assert read_bounded(file, at_most) == content
+    assert read_bounded(file, at_most).content == content
 
 
 @pytest.mark.parametrize(
@@ -107,3 +106,12 @@ def test_file_that_cannot_be_read_has_a_reason(path, reason):
         read_bounded(path, 10)
 
     assert reason in (caught.value.strerror or "")
+
+
+def test_pipe_that_nobody_writes_to_is_given_up_instead_of_waited_for(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    moments = iter((0.0, 11.0))
+
+    with pytest.raises(OSError, match="nobody wrote the whole of it to the pipe in time"):
+        read_bounded(pipe, 10, monotonic=lambda: next(moments))

@@ -155,9 +155,10 @@ client.close()
 
 
 def test_process_ends_well_within_a_password_check(tmp_path):
+    # One check must end within the time that a stop waits for it, on a busy machine too; twenty need not.
     file = tmp_path / "web.yml"
     file.write_text(
-        f"basic_auth_users: {{alice: {bcrypt.hashpw(b'x', bcrypt.gensalt(12)).decode()}}}", encoding="utf-8"
+        f"basic_auth_users: {{alice: {bcrypt.hashpw(b'x', bcrypt.gensalt(10)).decode()}}}", encoding="utf-8"
     )
     file.chmod(0o600)  # or a warning would stand on stderr
 

@@ -229,6 +229,18 @@ def test_key_that_vanishes_for_a_while_stops_nobody(folder, authority):
         assert is_let_in(server, trusting(authority))
 
 
+def test_disk_of_the_certificate_that_hangs_stops_no_handshake(folder, authority):
+    fakes = FakePorts()
+    with running(fakes, config_file=write(folder)) as server:
+        (folder / "server.crt").unlink()
+        os.mkfifo(folder / "server.crt")  # nobody writes to it: as long as on a disk that hangs, nothing comes of it
+        begin = time.monotonic()
+
+        assert [is_let_in(server, trusting(authority)) for _ in range(5)] == [True] * 5
+        assert time.monotonic() - begin < 3
+        assert fakes.observer.web_config == [False]
+
+
 def test_broken_config_file_leaves_the_old_one_in_effect(folder, authority):
     file = write(folder)
     with running(config_file=file) as server:

@@ -11,7 +11,7 @@ import os
 import resource
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final
@@ -42,7 +42,7 @@ _LONGEST_REASON: Final = 120
 class Encryption:
     """How connections are encrypted."""
 
-    context: Callable[[], ssl.SSLContext]
+    context: Callable[[], Awaitable[ssl.SSLContext]]
     """Returns the context for the next handshake."""
     admits: Callable[[Any], bool]
     """Returns whether a client with this certificate may come in."""
@@ -193,13 +193,14 @@ class Handshake(asyncio.Protocol):
 
     async def _encrypt(self) -> None:
         limits = self._service.limits
+        context = await self._encryption.context()
         await self._loop.connect_accepted_socket(lambda: self, self._sock)
         assert self._transport is not None  # noqa: S101 - connection_made has run
         try:
             encrypted = await self._loop.start_tls(
                 self._transport,
                 self,
-                self._encryption.context(),
+                context,
                 server_side=True,
                 ssl_handshake_timeout=limits.handshake,
                 ssl_shutdown_timeout=limits.stall,

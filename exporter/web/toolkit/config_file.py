@@ -9,7 +9,7 @@ from typing import Final
 
 from exporter.web.toolkit.blocks import Block
 from exporter.web.toolkit.errors import WebConfigError
-from exporter.web.toolkit.files import exposure, read_bounded
+from exporter.web.toolkit.files import Input, exposure, read_bounded
 from exporter.web.toolkit.parsing import seconds
 from exporter.web.toolkit.strict_yaml import YamlError, read_texts
 from exporter.web.toolkit.tls import TLSSettings, read_tls
@@ -54,8 +54,10 @@ class WebConfig:
 
 def load(path: Path) -> WebConfig:
     """Return what the file says; raise WebConfigError with every problem it has."""
-    config = parse(_read(path), path.parent)
-    warning = exposure(path) if config.users or (config.tls is not None and isinstance(config.tls.key, str)) else None
+    source = _read(path)
+    config = parse(_text_of(source, path), path.parent)
+    secret = config.users or (config.tls is not None and isinstance(config.tls.key, str))
+    warning = exposure(path, source.details) if secret else None
     return replace(config, warnings=(*config.warnings, warning)) if warning else config
 
 
@@ -85,16 +87,19 @@ def parse(text: str, folder: Path) -> WebConfig:
     return config
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> Input:
     try:
-        content = read_bounded(path, _MAX_SIZE)
+        return read_bounded(path, _MAX_SIZE)
     except OSError as exc:
         reason = (exc.strerror or str(exc)).lower()
         raise WebConfigError([f"web.config_file: cannot read {path}: {reason}"]) from exc
-    if len(content) > _MAX_SIZE:
+
+
+def _text_of(source: Input, path: Path) -> str:
+    if len(source.content) > _MAX_SIZE:
         raise WebConfigError([f"web.config_file: {path} is larger than {_MAX_SIZE} bytes"])
     try:
-        return content.decode("utf-8-sig")
+        return source.content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise WebConfigError([f"web.config_file: {path} is not UTF-8 text"]) from None
 

@@ -1,5 +1,9 @@
-"""The web config file as it is now: read again when it or a certificate changes, at the price of a stat."""
+"""The web config file as it is now: read again when it or a certificate changes, at the price of a stat.
 
+A thread of its own looks at the files, because their disk may hang, and a scrape waits for no disk.
+"""
+
+import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Mapping
@@ -7,11 +11,15 @@ from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from exporter.web.toolkit.config_file import WebConfig, load
-from exporter.web.toolkit.errors import WebConfigError
+from exporter.web.toolkit.errors import WebConfigError, WorkerStoppedError
 from exporter.web.toolkit.files import fingerprint
 from exporter.web.toolkit.tls import ClientAuth, admits, make_context
+from exporter.web.toolkit.worker import Worker
 
 _log: Final = logging.getLogger(__name__)
+
+_PATIENCE: Final = 0.5
+"""Seconds that a request waits for a look at the files: a usual one takes less than a millisecond."""
 
 T = TypeVar("T")
 
@@ -31,28 +39,47 @@ class ReloadingConfig:
         self._config: _LastGood[WebConfig] = _LastGood("the web config file")
         self._context: _LastGood[ssl.SSLContext] = _LastGood("the certificate")
         self._usable = True
+        self._stalled = False
+        self.look()
         self.encrypted = self.current().tls is not None
         """Whether connections are encrypted: decided at start, for a port cannot change its protocol."""
-        if self.encrypted:
-            self.context()
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether there is a file to look at."""
+        return self._path is not None
+
+    def look(self) -> None:
+        """Read again what has changed; may wait for a disk, so one thread does this and no request."""
+        if self._path is None:
+            return
+        path = self._path
+        tls = self._config.get((fingerprint(path),), lambda: self._load(path)).tls
+        if tls is not None:
+            self._context.get((tls, *map(fingerprint, tls.files)), lambda: make_context(tls))
+        self._report_change()
+
+    def stalled(self) -> None:
+        """Report that a look has not come back: whatever has changed since is not in effect."""
+        if not self._stalled:
+            self._stalled = True
+            _log.error(
+                "the web config file or its certificates cannot be looked at (does their disk hang?); what was loaded "
+                "before stays in effect"
+            )
+        if self._usable:
+            self._usable = False
+            self._report(False)
 
     def current(self) -> WebConfig:
-        """Return the rules in effect."""
-        if self._path is None:
-            return WebConfig()
-        path = self._path
-        config = self._config.get((fingerprint(path),), lambda: self._load(path))
-        self._report_change()
-        return config
+        """Return the rules in effect; never waits."""
+        return self._config.value or WebConfig()
 
     def context(self) -> ssl.SSLContext:
-        """Return the TLS context in effect; only where connections are encrypted."""
-        tls = self.current().tls
-        if tls is None:
+        """Return the TLS context in effect, only where connections are encrypted; never waits."""
+        if self._context.value is None:
             raise WebConfigError(["web.config_file: TLS is not configured"])
-        context = self._context.get((tls, *map(fingerprint, tls.files)), lambda: make_context(tls))
-        self._report_change()
-        return context
+        return self._context.value
 
     def admits(self, certificate: Mapping[str, Any] | None) -> bool:
         """Return whether the client behind a finished handshake may come in."""
@@ -70,9 +97,57 @@ class ReloadingConfig:
 
     def _report_change(self) -> None:
         usable = not (self._config.problems or self._context.problems)
+        if self._stalled:
+            self._stalled = False
+            _log.info("the web config file and its certificates can be looked at again")
         if usable != self._usable:
             self._usable = usable
             self._report(usable)
+
+
+class FreshConfig:
+    """What is in effect for the next request or handshake: after a look at the files, unless their disk hangs.
+
+    Used from the event loop alone. Requests that come during a look share it; while one hangs, they do not wait.
+    """
+
+    def __init__(self, config: ReloadingConfig, worker: Worker) -> None:
+        self._config = config
+        self._worker = worker
+        self._look: asyncio.Task[None] | None = None
+        self._hangs = False
+
+    async def current(self) -> WebConfig:
+        """Return the rules."""
+        await self._refresh()
+        return self._config.current()
+
+    async def context(self) -> ssl.SSLContext:
+        """Return the TLS context; only where connections are encrypted."""
+        await self._refresh()
+        return self._config.context()
+
+    async def _refresh(self) -> None:
+        if not self._config.is_watched:
+            return
+        if self._look is None:
+            self._look = asyncio.create_task(self._run())
+        elif self._hangs:
+            return
+        _, pending = await asyncio.wait((self._look,), timeout=_PATIENCE)
+        if pending and not self._hangs:
+            self._hangs = True
+            self._config.stalled()
+
+    async def _run(self) -> None:
+        try:
+            await self._worker.run(self._config.look)
+        except WorkerStoppedError:
+            pass
+        except Exception:  # noqa: BLE001 - whatever a look meets, requests go on with what was loaded
+            _log.exception("the web config file cannot be looked at; what was loaded before stays in effect")
+        finally:
+            self._look, self._hangs = None, False
 
 
 def validate(path: Path) -> tuple[str, ...]:

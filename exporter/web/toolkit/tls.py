@@ -272,7 +272,7 @@ def _pem(source: Path | str, name: str) -> bytes:
     if isinstance(source, str):
         return source.encode(errors="replace")
     try:
-        return read_bounded(source, _MAX_PEM)
+        return read_bounded(source, _MAX_PEM).content
     except OSError as exc:
         raise _problem(f"{name}_file: cannot read {source}: {(exc.strerror or str(exc)).lower()}") from exc
 
