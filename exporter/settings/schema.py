@@ -86,7 +86,7 @@ class SendGridSettings(Group):
     """How the API is reached."""
 
     api_key: Annotated[SecretStr, BeforeValidator(values.api_key)] | None = _setting(
-        None, "The key; also `SENDGRID_API_KEY`. It has no flag, which would stand in the process list.", metavar="KEY"
+        None, "The key; also `SENDGRID_API_KEY`. There is no flag: flags show up in the process list.", metavar="KEY"
     )
     api_key_file: _Path | None = _setting(
         None,

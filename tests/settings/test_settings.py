@@ -6,7 +6,9 @@ from pathlib import Path
 import certifi
 import pytest
 
+from exporter.clock import SystemClock
 from exporter.errors import ConfigurationError
+from exporter.inputs import Inputs
 from exporter.settings import (
     DEMO_INTERVAL,
     Invocation,
@@ -17,6 +19,7 @@ from exporter.settings import (
     load,
     reference,
 )
+from exporter.settings.config_file import read_config_file
 from exporter.urls import UrlMode
 from tests.factories import KEY
 
@@ -64,6 +67,22 @@ def test_key_and_ids_alone_are_enough() -> None:
     assert loaded.automations[0].interval == 300.0
     assert loaded.sendgrid.api_key is not None
     assert loaded.sendgrid.api_key.get_secret_value() == KEY
+
+
+def test_settings_made_by_hand_read_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPORTER_POLL__INTERVAL", "1h")
+    monkeypatch.setenv("POLL__INTERVAL", "1h")
+
+    assert Settings().poll.interval == 300.0
+
+
+def test_source_gives_its_values_as_they_were_written_and_shows_none(write: WriteFile) -> None:
+    file = read_config_file(Path(write("poll: {interval: 5m}\nlog: {level: loud}\n")[1]), "", Inputs(SystemClock()))
+
+    assert file() == {"poll": {"interval": "5m"}, "log": {"level": "loud"}}
+    assert file.get_field_value(Settings.model_fields["poll"], "poll") == ({"interval": "5m"}, "poll", False)
+    assert repr(file) == "ConfigFile(poll.interval, log.level)"
+    assert file.origin(("log", "level")).endswith("exporter.yaml:2")
 
 
 def test_defaults_are_those_of_the_documentation() -> None:
