@@ -51,6 +51,8 @@ class _Doubted:
     """Hashes of the last poll's."""
     polls: int = 0
     """How many polls in a row gave these rows, or some of them and no other ones."""
+    question: str = ""
+    """What they answer."""
     is_logged: bool = False
 
 
@@ -68,6 +70,8 @@ class _Memory:
     block: Block | None = None
     """The last that was shown, also when it has grown stale since."""
     doubted: _Doubted = field(default_factory=_Doubted)
+    counted: bool = True
+    """Whether SendGrid counted the links that were last shown; an API whose counts are each page's own does not."""
     gaps: int = 0
     """Polls in a row whose links' clicks did not make SendGrid's total."""
     folded: "array[int]" = field(default_factory=lambda: array("I"))
@@ -108,9 +112,8 @@ class Poller:
         try:
             with self.source.holding():
                 stats = self._read(automation, memory, deadline, question)
-                if question != self.question(automation.id):
+                if not self._publish(automation, memory, stats, stale_after, question):
                     return PollResult(Outcome.SUCCESS, stats.pages)  # a reload came between: it is polled again at once
-                self._publish(automation, memory, stats, stale_after, question)
             self._note_success(automation, memory)
             result = PollResult(Outcome.SUCCESS, stats.pages)
         except SendGridError as exc:
@@ -162,12 +165,16 @@ class Poller:
         return stats
 
     def _checked(self, automation: Automation, memory: _Memory, deadline: float, question: str) -> AutomationStats:
-        """Return the stats; raise IncompleteError where links are gone and SendGrid does not say how many there are."""
+        """Return the stats; raise IncompleteError where links are gone and SendGrid does not say how many there are.
+
+        Where it did not before, the count of a list without them may be that of the only page that came.
+        """
         stats = self.source.stats(automation, deadline)
-        lost, shown = (0, 0) if stats.counted else self._lost(automation.id, memory, stats, question)
+        believed = stats.counted and (memory.counted or not stats.links)
+        lost, shown = (0, 0) if believed else self._lost(automation.id, memory, stats, question)
         if lost:
-            message = f"{lost} of {shown} links are gone, and SendGrid gives no count of them"
-            raise IncompleteError(message, stats=stats)
+            why = "SendGrid counted none of them before" if stats.counted else "SendGrid gives no count of them"
+            raise IncompleteError(f"{lost} of {shown} links are gone, and {why}", stats=stats)
         return stats
 
     def _doubted(
@@ -182,9 +189,9 @@ class Poller:
             memory.doubted = _Doubted()
             raise doubt
         rows = frozenset(hash(row[:3]) for row in stats.links)
-        stays = memory.doubted.rows <= rows
+        stays = question == memory.doubted.question and memory.doubted.rows <= rows
         polls = memory.doubted.polls + 1 if stays else 1
-        memory.doubted = _Doubted(rows, polls, is_logged=stays and memory.doubted.is_logged)
+        memory.doubted = _Doubted(rows, polls, question, is_logged=stays and memory.doubted.is_logged)
         lost, shown = (0, 0) if stats.counted else self._lost(automation.id, memory, stats, question)
         if polls < _LASTING or 2 * lost >= shown > 0:
             raise doubt
@@ -219,25 +226,32 @@ class Poller:
 
     def _publish(
         self, automation: Automation, memory: _Memory, stats: AutomationStats, stale_after: float, question: str
-    ) -> None:
+    ) -> bool:
+        """Show and keep what was read; return False, and do neither, where a reload asks another question by now."""
+        if question != self.question(automation.id):
+            return False
         before = self.store.snapshot.block(automation.id)
         links = self._capped(automation.id, memory, self.hygiene.clean(stats.links), before)
         lines = lines_of(automation.id, links)
         block = block_of(lines, len(links), stats.total_clicks)
         if before is not None and before.links == block.links:
             block = Block(before.links, block.series, block.total_clicks)
-        memory.succeeded_at = self.clock.monotonic()
-        wall = round(self.clock.time(), 3)
-        self.store.publish(
+        succeeded_at, wall = self.clock.monotonic(), round(self.clock.time(), 3)
+        published = self.store.publish(
             automation.id,
             block,
             last_success=wall,
-            expires=memory.succeeded_at + stale_after,
+            expires=succeeded_at + stale_after,
             decreased=before is not None and question == memory.question and block.fell_below(before, lines),
+            is_wanted=lambda: question == self.question(automation.id),  # a reload may come while this is rendered
         )
+        if not published:
+            return False
+        memory.succeeded_at = succeeded_at
         if self.keeper is not None:
             self.keeper.save(automation.id, question, block, wall)
-        memory.question, memory.block = question, block
+        memory.question, memory.block, memory.counted = question, block, stats.counted
+        return True
 
     def _capped(
         self, automation_id: AutomationId, memory: _Memory, links: tuple[LinkClicks, ...], before: Block | None

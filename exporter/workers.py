@@ -207,6 +207,7 @@ class Workers:
         with self._lock:
             self._schedule.done(automation.id, result, self._clock.monotonic())
             self._show_rhythm()
+            self._let_expire([automation.id])  # the interval may have changed while it was polled
 
     def _staleness(self, planned: float) -> float:
         return _STALE_INTERVALS * planned if self._stale_after is None else self._stale_after
@@ -217,7 +218,11 @@ class Workers:
             return
         self._shown = self._schedule.version
         self._poller.store.keep_intervals(self._schedule.intervals())
-        succeeded = {id_: self._poller.succeeded_at(id_) for id_ in self._automations}
+        self._let_expire(self._automations)
+
+    def _let_expire(self, automation_ids: Collection[AutomationId]) -> None:
+        """Let blocks grow stale by the intervals as they are planned now."""
+        succeeded = {id_: self._poller.succeeded_at(id_) for id_ in automation_ids}
         self._poller.store.postpone(
             {
                 id_: at + self._staleness(self._schedule.planned_interval(id_))

@@ -84,8 +84,8 @@ class SendGridClient:
         """Connections with the moment since which they are idle, the latest at the end."""
         self._lock = threading.Lock()
         self._closed = False
-        self._names_what_was_asked = True
-        """Whether the automation that an answer names is the one that was asked for, as far as is known."""
+        self._names_what_was_asked: bool | None = None
+        """Whether the automation that an answer names is the one that was asked for; None until one names any."""
 
     def holding(self) -> AbstractContextManager[None]:
         """Account for the memory of this thread's poll until the end of the block, where its numbers are published."""
@@ -185,18 +185,22 @@ class SendGridClient:
         return body
 
     def _names_another(self, automation: Automation, body: bytes, *, is_new: bool) -> bool:
-        """Tell whether the answer is another automation's, which came over a connection that was used before.
+        """Tell whether the answer is another automation's.
 
         A server that sends an answer nobody asked for, just when the next request leaves, puts every later answer under
-        the next request's id, and nothing in HTTP shows it. Over a new connection the first answer is the request's
-        own: should that one name another automation, too, it is the API's way (a gateway that maps ids, say), and what
-        its answers name says nothing.
+        the next request's id, and nothing in HTTP shows it; a cache on the way may mix answers up. Once an answer named
+        what it was asked for, every one must that names any. Until then the first answer over a new connection is
+        believed: should it name another automation, that is the API's way (a gateway that maps ids, say).
         """
-        if not self._names_what_was_asked or named_automation(body) in (None, automation.id.lower()):
+        named = named_automation(body)
+        if named is None:
             return False
-        if is_new:
+        if named == automation.id.lower():
+            self._names_what_was_asked = True
+            return False
+        if is_new and self._names_what_was_asked is None:
             self._names_what_was_asked = False
-        return not is_new
+        return self._names_what_was_asked is not False
 
     def _explain(self, body: bytes) -> str:
         return explain_error(body, "", partial(_hidden, (self._key(), *self._proxy_secrets)))

@@ -16,6 +16,8 @@ SendGrid does not say when. A list is whole when its rows show it; until then it
     above it                                  |
     no rows, anything else                    | never
 
+A count or a total of 0 on a page without rows is that page's own where others have rows: it says nothing of the list.
+
 A place is (step, url, location). Rows without a location share one, so several may stand at the same place of the same
 page: these are added up. On two pages they may be two rows, or one that moved; only a union that numbers the count, or
 a second walk, tells. A row with a location that stands twice on a page is believed only where the count confirms it.
@@ -25,7 +27,7 @@ total is SendGrid's own number, published as it is said.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
@@ -78,16 +80,20 @@ class Walk:
     @cached_property
     def counts(self) -> frozenset[int]:
         """What the pages say of the number of rows in the list; empty where that is nothing about the list."""
-        counting = [page for page in self.pages if page.count is not None]
-        counts = frozenset(page.count for page in counting if page.count is not None)
-        per_page = len(self.pages) > 1 and all(page.count == len(page.rows) for page in counting)
-        per_page = per_page and counts != {len(self.places)}  # a list of four rows, each of them given twice
+        counting = [(page, page.count) for page in self.pages if page.count is not None]
+        counts = frozenset(count for page, count in counting if self._is_of_list(page, count))
+        per_page = len(self.pages) > 1 and all(count == len(page.rows) for page, count in counting)
+        # Four rows on each page, and four of them altogether: a list of which every row is given twice.
+        per_page = per_page and {count for _, count in counting} != {len(self.places)}
         return frozenset() if self.number and (per_page or counts == {0}) else counts
 
     @cached_property
-    def totals(self) -> frozenset[int]:
-        """What the pages say of the total."""
-        return frozenset(page.total for page in self.pages if page.total is not None)
+    def totals(self) -> Sequence[int]:
+        """What the pages say of the total, in their order."""
+        return [page.total for page in self.pages if page.total is not None and self._is_of_list(page, page.total)]
+
+    def _is_of_list(self, page: PageSaid, number: int) -> bool:
+        return bool(number or page.rows) or not self.number
 
     @property
     def count(self) -> int | None:
@@ -134,7 +140,7 @@ class Walk:
     @cached_property
     def says_nothing_is_there(self) -> bool:
         """Whether SendGrid says by a count or a total of 0 that the list is empty, and by no other that it is not."""
-        return self.number == 0 and self.counts | self.totals == {0}
+        return self.number == 0 and self.counts.union(self.totals) == {0}
 
     @cached_property
     def is_hollow(self) -> bool:
@@ -232,7 +238,7 @@ def total_of(walk: Walk, links: Rows) -> tuple[int, int]:
         return clicks, 0
     if not walk.totals:
         return 0, 0
-    return given[-1].total or 0, min(clicks - min(walk.totals), 0) or max(clicks - max(walk.totals), 0)
+    return walk.totals[-1], min(clicks - min(walk.totals), 0) or max(clicks - max(walk.totals), 0)
 
 
 def _agree(walks: Sequence[Walk]) -> bool:
@@ -270,8 +276,8 @@ def _all(walk: Walk) -> Iterator[LinkClicks]:
     return (row for rows in walk.rows for row in rows)
 
 
-def _said_numbers(walk: Walk) -> Iterator[tuple[str, frozenset[int]]]:
-    yield from (("count", walk.counts), ("total", walk.totals))
+def _said_numbers(walk: Walk) -> Iterator[tuple[str, Collection[int]]]:
+    yield from (("count", walk.counts), ("total", frozenset(walk.totals)))
 
 
 def _listed(numbers: Iterable[int]) -> str:

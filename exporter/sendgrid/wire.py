@@ -32,8 +32,11 @@ _LONGEST_EXPLANATION: Final = 500
 MOST_ROWS: Final = 20_000
 """Rows of one page: 400 times the 50 that SendGrid gives at most, for an API that ignores page_size."""
 _LARGEST: Final = 2**53
-_SELF: Final = re.compile(rb'"self"\s*:\s*"[^"]*?/automations/([0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})/')
-"""The automation in an answer's own address. A quotation mark within a text is escaped, so no link can look like it."""
+_SELF: Final = re.compile(
+    rb'"self"\s*:\s*"[^"]*?/automations\\?/([0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})\\?/'
+)
+"""The automation in an answer's own address; JSON may escape slashes (RFC 8259, section 7). A quotation mark within a
+text is always escaped, so no link can look like it."""
 
 
 def _not_negative(number: int) -> int:

@@ -269,12 +269,64 @@ def test_what_answered_another_question_says_nothing_of_what_is_lost():
     assert bench.polls(3) == [Outcome.INCOMPLETE] * 2 + [Outcome.SUCCESS]
 
 
+def test_reload_while_an_answer_is_rendered_leaves_nothing_of_the_former_question():
+    bench = Bench(some_stats(), keeper=FakeKeeper())
+    rules = LabelHygiene(label_rules())
+
+    class Reloading:
+        """Rules that are applied just when a reload names another base URL and withdraws the block."""
+
+        def clean(self, rows):
+            bench.poller.take_over(bench.source, rules, lambda id_: f"of another account: {id_}")
+            bench.store.withdraw([an_id()])
+            return rules.clean(rows)
+
+        exceeds, cap = rules.exceeds, rules.cap
+
+    bench.poller.hygiene = Reloading()
+
+    bench.poll()
+
+    assert bench.view.block is None
+    assert bench.view.up is None
+    assert bench.poller.succeeded_at(an_id()) is None
+    assert bench.keeper.saved == []
+    bench.poll()
+    assert bench.view.up
+
+
+def test_polls_of_another_account_say_nothing_of_what_lasts():
+    bench = Bench(doubtful("abc"))
+    bench.polls(2)
+
+    bench.poller.take_over(bench.source, bench.poller.hygiene, lambda id_: f"of another account: {id_}")
+
+    assert bench.polls(3) == [Outcome.INCOMPLETE, Outcome.INCOMPLETE, Outcome.SUCCESS]
+
+
 def test_links_that_are_gone_without_a_count_are_doubtful_although_two_walks_agreed(caplog):
     bench = Bench(sure("abcde"), sure("abcd", counted=False))
     bench.poll()
 
     assert bench.polls(3) == [Outcome.INCOMPLETE] * 2 + [Outcome.SUCCESS]
     assert "1 of 5 links are gone, and SendGrid gives no count of them" in caplog.text
+
+
+def test_count_of_a_shorter_list_that_was_never_counted_before_is_believed_at_the_third_poll():
+    """Each page counts its own rows: when the first page's `next` is lost, its count is that of the whole answer."""
+    bench = Bench(sure("abcd", counted=False), *[sure("a")] * 4)
+    bench.poll()
+
+    assert bench.polls(2) == [Outcome.INCOMPLETE] * 2
+    assert bench.clicks() == dict.fromkeys("abcd", 7)
+    assert bench.polls(2) == [Outcome.SUCCESS] * 2
+
+
+def test_zero_that_sendgrid_says_needs_no_former_count():
+    bench = Bench(sure("abcd", counted=False), sure("", links=(), total_clicks=0))
+    bench.poll()
+
+    assert bench.poll().outcome is Outcome.SUCCESS
 
 
 def test_list_without_a_count_that_lost_nothing_is_published_at_once():

@@ -18,15 +18,26 @@ pytestmark = pytest.mark.unit
 
 
 class Bench:
-    def __init__(self, *, stale_after=None, capacity=100.0, automations=(1, 2)):
+    def __init__(self, *, stale_after=None, capacity=100.0, automations=(1, 2), interval=300.0):
         self.clock = FakeClock()
         self.store = Store()
         telemetry = Telemetry(an_about(), clock=self.clock, link_series=lambda: 0)
-        source = FakeSource(some_stats())
-        self.poller = Poller(source, LabelHygiene(label_rules()), self.store, telemetry, None, self.clock)
-        self.workers = Workers(self.poller, clock=self.clock, stop=threading.Event())
+        self.source = FakeSource(some_stats())
+        self.poller = Poller(self.source, LabelHygiene(label_rules()), self.store, telemetry, None, self.clock)
+        self.stop = threading.Event()
+        self.loops = []
+        self.workers = Workers(self.poller, clock=self.clock, stop=self.stop, spawn=self._spawn)
         self.capacity = capacity
-        self.configure(*automations, stale_after=stale_after)
+        self.configure(*automations, stale_after=stale_after, interval=interval)
+
+    def _spawn(self, loop, name):
+        self.loops.append(loop)
+        return threading.Thread(target=loop, name=name)
+
+    def work(self) -> None:
+        """Do what the first worker's thread does, until the stop."""
+        self.workers.start()
+        self.loops[0]()
 
     def configure(self, *numbers, stale_after=None, interval=300.0):
         self.workers.configure(
@@ -146,6 +157,25 @@ def test_shorter_interval_after_a_reload_shortens_the_life_of_what_is_shown():
     bench.workers.tend()
 
     assert bench.view.poll_interval == 30.0
+    assert bench.view.block is None
+
+
+def test_shorter_interval_after_a_reload_during_a_poll_shortens_the_life_of_what_that_poll_shows():
+    bench = Bench(automations=(1,), interval=3600.0)
+    good = bench.source.stats
+
+    def reloading(*asked):
+        bench.configure(1, interval=30.0)
+        return good(*asked)
+
+    bench.source.stats = reloading
+    bench.clock.on_wait = lambda _: bench.stop.set()
+
+    bench.work()
+
+    assert bench.view.block is not None
+    bench.clock.advance(3 * 30.0)
+    bench.workers.tend()
     assert bench.view.block is None
 
 

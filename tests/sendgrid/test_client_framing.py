@@ -344,6 +344,33 @@ def test_api_that_always_names_another_automation_is_believed_over_a_new_connect
         assert (server.requests, server.connections) == (3, 1)
 
 
+@pytest.mark.parametrize("slash", [b"/", b"\\/"])
+def test_answers_that_a_cache_mixes_up_are_refused_also_over_a_new_connection(slash):
+    """The API has shown before that its answers name what was asked for."""
+
+    def parts(number: int) -> Sequence[Part]:
+        mixed = body_of(1 if number == 2 else number).replace(b"/", slash)
+        return [answer(number, headers=["Connection: close"], body=mixed)]
+
+    with RawServer(parts) as server, client_of(server.base_url) as client:
+        assert ask(client, 1) == 1
+        assert "about another automation" in str(failure(client, 2))
+        assert ask(client, 3) == 3
+
+
+def test_answer_mixed_up_before_any_other_does_not_end_the_check():
+    answers = [2, 1, 3]
+
+    def parts(number: int) -> Sequence[Part]:
+        return [answer(number, body=body_of(answers.pop(0) if answers else 1))]
+
+    with RawServer(parts) as server, client_of(server.base_url) as client:
+        ask(client, 1)
+        assert ask(client, 1) == 1
+        assert ask(client, 3) == 3
+        assert "about another automation" in str(failure(client, 4))
+
+
 def test_connection_is_used_again_after_a_refusal_that_was_read_whole():
     with (
         RawServer(lambda _: [answer(0, status="HTTP/1.1 404 Not Found", body=b"{}")]) as server,

@@ -296,6 +296,37 @@ def test_total_is_sendgrids_own_word_and_withholds_no_rows(totals, total, gap):
     assert (stats.total_clicks, stats.gap) == (total, gap)
 
 
+@pytest.mark.parametrize("results", [[], None])
+@pytest.mark.parametrize("lag", [0, 1])
+def test_zeroes_of_an_empty_last_page_are_not_those_of_the_list(results, lag):
+    """SendGrid counts 4 rows and 10 clicks on each page that has some; the one behind them is an answer for itself."""
+    pages_ = walk(rows("ab"), rows("cd"), [], count=[4, 4, 0], total=[10 + lag, 10 + lag, 0])
+    pages_[-1]["results"] = results
+
+    stats = stats_of(pages_)
+
+    assert {link.url: link.clicks for link in stats.links} == ABCD
+    assert (stats.total_clicks, stats.counted) == (10 + lag, True)
+
+
+def test_page_that_counts_its_own_rows_before_an_empty_one_is_no_counted_list():
+    own = walk(rows("ab"), [], count=[2, 0])
+
+    stats = stats_of(own, own)
+
+    assert not stats.counted
+
+
+def test_zero_of_an_empty_last_page_is_no_total_of_a_list_without_a_count():
+    pages_ = walk(rows("ab"), rows("cd"), [], total=[12, 12, 0])
+
+    assert stats_of(pages_, pages_).total_clicks == 12
+
+
+def test_rows_that_an_empty_page_takes_the_place_of_are_still_missing():
+    assert links_of(walk(rows("ab"), [], count=[4, 0], total=[10, 0]), QUIET) == ABCD
+
+
 def test_totals_of_each_page_alone_are_added_up_over_the_union():
     first = walk(rows("ab"), rows("bd"), count=4, total=[3, 6])
     second = walk(rows("ac"), rows("cd"), count=4, total=[4, 7])
