@@ -55,6 +55,7 @@ def read_environment(environment: Mapping[str, str]) -> Environment:
             problems.append(Problem(path, f"is given by {names[path]} too; the case of letters does not matter", name))
         elif path is not None:
             values[path], names[path] = environment[name], name
+        # A Service named exporter-… makes Kubernetes set EXPORTER_…_PORT and the like in every pod of its namespace.
         elif _is_service(name.upper()):
             ignored.append(name)
         elif name.upper().startswith(PREFIX):

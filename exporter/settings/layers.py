@@ -134,11 +134,13 @@ def merge(layers: Layers) -> Merged:
         path = key_path([str(part) for part in error["loc"]])
         failed.add(path)
         cause = error.get("ctx", {}).get("error")
+        # A validator may raise one error only; this one carries those of the whole list.
         if isinstance(cause, WrongAutomationsError):
             entries = cause.entries
             problems += [Problem(place, text, layers.origin(place)) for place, text in entries.faults]
         else:
             problems.append(Problem(path, error["msg"].removeprefix("Value error, "), layers.origin(path)))
+    # Once more without what failed: the rules between settings still need the others, to report all problems at once.
     settings = Settings.from_sources([*(layer.without(failed) for layer in layers.written), layers.presets])
     return Merged(settings, entries or _entries(settings.automations), tuple(problems), frozenset(failed))
 

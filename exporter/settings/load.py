@@ -86,6 +86,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str], inputs: Input
     found, unusable = (None, None) if flags.demo else _found_key(settings.sendgrid.api_key_file, inputs)
     authorities, useless = _authorities(settings.sendgrid.ca_file, inputs)
     failed = merged.failed | {tuple(map(str, each.path)) for each in (*flags.problems, *variables.problems)}
+    # Both may stand in a file that cannot be read: reporting them as missing would mislead.
     if not file.readable:
         failed |= {AUTOMATIONS, API_KEY}
     case = _Case(merged, layers, failed, file, found, unusable, useless, demo=flags.demo)
@@ -102,6 +103,7 @@ def read_key_file(path: Path) -> SecretStr:
     try:
         return _key_in(path, read_input(path, values.LONGEST_KEY + 1)).key
     except (OSError, ValueError) as exc:
+        # Raised outside of the handler: its exception must not become the context of this one.
         problem = f"sendgrid.api_key_file: {_why_unusable(path, exc)}"
     raise ConfigurationError([problem])
 
