@@ -21,7 +21,6 @@ from exporter.sendgrid.session import ClientOptions
 from exporter.settings import Settings, key_oddity, read_key_file
 from exporter.sharding import own
 from exporter.state import examine
-from exporter.urls import UrlMode
 from exporter.web.ports import WebOptions
 
 _log = logging.getLogger(__name__)
@@ -102,7 +101,7 @@ def label_rules(settings: Settings) -> LabelRules:
     """Return the rules of label hygiene."""
     labels = settings.labels
     return LabelRules(
-        url=UrlMode(labels.url.value),
+        url=labels.url,
         drop_params=labels.drop_params,
         drop_paths=labels.drop_paths,
         max_links=labels.max_links,
