@@ -40,7 +40,6 @@ from exporter.signals import Signals
 from exporter.state import StateWriter, examine
 from exporter.store import Store
 from exporter.telemetry import Telemetry
-from exporter.urls import UrlMode
 from exporter.web.ports import LandingPage, Limits, Ports, WebOptions
 from exporter.web.server import WebServer
 
@@ -365,7 +364,7 @@ def _label_rules(settings: Settings) -> LabelRules:
     """Return the rules of label hygiene."""
     labels = settings.labels
     return LabelRules(
-        url=UrlMode(labels.url.value),
+        url=labels.url,
         drop_params=labels.drop_params,
         drop_paths=labels.drop_paths,
         max_links=labels.max_links,

@@ -1,4 +1,4 @@
-"""Write the settings' tables into the documentation, and `.env.example`; with --check only tell what is not in step.
+"""Write the settings' tables into the documentation, and `.env.example`; with --check only report what is out of date.
 
 Run it after a change of the settings: python scripts/generate_settings_docs.py
 """
@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from exporter.settings import Key, reference
+from exporter.settings import Setting, reference
 
 BEGIN = "<!-- settings:begin -->"
 END = "<!-- settings:end -->"
@@ -55,7 +55,7 @@ def _example_lines() -> Iterator[str]:
         yield f"#{row.variable}={_example_value(row)}"
 
 
-def _example_value(row: Key) -> str:
+def _example_value(row: Setting) -> str:
     return row.default if row.default not in ("none", "off", "3 intervals") else ""
 
 

@@ -33,8 +33,8 @@ GOOD = {
     "exporter/domain.py": "import re\nfrom typing import Final\n_ID: Final = re.compile('x')\n",
     "exporter/errors.py": "from exporter.domain import Outcome\n",
     "exporter/clock.py": "import time\ndef now():\n    return time.time()\n",
-    "exporter/settings/__init__.py": "from exporter.settings.groups import Group\n",
-    "exporter/settings/groups.py": "import pydantic_settings\nfrom exporter import domain\n",
+    "exporter/settings/__init__.py": "from exporter.settings.schema import Group\n",
+    "exporter/settings/schema.py": "import pydantic_settings\nfrom exporter import domain\n",
     "exporter/sendgrid/client.py": "import requests\nimport urllib3\nfrom exporter.errors import SendGridError\n",
     "exporter/telemetry.py": (
         "from collections.abc import Mapping\nfrom importlib import metadata\nfrom typing import Final\n"

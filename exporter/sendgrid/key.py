@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from exporter.clock import Clock
 from exporter.domain import AutomationId
 from exporter.errors import ConfigurationError
+from exporter.web.toolkit.files import Fingerprint, fingerprint
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +81,6 @@ _ROUND: Final = 10.0
 """Seconds for which a refused key is not tried again: the automations that are due at one time fail in far fewer."""
 _REMEMBERED: Final = 16
 """Former keys that are still hidden in the log: an answer to an old request may quote one."""
-_Stamp = tuple[int, int, int]
 
 
 class KeyFile:
@@ -90,7 +90,7 @@ class KeyFile:
         """Begin with the key that was read already, or read it; raise ConfigurationError when the file holds none."""
         self._path = path
         self._read = read
-        self._stamp = None if key is not None else self._current_stamp()
+        self._stamp = None if key is not None else fingerprint(path)
         self._key = read(path) if key is None else key
         self._known: tuple[str, ...] = (self._key,)
         self._failing = False
@@ -99,8 +99,8 @@ class KeyFile:
         return self._key
 
     def look(self) -> None:
-        """Read the file again if its times changed; one thread does this, about once a second."""
-        stamp = self._current_stamp()
+        """Read the file again if it changed; one thread does this, about once a second."""
+        stamp = fingerprint(self._path)
         news = self._renew(stamp) if stamp != self._stamp or self._failing else None
         if news is not None:
             _log.log(*news)
@@ -108,7 +108,7 @@ class KeyFile:
     def known(self) -> tuple[str, ...]:
         return self._known
 
-    def _renew(self, stamp: _Stamp | None) -> tuple[int, str] | None:
+    def _renew(self, stamp: Fingerprint) -> tuple[int, str] | None:
         """Read the file again; return the level and the text of what is worth telling."""
         try:
             key = self._read(self._path)
@@ -119,10 +119,3 @@ class KeyFile:
         self._key, self._stamp, self._failing = key, stamp, False
         self._known = (*(known for known in self._known if known != key), key)[-_REMEMBERED:]
         return (logging.INFO, "sendgrid.api_key_file: the key was read again") if changed else None
-
-    def _current_stamp(self) -> _Stamp | None:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_ino, found.st_size

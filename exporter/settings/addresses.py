@@ -93,7 +93,7 @@ def without_password(url: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether the URL's host is this machine: 127.0.0.0/8, ::1 or localhost."""
+    """Return whether the URL's host is this machine: 127.0.0.0/8, ::1 or localhost."""
     host = urlsplit(url).hostname or ""
     if host == "localhost":
         return True

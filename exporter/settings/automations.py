@@ -7,10 +7,9 @@ from typing import Final
 
 from exporter.domain import Automation, AutomationId, is_automation_id
 from exporter.settings import values
-from exporter.settings.catalogue import AUTOMATIONS
-from exporter.settings.groups import LONGEST_INTERVAL
-from exporter.settings.problems import no_such_key, printable
+from exporter.settings.problems import KeyPath, no_such_setting, printable
 
+AUTOMATIONS: Final[KeyPath] = ("automations",)
 _ENTRY_KEYS: Final = ("id", "name", "step_ids", "interval")
 _FORM: Final = "must be a list of ids, or of mappings with id, name, step_ids and interval"
 
@@ -28,8 +27,26 @@ class Entries:
     faults: list[Fault] = field(default_factory=list)
 
 
-def read_automations(written: object, *, interval: float) -> Entries:
-    """Read a list, a text with commas or a JSON list; `interval` is for the entries without their own."""
+class WrongAutomationsError(ValueError):
+    """Something is wrong with the list; `entries` holds all of it, and what can be read nevertheless."""
+
+    def __init__(self, entries: Entries) -> None:
+        super().__init__("the list has mistakes")
+        self.entries = entries
+
+
+def read_automations(written: object, *, interval: float) -> tuple[Automation, ...]:
+    """Read a list, a text with commas or a JSON list; `interval` is for the entries without their own.
+
+    Raise WrongAutomationsError with every fault of every entry: pydantic knows one error for each validator only.
+    """
+    entries = _read(written, interval)
+    if entries.faults:
+        raise WrongAutomationsError(entries)
+    return tuple(entries.automations)
+
+
+def _read(written: object, interval: float) -> Entries:
     entries = Entries()
     try:
         items = _items(written)
@@ -95,7 +112,7 @@ def _unknown(place: tuple[str | int, ...], item: Mapping[object, object]) -> Ite
     for name in item:
         if name not in _ENTRY_KEYS:
             shown = printable(name)
-            text = no_such_key(shown, _ENTRY_KEYS) if shown else "holds a key that is not the name of a setting"
+            text = no_such_setting(shown, _ENTRY_KEYS) if shown else "holds a key that is not the name of a setting"
             yield (*place, shown) if shown else place, text
 
 
@@ -134,6 +151,6 @@ def _step_ids(value: object) -> tuple[str, ...]:
 _READERS: Final[Mapping[str, Callable[[object], str | float | tuple[str, ...]]]] = {
     "id": _id,
     "name": lambda value: values.text(value, at_most=256),
-    "interval": values.duration(0.001, LONGEST_INTERVAL),
+    "interval": values.duration(0.001, values.LONGEST_INTERVAL),
     "step_ids": _step_ids,
 }

@@ -1,13 +1,18 @@
-"""What is wrong with a setting, in a sentence that begins with its path and holds no value."""
+"""What is wrong with a setting: its place, and a sentence that holds no value."""
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+from exporter.web.toolkit.parsing import closest
+
+KeyPath = tuple[str, ...]
+"""A setting's place: `("poll", "interval")`, or `("automations",)`."""
+
 _NAME: Final = re.compile(r"[A-Za-z_-]{1,40}(\.[A-Za-z_-]{1,40})?")
-_JOINTS: Final = re.compile(r"__|[.-]")
+_SEPARATORS: Final = re.compile(r"__|[.-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +37,25 @@ def dotted(path: Sequence[str | int]) -> str:
 
 
 def printable(name: object) -> str | None:
-    """Return the name of a key when it is fit to be repeated; anything else may be a secret in the wrong place."""
+    """Return the name of a setting where a message may repeat it; anything else may be a secret in the wrong place."""
     return name if isinstance(name, str) and _NAME.fullmatch(name) else None
 
 
+def shown_path(path: Path) -> str:
+    """Return the path as messages may show it: a bare word could be a secret that was put in the wrong place."""
+    written = str(path)
+    return written if "/" in written or path.suffix in (".yaml", ".yml") else "the file that it names"
+
+
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
-    """Return the candidate that a misspelt name most likely means."""
+    """Return the candidate that a mistyped name most likely means."""
     shapes = {_shape(candidate): candidate for candidate in candidates}
-    close = difflib.get_close_matches(_shape(name), list(shapes), n=1, cutoff=0.6)
-    return shapes[close[0]] if close else None
+    close = closest(_shape(name), shapes)
+    return shapes[close] if close else None
 
 
-def no_such_key(name: str, candidates: Sequence[str]) -> str:
-    """Return the sentence for a misspelt key: the nearest right one, or all where they are few."""
+def no_such_setting(name: str, candidates: Sequence[str]) -> str:
+    """Return the sentence for a mistyped setting: the nearest right one, or all where they are few."""
     close = nearest(name, candidates)
     if close is not None:
         return f"no such setting; did you mean {close}?"
@@ -54,5 +65,5 @@ def no_such_key(name: str, candidates: Sequence[str]) -> str:
 
 
 def _shape(name: str) -> str:
-    """Return the name without the prefix that all share and without what people mistake most: case and joints."""
-    return _JOINTS.sub("_", name.lower().lstrip("-")).removeprefix("exporter_")
+    """Return the name without the prefix that all share and without what people get wrong most: case and separators."""
+    return _SEPARATORS.sub("_", name.lower().lstrip("-")).removeprefix("exporter_")

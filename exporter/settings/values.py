@@ -1,29 +1,42 @@
-"""Plain values from what a person wrote: text, numbers, durations, lists.
+"""Plain values from what a person wrote: text, numbers, durations, lists, the API key.
 
 Each function raises ValueError with a phrase that follows "key: ", and never repeats what was written: a key pasted
 into the wrong place must not come out in a message.
 """
 
-import difflib
+import base64
+import binascii
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
 
+from pydantic import SecretStr
+
+from exporter.web.toolkit.parsing import closest, seconds
+
+LAST_OF_LATIN_1: Final = 0xFF
+"""The last character that an HTTP header can carry."""
+LONGEST_KEY: Final = 4096
+"""Characters of an API key."""
+LONGEST_INTERVAL: Final = 30 * 86400.0
+
 _Choice = TypeVar("_Choice", bound=StrEnum)
 _Number = TypeVar("_Number", int, float)
 
-_UNITS: Final = (("w", 604800.0), ("d", 86400.0), ("h", 3600.0), ("m", 60.0), ("s", 1.0), ("ms", 0.001))
+_UNITS: Final[Mapping[str, float]] = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DECIMAL: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _WHOLE: Final = re.compile(r"[0-9]{1,18}")
-_DURATION: Final = re.compile("".join(rf"(?:([0-9]+(?:\.[0-9]+)?){unit})?" for unit, _ in _UNITS))
 _TRUE: Final = frozenset({"true", "yes", "on", "1"})
 _FALSE: Final = frozenset({"false", "no", "off", "0"})
 SWITCH_WORDS: Final = _TRUE | _FALSE
 _MOST_STARS: Final = 10
 _CONTROL: Final = frozenset({"Cc", "Cs"})
+_USUAL_KEY: Final = re.compile(r"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}")
+_USUAL_KEY_LENGTH: Final = 69
+_ASSIGNMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*[=:]")
 _EMPTY: Final = "is empty; leave it out to get the default"
 _NOT_A_DURATION: Final = "must be a duration such as 30s, 5m or 1h30m, or a number of seconds"
 
@@ -67,8 +80,8 @@ def choice(kind: type[_Choice]) -> Callable[[object], _Choice]:
         word = value.strip().lower() if isinstance(value, str) else ""
         if word in words:
             return kind(word)
-        close = difflib.get_close_matches(word, words, n=1)
-        raise ValueError(f"must be one of {', '.join(words)}" + (f"; did you mean {close[0]}?" if close else ""))
+        close = closest(word, words)
+        raise ValueError(f"must be one of {', '.join(words)}" + (f"; did you mean {close}?" if close else ""))
 
     return read
 
@@ -110,7 +123,7 @@ def duration_text(seconds: float) -> str:
     """Return the duration as a person writes it: 330 seconds are `5m30s`."""
     rest = round(seconds * 1000)
     parts = []
-    for unit, size in _UNITS:
+    for unit, size in _UNITS.items():
         count, rest = divmod(rest, round(size * 1000))
         if count:
             parts.append(f"{count}{unit}")
@@ -139,6 +152,49 @@ def path_patterns(value: object) -> tuple[str, ...]:
         if pattern.count("*") > _MOST_STARS:
             raise ValueError(f"entry {index} has more than {_MOST_STARS} *")
     return patterns
+
+
+def api_key(value: object) -> SecretStr:
+    """Return the key without surrounding blanks; raise ValueError, without the key, for what no header can carry."""
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if not isinstance(value, str):
+        raise ValueError("must be text; put it in quotes")  # noqa: TRY004
+    key = value.strip()
+    if not key:
+        raise ValueError("the key is empty")
+    if len(key) > LONGEST_KEY:
+        raise ValueError(f"the key is longer than {LONGEST_KEY} characters")
+    if key[0] in "\"'" and key[0] == key[-1]:
+        raise ValueError("the key stands in quotes; give it without them")
+    if any(character.isspace() for character in key):
+        raise ValueError('the key holds blanks or line ends; give the key alone, without "Bearer"')
+    if any(ord(character) > LAST_OF_LATIN_1 or unicodedata.category(character) == "Cc" for character in key):
+        raise ValueError("the key holds characters that no HTTP header can carry")
+    return SecretStr(key)
+
+
+def key_oddity(secret: SecretStr) -> str | None:
+    """Return in what the key differs from those that SendGrid makes, `SG.`, 22, `.` and 43 characters; never the key.
+
+    Nothing promises that form, and a gateway may have keys of its own: this is worth a warning, no more.
+    """
+    key = secret.get_secret_value()
+    return None if _USUAL_KEY.fullmatch(key) else _difference(key)
+
+
+def _difference(key: str) -> str:
+    if _decoded(key).startswith(b"SG."):
+        return "looks like the base64 of a key; give it decoded"
+    if _ASSIGNMENT.match(key):
+        return "looks like a whole line NAME=key; give only what follows the sign"
+    if key[0] in "\"'`" or key[-1] in "\"'`":
+        return "begins or ends with a quote"
+    if not key.startswith("SG."):
+        return "does not begin with SG. as SendGrid's keys do"
+    if len(key) != _USUAL_KEY_LENGTH:
+        return f"has {len(key)} characters, where SendGrid's keys have {_USUAL_KEY_LENGTH}"
+    return "is not made of SG. and two groups of 22 and 43 letters, digits, - and _, as SendGrid's keys are"
 
 
 def _numbered(values: Iterable[object], each_at_most: int) -> Iterable[str]:
@@ -170,10 +226,10 @@ def _seconds(value: object) -> float:
         raise ValueError(_EMPTY)
     if _DECIMAL.fullmatch(written):
         return float(written)
-    parts = _DURATION.fullmatch(written)
-    if parts is None:
+    found = seconds(written, _UNITS, ordered=True)
+    if found is None:
         raise ValueError(_NOT_A_DURATION)
-    return sum(float(count) * size for count, (_, size) in zip(parts.groups(), _UNITS, strict=True) if count)
+    return found
 
 
 def _bounded(value: _Number, least: _Number, most: _Number, shown: Callable[[_Number], str]) -> _Number:
@@ -188,3 +244,10 @@ def _bounded(value: _Number, least: _Number, most: _Number, shown: Callable[[_Nu
 
 def _plain(value: float) -> str:
     return f"{value:g}"
+
+
+def _decoded(key: str) -> bytes:
+    try:
+        return base64.b64decode(key, validate=True)
+    except (binascii.Error, ValueError):
+        return b""

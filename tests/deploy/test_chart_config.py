@@ -9,7 +9,7 @@ import pytest
 import trustme
 import yaml
 
-from exporter.settings.model import Settings
+from exporter.settings import Settings
 from tests.deploy.chart import (
     AUTOMATION,
     CASES,
@@ -121,7 +121,7 @@ def test_the_values_and_the_settings_know_the_same_keys() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["config"]["properties"]
     groups = {
         name: type(field).model_fields
-        for name, field in ((name, getattr(Settings(), name)) for name in Settings.__dataclass_fields__)
+        for name, field in ((name, getattr(Settings(), name)) for name in Settings.model_fields)
         if hasattr(type(field), "model_fields")
     }
     wanted = {name: set(fields) - BY_THE_CHART.get(name, set()) for name, fields in groups.items()}

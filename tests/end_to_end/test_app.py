@@ -5,7 +5,6 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,7 @@ from exporter.domain import Outcome
 from exporter.errors import ConfigurationError
 from exporter.logs import LineWriter
 from exporter.sendgrid.key import Key
-from exporter.settings import Settings, load
-from exporter.settings.groups import LabelSettings, SendGridSettings, ShardSettings, StateSettings
+from exporter.settings import LabelSettings, SendGridSettings, Settings, ShardSettings, StateSettings, load
 from exporter.signals import Signals
 from tests.factories import KEY, a_block, an_automation, an_id
 from tests.fakes import FakeClock
@@ -37,7 +35,7 @@ class Configuration:
         self.problem: str | None = None
 
     def change(self, **changes: Any) -> None:
-        self.settings = replace(self.settings, **changes)
+        self.settings = self.settings.model_copy(update=changes)
 
     def __call__(self) -> Settings:
         if self.problem is not None:

@@ -48,6 +48,18 @@ def test_key_is_read_once_while_the_file_stays(path):
     assert len(reads) == 1
 
 
+def test_key_is_noticed_that_came_with_the_times_of_the_former_one(path):
+    key = KeyFile(path, read)
+    before = path.stat()
+
+    path.write_text("other")
+    while path.stat().st_ctime_ns == before.st_ctime_ns:  # the kernel's clock ticks every few milliseconds
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    assert looked(key) == "other"
+
+
 def test_replaced_file_gives_its_new_key_at_the_next_look(path, caplog):
     caplog.set_level(logging.INFO)
     key = KeyFile(path, read)

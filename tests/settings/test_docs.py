@@ -27,7 +27,7 @@ def test_documentation_is_in_step_with_the_settings() -> None:
     assert (result.returncode, result.stdout) == (0, ""), "run python scripts/generate_settings_docs.py"
 
 
-def test_drift_is_found_told_and_put_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_drift_is_found_reported_and_put_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "docs").mkdir()
     page = tmp_path / "docs" / "configuration.md"
     page.write_text("before\n<!-- settings:begin -->\nold\n<!-- settings:end -->\nafter\n", encoding="utf-8")
@@ -35,12 +35,12 @@ def test_drift_is_found_told_and_put_right(tmp_path: Path, capsys: pytest.Captur
     readme.write_text("no markers\n", encoding="utf-8")
 
     before = generate(tmp_path, "--check")
-    told = capsys.readouterr().out
+    reported = capsys.readouterr().out
     written = generate(tmp_path)
     after = generate(tmp_path, "--check")
 
     assert (before, written, after) == (1, 0, 0)
-    assert "docs/configuration.md is not in step" in told
+    assert "docs/configuration.md is not in step" in reported
     assert readme.read_text(encoding="utf-8") == "no markers\n"
     content = page.read_text(encoding="utf-8")
     assert content.startswith("before\n")

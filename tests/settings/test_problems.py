@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import ConfigurationError
-from exporter.settings import load
+from exporter.settings import load, reference
 from tests.factories import KEY
 
 pytestmark = pytest.mark.unit
@@ -19,6 +19,7 @@ NO_AUTOMATIONS = (
     "automations: none to poll; list their ids in the configuration file, or in EXPORTER_AUTOMATIONS with commas"
 )
 TOO_SHORT = "must be at least 10s (1s only where sendgrid.base_url is a loopback address)"
+FLAGS_OF_POLL = ", ".join(row.flag for row in reference() if row.flag and row.path[0] == "poll")
 ONE_STEP = "must hold one step in each entry, without commas"
 BAD = sorted((Path(__file__).parents[1] / "data" / "bad").glob("settings_*.yaml"))
 
@@ -149,14 +150,14 @@ VALUES = [
 
 
 @pytest.mark.parametrize(("key", "written", "expected"), VALUES)
-def test_wrong_value_is_told_with_its_variable(key: str, written: str, expected: str) -> None:
+def test_wrong_value_is_reported_with_its_variable(key: str, written: str, expected: str) -> None:
     variable = "EXPORTER_" + key.replace(".", "__").upper()
 
     assert problems([], {**ENOUGH, variable: written}) == (f"{key} ({variable}): {expected}",)
 
 
 @pytest.mark.parametrize(("key", "written", "expected"), VALUES)
-def test_wrong_value_is_told_with_its_flag(key: str, written: str, expected: str) -> None:
+def test_wrong_value_is_reported_with_its_flag(key: str, written: str, expected: str) -> None:
     flag = "--" + key.replace("_", "-")
 
     assert problems([f"{flag}={written}"], ENOUGH) == (f"{key} ({flag}): {expected}",)
@@ -175,10 +176,7 @@ def test_wrong_value_is_told_with_its_flag(key: str, written: str, expected: str
             ["--log.zzzzzz", "x"],
             "log.zzzzzz (--log.zzzzzz): no such setting; here are --log.level, --log.format",
         ),
-        (
-            ["--poll", "5m"],
-            "poll (--poll): is a group; give one of --poll.interval, --poll.concurrency, --poll.stale-after",
-        ),
+        (["--poll", "5m"], f"poll (--poll): is a group; give one of {FLAGS_OF_POLL}"),
         (["--poll.interval"], "poll.interval (--poll.interval): needs a value"),
         (["--poll.interval", "--check"], "poll.interval (--poll.interval): needs a value"),
         (["--poll.interval", "-1"], f"poll.interval (--poll.interval): {DURATION}"),
@@ -190,7 +188,7 @@ def test_wrong_value_is_told_with_its_flag(key: str, written: str, expected: str
         (["--check", "--once"], "check (--check): cannot be combined with --once; choose one"),
     ],
 )
-def test_wrong_command_line_is_told(arguments: list[str], expected: str) -> None:
+def test_wrong_command_line_is_reported(arguments: list[str], expected: str) -> None:
     assert problems(arguments, ENOUGH) == (expected,)
 
 
@@ -213,14 +211,14 @@ def test_wrong_command_line_is_told(arguments: list[str], expected: str) -> None
         ("EXPORTER_LOG", "log: is a group; set one of EXPORTER_LOG__LEVEL, EXPORTER_LOG__FORMAT"),
     ],
 )
-def test_misspelt_variable_is_told(name: str, expected: str) -> None:
+def test_mistyped_variable_is_reported(name: str, expected: str) -> None:
     path, _, text = expected.partition(":")
-    spelt = name.replace("\\udcff", "\udcff").replace("\\n", "\n")
+    written = name.replace("\\udcff", "\udcff").replace("\\n", "\n")
 
-    assert problems([], {**ENOUGH, spelt: "1"}) == (f"{path} ({name}):{text}",)
+    assert problems([], {**ENOUGH, written: "1"}) == (f"{path} ({name}):{text}",)
 
 
-def test_variable_in_two_spellings_is_told() -> None:
+def test_variable_in_two_spellings_is_reported() -> None:
     environment = {**ENOUGH, "EXPORTER_LOG__LEVEL": "info", "exporter_log__level": "debug"}
 
     assert problems([], environment) == (
@@ -256,12 +254,12 @@ def test_variable_in_two_spellings_is_told() -> None:
         (f'[{{"id": "{ONE}", "interval": 5}}]', [f"automations[0].interval: {TOO_SHORT}"]),
     ],
 )  # fmt: skip
-def test_wrong_automations_are_told_with_their_place(written: str, expected: list[str]) -> None:
+def test_wrong_automations_are_reported_with_their_place(written: str, expected: list[str]) -> None:
     environment = {**ENOUGH, "EXPORTER_AUTOMATIONS": written}
 
-    told = [problem.replace(" (EXPORTER_AUTOMATIONS)", "") for problem in problems([], environment)]
+    reported = [problem.replace(" (EXPORTER_AUTOMATIONS)", "") for problem in problems([], environment)]
 
-    assert told == expected
+    assert reported == expected
 
 
 def test_stale_after_is_measured_against_the_longest_interval() -> None:
@@ -272,7 +270,7 @@ def test_stale_after_is_measured_against_the_longest_interval() -> None:
     )
 
 
-def test_nothing_given_tells_what_is_needed() -> None:
+def test_nothing_given_reports_what_is_needed() -> None:
     assert problems([], {}) == (
         NO_AUTOMATIONS,
         "sendgrid.api_key: no key; set SENDGRID_API_KEY, or SENDGRID_API_KEY_FILE to the file that holds it",
@@ -280,7 +278,7 @@ def test_nothing_given_tells_what_is_needed() -> None:
 
 
 @pytest.mark.parametrize("file", BAD, ids=lambda path: path.stem)
-def test_wrong_file_is_told_with_its_line(file: Path) -> None:
+def test_wrong_file_is_reported_with_its_line(file: Path) -> None:
     expected = [
         line.removeprefix("# expect: ").replace("FILE", str(file))
         for line in file.read_text(encoding="utf-8").splitlines()
@@ -288,10 +286,10 @@ def test_wrong_file_is_told_with_its_line(file: Path) -> None:
     ]
 
     environment = {} if "api_key" in file.read_text(encoding="utf-8") else {"SENDGRID_API_KEY": "k"}
-    told = problems(["--config.file", str(file)], environment)
+    reported = problems(["--config.file", str(file)], environment)
 
-    assert len(told) == len(expected)
-    for problem, sentence in zip(told, expected, strict=True):
+    assert len(reported) == len(expected)
+    for problem, sentence in zip(reported, expected, strict=True):
         begin, dots, _ = sentence.partition("[...]")
         assert problem == sentence or (dots and problem.startswith(begin))
 
@@ -309,7 +307,7 @@ def test_bad_files_are_found() -> None:
         (b"a: 2001-99-99", "is not valid YAML: it holds a value or a character that YAML does not allow"),
     ],
 )
-def test_unreadable_content_is_told_and_nothing_else(tmp_path: Path, content: bytes, expected: str) -> None:
+def test_unreadable_content_is_reported_and_nothing_else(tmp_path: Path, content: bytes, expected: str) -> None:
     path = tmp_path / "exporter.yaml"
     path.write_bytes(content)
 
@@ -317,7 +315,7 @@ def test_unreadable_content_is_told_and_nothing_else(tmp_path: Path, content: by
 
 
 @pytest.mark.parametrize(("name", "reason"), [("missing.yaml", "No such file or directory"), (".", "Is a directory")])
-def test_file_that_cannot_be_opened_is_told_and_nothing_else(tmp_path: Path, name: str, reason: str) -> None:
+def test_file_that_cannot_be_opened_is_reported_and_nothing_else(tmp_path: Path, name: str, reason: str) -> None:
     path = tmp_path / name
 
     assert problems([], {"EXPORTER_CONFIG__FILE": str(path)}) == (
@@ -325,20 +323,20 @@ def test_file_that_cannot_be_opened_is_told_and_nothing_else(tmp_path: Path, nam
     )
 
 
-def test_empty_file_name_is_told() -> None:
+def test_empty_file_name_is_reported() -> None:
     assert problems([], {"EXPORTER_CONFIG__FILE": ""}) == (f"config.file (EXPORTER_CONFIG__FILE): {EMPTY}",)
 
 
-def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
     file = tmp_path / "exporter.yaml"
     file.write_text("labels: {max_links: none}\nwebb: {}\nautomations: [x]\n", encoding="utf-8")
 
-    told = problems(
+    reported = problems(
         [f"--config.file={file}", "--nope", "--shard.total=two"],
         {"EXPORTER_LOG__LEVEL": "loud", "EXPORTER_NOPE": "", "SENDGRID_API_KEY": " "},
     )
 
-    assert [problem.partition(":")[0] for problem in told] == [
+    assert [problem.partition(":")[0] for problem in reported] == [
         "nope (--nope)",
         "nope (EXPORTER_NOPE)",
         f"webb ({file}",

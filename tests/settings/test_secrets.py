@@ -1,5 +1,6 @@
 """A planted key never comes out: not in a problem, a printed value, a traceback, or the redacted configuration."""
 
+import logging
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ import yaml
 from pydantic import SecretStr
 
 from exporter.errors import ConfigurationError
-from exporter.settings import SendGridSettings, load, read_key_file, redacted, redacted_line
+from exporter.settings import SendGridSettings, load, read_key_file, redacted, redacted_line, reference
 
 pytestmark = pytest.mark.unit
 
@@ -61,7 +62,7 @@ PLANTED: list[tuple[Sequence[str], dict[str, str]]] = [
 ]
 
 
-def told(caught: pytest.ExceptionInfo[ConfigurationError]) -> str:
+def reported(caught: pytest.ExceptionInfo[ConfigurationError]) -> str:
     whole = traceback.TracebackException.from_exception(caught.value, capture_locals=False)
     chain = [repr(caught.value), str(caught.value), *whole.format(chain=True), *caught.value.problems]
     cause: BaseException | None = caught.value
@@ -76,7 +77,7 @@ def test_planted_key_is_in_no_problem_and_no_traceback(arguments: list[str], env
     with pytest.raises(ConfigurationError) as caught:
         load(arguments, environment)
 
-    assert "xyzzy" not in told(caught)
+    assert "xyzzy" not in reported(caught)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_planted_key_in_a_wrong_file_does_not_come_out(tmp_path: Path, content: 
     with pytest.raises(ConfigurationError) as caught:
         load(["--config.file", str(file)], {})
 
-    assert "xyzzy" not in told(caught)
+    assert "xyzzy" not in reported(caught)
 
 
 def test_settings_print_no_secret() -> None:
@@ -125,6 +126,18 @@ def test_settings_print_no_secret() -> None:
     ):
         assert "xyzzy" not in text
     assert settings.sendgrid.proxy == f"http://user:{MARKER}@proxy:1"
+
+
+def test_debug_lines_of_pydantic_settings_show_no_secret(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYDANTIC_SETTINGS_DEBUG", "1")
+    caplog.set_level(logging.DEBUG)
+
+    load([], {**GOOD, "SENDGRID_API_KEY": MARKER, "EXPORTER_SENDGRID__PROXY": f"http://user:{MARKER}@proxy:1"})
+
+    assert "Environment: <automations, sendgrid>" in caplog.text
+    assert "xyzzy" not in caplog.text
 
 
 def test_redacted_configuration_can_be_read_again(tmp_path: Path) -> None:
@@ -161,7 +174,10 @@ def test_redacted_configuration_hides_secrets_and_shows_the_rest() -> None:
     assert tree["automations"] == [{"id": ONE}]
     assert tree["sendgrid"]["api_key"] == "<hidden>"
     assert tree["sendgrid"]["proxy"] == "http://<hidden>@proxy:1"
-    assert tree["poll"] == {"interval": "5m", "concurrency": 4, "stale_after": None}
+    assert tree["poll"].items() >= {"interval": "5m", "concurrency": 4, "stale_after": None}.items()
+    assert {f"{group}.{name}" for group in tree.keys() - {"automations"} for name in tree[group]} == {
+        row.key for row in reference() if row.key not in ("automations", "config.file")
+    }
 
 
 def test_redacted_line_is_one_line_of_words() -> None:
@@ -205,7 +221,7 @@ def test_key_file_is_read_without_blanks_around_the_key(tmp_path: Path, content:
         (b"xyzzy" * 1000, "the key is longer than 4096 characters"),
     ],
 )
-def test_key_file_without_a_key_is_told(tmp_path: Path, content: bytes, expected: str) -> None:
+def test_key_file_without_a_key_is_reported(tmp_path: Path, content: bytes, expected: str) -> None:
     path = tmp_path / "key"
     path.write_bytes(content)
 
@@ -215,10 +231,10 @@ def test_key_file_without_a_key_is_told(tmp_path: Path, content: bytes, expected
     assert caught.value.problems == (
         f"sendgrid.api_key_file (SENDGRID_API_KEY_FILE): {path} is no key file: {expected}",
     )
-    assert "xyzzy" not in told(caught)
+    assert "xyzzy" not in reported(caught)
 
 
-def test_missing_key_file_is_told(tmp_path: Path) -> None:
+def test_missing_key_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "key"
 
     with pytest.raises(ConfigurationError) as caught:
@@ -238,7 +254,7 @@ def test_missing_key_file_is_told(tmp_path: Path) -> None:
         ("EXPORTER_SENDGRID__API_KEY", "EXPORTER_SENDGRID__API_KEY_FILE"),
     ],
 )
-def test_key_and_key_file_together_are_told(tmp_path: Path, first: str, second: str) -> None:
+def test_key_and_key_file_together_are_reported(tmp_path: Path, first: str, second: str) -> None:
     path = tmp_path / "key"
     path.write_text("SG.k", encoding="utf-8")
 
@@ -248,14 +264,14 @@ def test_key_and_key_file_together_are_told(tmp_path: Path, first: str, second: 
     assert caught.value.problems == (f"sendgrid.api_key ({first}): is given together with {second}; keep one of them",)
 
 
-def test_empty_key_is_told() -> None:
+def test_empty_key_is_reported() -> None:
     with pytest.raises(ConfigurationError) as caught:
         load([], {**GOOD, "SENDGRID_API_KEY": " \n"})
 
     assert caught.value.problems == ("sendgrid.api_key (SENDGRID_API_KEY): the key is empty",)
 
 
-def test_key_as_a_flag_is_told_with_the_reason() -> None:
+def test_key_as_a_flag_is_reported_with_the_reason() -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(["--sendgrid.api-key", MARKER], GOOD)
 

@@ -6,7 +6,9 @@ from pathlib import Path
 import certifi
 import pytest
 
+from exporter.clock import SystemClock
 from exporter.errors import ConfigurationError
+from exporter.inputs import Inputs
 from exporter.settings import (
     DEMO_INTERVAL,
     Invocation,
@@ -14,10 +16,11 @@ from exporter.settings import (
     LogLevel,
     Mode,
     Settings,
-    UrlLabel,
     load,
     reference,
 )
+from exporter.settings.config_file import read_config_file
+from exporter.urls import UrlMode
 from tests.factories import KEY
 
 pytestmark = pytest.mark.unit
@@ -66,6 +69,22 @@ def test_key_and_ids_alone_are_enough() -> None:
     assert loaded.sendgrid.api_key.get_secret_value() == KEY
 
 
+def test_settings_made_by_hand_read_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPORTER_POLL__INTERVAL", "1h")
+    monkeypatch.setenv("POLL__INTERVAL", "1h")
+
+    assert Settings().poll.interval == 300.0
+
+
+def test_source_gives_its_values_as_they_were_written_and_shows_none(write: WriteFile) -> None:
+    file = read_config_file(Path(write("poll: {interval: 5m}\nlog: {level: loud}\n")[1]), "", Inputs(SystemClock()))
+
+    assert file() == {"poll": {"interval": "5m"}, "log": {"level": "loud"}}
+    assert file.get_field_value(Settings.model_fields["poll"], "poll") == ({"interval": "5m"}, "poll", False)
+    assert repr(file) == "ConfigFile(poll.interval, log.level)"
+    assert file.origin(("log", "level")).endswith("exporter.yaml:2")
+
+
 def test_defaults_are_those_of_the_documentation() -> None:
     loaded = settings()
 
@@ -73,7 +92,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
     assert (loaded.sendgrid.timeout, loaded.sendgrid.page_size, loaded.sendgrid.requests_per_minute) == (30.0, 50, 300)
     assert (loaded.sendgrid.on_behalf_of, loaded.sendgrid.proxy, loaded.sendgrid.api_key_file) == (None, None, None)
     assert (loaded.poll.interval, loaded.poll.concurrency, loaded.poll.stale_after) == (300.0, 4, None)
-    assert (loaded.labels.url, loaded.labels.drop_params, loaded.labels.drop_paths) == (UrlLabel.FULL, (), ())
+    assert (loaded.labels.url, loaded.labels.drop_params, loaded.labels.drop_paths) == (UrlMode.FULL, (), ())
     assert (loaded.labels.max_links, loaded.labels.max_url_length) == (1000, 2048)
     assert (loaded.web.host, loaded.web.port, loaded.web.telemetry_path) == ("", 10154, "/metrics")
     assert (loaded.web.config_file, loaded.web.enable_lifecycle, loaded.web.open_health) == (None, False, True)
@@ -93,7 +112,7 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "poll.interval": ("1h30m", 5400.0),
     "poll.concurrency": ("8", 8),
     "poll.stale_after": ("2d", 172800.0),
-    "labels.url": ("strip_query", UrlLabel.STRIP_QUERY),
+    "labels.url": ("strip_query", UrlMode.STRIP_QUERY),
     "labels.drop_params": ("utm_*, token", ("utm_*", "token")),
     "labels.drop_paths": ("/unsubscribe/*, /u/*/confirm", ("/unsubscribe/*", "/u/*/confirm")),
     "labels.max_links": ("7", 7),

@@ -19,7 +19,7 @@ PEM = trustme.CA().cert_pem.bytes()
 NEEDED = "a PEM bundle of authorities is needed"
 
 
-def told(arguments: list[str], environment: dict[str, str]) -> tuple[str, ...]:
+def reported(arguments: list[str], environment: dict[str, str]) -> tuple[str, ...]:
     return load(arguments, {**ENOUGH, **environment}).warnings
 
 
@@ -51,7 +51,7 @@ def test_bundle_of_authorities_is_taken(bundle: Path) -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("mode", [[], ["--check"]])
-def test_file_that_holds_no_authority_is_told_at_the_start(
+def test_file_that_holds_no_authority_is_reported_at_the_start(
     tmp_path: Path, content: bytes | None, reason: str, mode: list[str]
 ) -> None:
     file = tmp_path / "authorities.pem"
@@ -93,8 +93,8 @@ def test_folder_is_no_bundle(tmp_path: Path) -> None:
         ({"SSL_CERT_FILE": __file__}, f"SSL_CERT_FILE: {__file__} holds a damaged certificate, or none"),
     ],
 )
-def test_variable_that_has_no_effect_is_told_once(variables: dict[str, str], hint: str) -> None:
-    (warning,) = told([], variables)
+def test_variable_that_has_no_effect_is_reported_once(variables: dict[str, str], hint: str) -> None:
+    (warning,) = reported([], variables)
 
     assert warning.startswith(hint)
     assert "word" not in warning
@@ -111,17 +111,17 @@ def test_variable_that_has_no_effect_is_told_once(variables: dict[str, str], hin
     ],
 )
 def test_no_hint_where_nothing_is_lost(arguments: list[str], variables: dict[str, str]) -> None:
-    assert told(arguments, variables) == ()
+    assert reported(arguments, variables) == ()
 
 
 def test_no_hint_beside_a_bundle_of_ones_own(bundle: Path) -> None:
     variables = {"REQUESTS_CA_BUNDLE": "/a", "SSL_CERT_FILE": "/nowhere.pem"}
 
-    assert told([f"--sendgrid.ca-file={bundle}"], variables) == ()
+    assert reported([f"--sendgrid.ca-file={bundle}"], variables) == ()
 
 
 def test_variable_that_names_authorities_is_no_reason_to_warn(bundle: Path, tmp_path: Path) -> None:
-    assert told([], {"SSL_CERT_FILE": str(bundle), "SSL_CERT_DIR": str(tmp_path)}) == ()
+    assert reported([], {"SSL_CERT_FILE": str(bundle), "SSL_CERT_DIR": str(tmp_path)}) == ()
 
 
 def test_demo_puts_the_bundle_aside_with_a_warning() -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from exporter.web.toolkit.strict_yaml import (
     DEEPEST,
     MOST_NODES,
-    Document,
     RepeatedKey,
+    YamlDocument,
     YamlError,
     read_texts,
     read_values,
@@ -114,7 +114,7 @@ def test_scalars_are_yamls_types_or_the_text_that_they_are(text, values, texts):
 @pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize("text", ["", "# nothing\n"])
 def test_text_without_a_document_is_empty(read, text):
-    assert read(text) == Document()
+    assert read(text) == YamlDocument()
 
 
 @pytest.mark.parametrize("read", READERS)

@@ -1,8 +1,9 @@
 """One block of the web config file: known keys, values of the right kind, and every problem reported."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Final
+
+from exporter.web.toolkit.parsing import closest
 
 _TRUE: Final = frozenset({"true", "yes", "on", "y"})
 _FALSE: Final = frozenset({"false", "no", "off", "n"})
@@ -70,6 +71,5 @@ class Section:
 
 def nearest(name: str, known: tuple[str, ...]) -> str:
     """Return the question whether the nearest of the known names was meant, or else all of them."""
-    # The matcher's time grows with the product of the lengths: a long name is near to none.
-    near = difflib.get_close_matches(name[:100], known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+    near = closest(name, known)
+    return f"did you mean {near}?" if near else f"known are {', '.join(known)}"

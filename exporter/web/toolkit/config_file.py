@@ -10,6 +10,7 @@ from typing import Final
 from exporter.web.toolkit.blocks import Section
 from exporter.web.toolkit.errors import WebConfigError
 from exporter.web.toolkit.files import Input, exposure, read_bounded
+from exporter.web.toolkit.parsing import seconds
 from exporter.web.toolkit.strict_yaml import YamlError, read_texts
 from exporter.web.toolkit.tls import TLSSettings, read_tls
 
@@ -18,7 +19,6 @@ MAX_BCRYPT_COST: Final = 14
 
 _MAX_SIZE: Final = 256 * 1024
 _HASH: Final = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
-_DURATION: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|ms|s|m|h)")
 _UNITS: Final = MappingProxyType({"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0})
 _HEADERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -159,13 +159,7 @@ def _duration(block: Section, key: str) -> float:
     text = block.text(key)
     if text is None or text == "0":
         return 0.0
-    parts = _DURATION.findall(text)
-    if not parts or "".join(parts) != text:
+    found = seconds(text, _UNITS)
+    if found is None:
         block.complain(key, "a duration such as 500ms, 1s or 1m30s is needed here, 0 to switch the limit off")
-        return 0.0
-    return sum(_seconds(part) for part in parts)
-
-
-def _seconds(part: str) -> float:
-    number = part.rstrip("nuµmsh")
-    return float(number) * _UNITS[part[len(number) :]]
+    return found or 0.0

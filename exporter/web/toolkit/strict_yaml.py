@@ -51,7 +51,7 @@ class RepeatedKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class YamlDocument:
     """One document: what it says, its nodes, which tell the line of each part, and the keys that it repeats."""
 
     root: yaml.Node | None = field(default=None, repr=False)
@@ -60,24 +60,24 @@ class Document:
     """YAML's own rule would silently keep the last of them."""
 
 
-def read_values(text: str) -> Document:
+def read_values(text: str) -> YamlDocument:
     """Return the document with plain scalars read as YAML's types (numbers, booleans, dates); raise YamlError."""
     return _read(text, None)
 
 
-def read_texts(text: str) -> Document:
+def read_texts(text: str) -> YamlDocument:
     """Return the document with every scalar as the text it is, and None for an empty or null one; raise YamlError."""
     return _read(text, _TEXTS)
 
 
-def _read(text: str, constructors: Mapping[str | None, Callable[..., Any]] | None) -> Document:
+def _read(text: str, constructors: Mapping[str | None, Callable[..., Any]] | None) -> YamlDocument:
     try:
         _check_size(text)
         loader = _LOADER(text)
         try:
             root = loader.get_single_node()
             if root is None:
-                return Document()
+                return YamlDocument()
             _check_expanded(root)
             repeated = tuple(_repeated_keys(root))  # first: building folds merge keys into the nodes
             if constructors is not None:
@@ -89,7 +89,7 @@ def _read(text: str, constructors: Mapping[str | None, Callable[..., Any]] | Non
         raise YamlError(_explain(exc), _end_at_most(text, exc.problem_mark or exc.context_mark)) from None
     except (yaml.YAMLError, ValueError, TypeError, ArithmeticError, RecursionError):
         raise YamlError(_UNEXPLAINED) from None
-    return Document(root, content, repeated)
+    return YamlDocument(root, content, repeated)
 
 
 def _check_size(text: str) -> None:

@@ -1,14 +1,25 @@
 """The command line: modes, and flags as `--poll.stale-after 15m` or `--poll.stale_after=15m`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
-from exporter.settings.catalogue import API_KEY, CONFIG_FILE, Key, KeyPath, keys_of, reference
 from exporter.settings.layers import Layer, key_path
-from exporter.settings.model import Mode
-from exporter.settings.problems import Problem, no_such_key, printable
+from exporter.settings.problems import KeyPath, Problem, no_such_setting, printable
+from exporter.settings.reference import API_KEY, CONFIG_FILE, Setting, names_in, reference
 from exporter.settings.values import SWITCH_WORDS
+
+
+class Mode(StrEnum):
+    """What the process is asked to do."""
+
+    SERVE = "serve"
+    CHECK = "check"
+    ONCE = "once"
+    VERSION = "version"
+    HELP = "help"
+
 
 _MODES: Final[Mapping[str, str]] = {
     "--check": "check",
@@ -20,37 +31,46 @@ _MODES: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class CommandLine:
-    """What the arguments say, with every problem of theirs."""
+class Flags(Layer):
+    """What the command line says: the mode, and the settings given by flags."""
 
-    mode: Mode
-    demo: bool = False
-    values: Mapping[KeyPath, object] = field(default_factory=dict, repr=False)
-    problems: tuple[Problem, ...] = ()
+    def __init__(
+        self,
+        mode: Mode,
+        values: Mapping[KeyPath, object] = MappingProxyType({}),
+        problems: Sequence[Problem] = (),
+        *,
+        demo: bool = False,
+        config_file: object = None,
+    ) -> None:
+        super().__init__(values, problems)
+        self.mode = mode
+        self.demo = demo
+        self.config_file = config_file
+        """The file that `--config.file` names, as written; None where it is not given."""
 
-    def layer(self) -> Layer:
-        """Return the settings given by flags."""
-        values = {path: value for path, value in self.values.items() if path != CONFIG_FILE}
-        return Layer(values, flag_of)
+    def origin(self, path: Sequence[str | int]) -> str:
+        return flag_of(path)
 
 
 def flag_of(path: Sequence[str | int]) -> str:
-    """Return the flag that gives the key at the path."""
+    """Return the flag that gives the setting at the path."""
     return "--" + ".".join(key_path(path)).replace("_", "-")
 
 
-def read_arguments(arguments: Sequence[str]) -> CommandLine:
+def read_flags(arguments: Sequence[str]) -> Flags:
     """Read the whole command line; help wins over everything, then version."""
-    for mode, spellings in ((Mode.HELP, ("--help", "-h")), (Mode.VERSION, ("--version",))):
-        if any(argument in spellings for argument in arguments):
-            return CommandLine(mode)
+    for mode, names in ((Mode.HELP, ("--help", "-h")), (Mode.VERSION, ("--version",))):
+        if any(argument in names for argument in arguments):
+            return Flags(mode)
     reader = _Reader(arguments)
     reader.read()
     modes = [Mode(word) for word in ("check", "once") if word in reader.modes]
     if len(modes) > 1:
         reader.problems.append(Problem(("check",), "cannot be combined with --once; choose one", "--check"))
-    return CommandLine(modes[0] if modes else Mode.SERVE, "demo" in reader.modes, reader.values, tuple(reader.problems))
+    config_file = reader.values.pop(CONFIG_FILE, None)
+    mode = modes[0] if modes else Mode.SERVE
+    return Flags(mode, reader.values, reader.problems, demo="demo" in reader.modes, config_file=config_file)
 
 
 class _Reader:
@@ -62,7 +82,7 @@ class _Reader:
         self.problems: list[Problem] = []
         self._arguments = arguments
         self._next = 0
-        self._flags = {key.flag or "--sendgrid.api-key": key for key in reference()}
+        self._flags = {flag_of(setting.path): setting for setting in reference()}
 
     def read(self) -> None:
         while self._next < len(self._arguments):
@@ -75,20 +95,20 @@ class _Reader:
 
     def _flag(self, argument: str) -> None:
         name, equals, value = argument.partition("=")
-        key = self._flags.get(name.replace("_", "-"))
+        setting = self._flags.get(name.replace("_", "-"))
         if name in _MODES:
             if equals:
                 self.problems.append(Problem((name.lstrip("-"),), "takes no value", name))
             self.modes.add(_MODES[name])
-        elif key is None:
+        elif setting is None:
             if not equals:
                 self._take()
-            self._misspelt(name)
+            self._unknown(name)
         else:
-            self._store(key, value if equals else self._value_of(key))
+            self._store(setting, value if equals else self._value_of(setting))
 
-    def _value_of(self, key: Key) -> str | None:
-        if key.metavar:
+    def _value_of(self, setting: Setting) -> str | None:
+        if setting.metavar:
             return self._take()
         follows = self._arguments[self._next : self._next + 1]
         return self._take() if follows and follows[0].lower() in SWITCH_WORDS else "true"
@@ -100,32 +120,33 @@ class _Reader:
         self._next += 1
         return self._arguments[self._next - 1]
 
-    def _store(self, key: Key, value: str | None) -> None:
-        flag = flag_of(key.path)
-        if key.path == API_KEY:
+    def _store(self, setting: Setting, value: str | None) -> None:
+        flag = flag_of(setting.path)
+        if setting.path == API_KEY:
             text = (
                 "is not accepted as a flag, because the key would stand in the process list; "
                 "set SENDGRID_API_KEY, or --sendgrid.api-key-file"
             )
-            self.problems.append(Problem(key.path, text, flag))
+            self.problems.append(Problem(setting.path, text, flag))
         elif value is None:
-            self.problems.append(Problem(key.path, "needs a value", flag))
-        elif key.path in self.values:
-            self.problems.append(Problem(key.path, "is given twice; give it once", flag))
+            self.problems.append(Problem(setting.path, "needs a value", flag))
+        elif setting.path in self.values:
+            self.problems.append(Problem(setting.path, "is given twice; give it once", flag))
         else:
-            self.values[key.path] = value
+            self.values[setting.path] = value
 
-    def _misspelt(self, name: str) -> None:
+    def _unknown(self, name: str) -> None:
         bare = name.lstrip("-").replace("-", "_")
         if printable(bare) is None:
             self._problem("is no flag of the exporter; --help lists all of them")
-        elif keys_of(bare):
-            flags = [flag_of((bare, key)) for key in keys_of(bare)]
+        elif names_in(bare):
+            flags = [flag_of((bare, each)) for each in names_in(bare)]
             self.problems.append(Problem((bare,), f"is a group; give one of {', '.join(flags)}", name))
         else:
-            siblings = [flag_of((group, key)) for group, _, _ in [bare.partition(".")] for key in keys_of(group)]
-            candidates = siblings or [key.flag for key in reference() if key.flag] + list(_MODES)
-            self.problems.append(Problem((bare,), no_such_key(name, candidates), name))
+            group = bare.partition(".")[0]
+            siblings = [flag_of((group, each)) for each in names_in(group)]
+            candidates = siblings or [setting.flag for setting in reference() if setting.flag] + list(_MODES)
+            self.problems.append(Problem((bare,), no_such_setting(name, candidates), name))
 
     def _problem(self, text: str) -> None:
         self.problems.append(Problem((f"argument {self._next}",), text))

@@ -1,0 +1,303 @@
+"""Every setting, once: its type, its bounds, its default and its meaning, in the group that the file puts it in.
+
+A new setting is one field here, and a new group one class and one field of `Settings`. Flags, variables, the file, the
+help, the documentation and the redacted configuration are all read off these classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Final
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    SecretStr,
+    ValidationInfo,
+)
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from exporter.authorities import Authorities
+from exporter.domain import Automation
+from exporter.settings import addresses, values
+from exporter.settings.automations import read_automations
+from exporter.settings.values import LONGEST_INTERVAL
+from exporter.urls import UrlMode
+
+
+class LogLevel(StrEnum):
+    """The least important lines that are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """The form of a log line."""
+
+    LOGFMT = "logfmt"
+    JSON = "json"
+
+
+def _setting(default: Any, meaning: str, *, metavar: str, shown: str | None = None, **options: Any) -> Any:
+    """Declare a setting.
+
+    `metavar` stands for its value in the help, empty for a switch; `shown` is how the documentation writes the default
+    where the value itself does not say.
+    """
+    return Field(default, description=meaning, json_schema_extra={"metavar": metavar, "shown": shown}, **options)
+
+
+def _log_level(value: object) -> LogLevel:
+    word = value.strip().lower() if isinstance(value, str) else value
+    return values.choice(LogLevel)("warning" if word == "warn" else word)
+
+
+def _header_text(value: object) -> str:
+    written = values.text(value, at_most=256)
+    if any(ord(character) > values.LAST_OF_LATIN_1 for character in written):
+        raise ValueError("holds characters that no HTTP header can carry")
+    return written
+
+
+def _shard_index(value: object) -> int:
+    if value == "pod":
+        raise ValueError("is pod, but the variable POD_NAME does not end in a number such as the 0 of exporter-0")
+    return values.whole_number(0, 9_999)(value)
+
+
+_Path = Annotated[Path, BeforeValidator(values.path)]
+_Bool = Annotated[bool, BeforeValidator(values.boolean)]
+
+
+class Group(BaseModel):
+    """A frozen group; its errors never show what was written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class SendGridSettings(Group):
+    """How the API is reached."""
+
+    api_key: Annotated[SecretStr, BeforeValidator(values.api_key)] | None = _setting(
+        None, "The key; also `SENDGRID_API_KEY`. There is no flag: flags show up in the process list.", metavar="KEY"
+    )
+    api_key_file: _Path | None = _setting(
+        None,
+        "The file that holds the key, read again when it changes; also `SENDGRID_API_KEY_FILE`. "
+        "Give the key or its file, not both.",
+        metavar="FILE",
+    )
+    base_url: Annotated[str, BeforeValidator(addresses.base_url)] = _setting(
+        "https://api.sendgrid.com", "The API's scheme, host and port; the key is sent nowhere else.", metavar="URL"
+    )
+    on_behalf_of: Annotated[str, BeforeValidator(_header_text)] | None = _setting(
+        None, "The subuser, or `account-id <id>`, whose automations are read.", metavar="NAME"
+    )
+    timeout: Annotated[float, BeforeValidator(values.duration(0.1, 300.0))] = _setting(
+        30.0, "The longest that one request may take, from the first byte to the last.", metavar="DURATION"
+    )
+    page_size: Annotated[int, BeforeValidator(values.whole_number(1, 50))] = _setting(
+        50, "Rows asked for in one request, 1 to 50.", metavar="NUMBER"
+    )
+    requests_per_minute: Annotated[float, BeforeValidator(values.number(0.1, 100_000))] = _setting(
+        300.0, "The most requests a minute, over all automations; SendGrid's own limits narrow it.", metavar="NUMBER"
+    )
+    proxy: Annotated[str, BeforeValidator(addresses.proxy)] | None = _setting(
+        None,
+        "The HTTP proxy for all requests; the proxy variables of the system are not read.",
+        metavar="URL",
+        repr=False,
+    )
+    ca_file: _Path | None = _setting(
+        None,
+        "A PEM bundle of the authorities to trust instead of the system's, such as a TLS-intercepting proxy's.",
+        metavar="FILE",
+    )
+
+
+class PollSettings(Group):
+    """When the automations are asked."""
+
+    interval: Annotated[float, BeforeValidator(values.duration(0.001, LONGEST_INTERVAL))] = _setting(
+        300.0,
+        "The time between two polls of an automation, at least 10s (1s where the base URL is a loopback address).",
+        metavar="DURATION",
+    )
+    concurrency: Annotated[int, BeforeValidator(values.whole_number(1, 256))] = _setting(
+        4, "Automations polled at the same time, 1 to 256.", metavar="NUMBER"
+    )
+    stale_after: Annotated[float, BeforeValidator(values.duration(0.001, 12 * LONGEST_INTERVAL))] | None = _setting(
+        None,
+        "The age at which values that could not be renewed disappear; at least the interval.",
+        metavar="DURATION",
+        shown="3 intervals",
+    )
+
+
+class LabelSettings(Group):
+    """What may stand in a label."""
+
+    url: Annotated[UrlMode, BeforeValidator(values.choice(UrlMode))] = _setting(
+        UrlMode.FULL,
+        "`full` publishes a URL exactly as SendGrid gives it; `strip_fragment` and `strip_query` cut it, "
+        "and add up what then is the same.",
+        metavar="FORM",
+    )
+    drop_params: Annotated[tuple[str, ...], BeforeValidator(values.texts)] = _setting(
+        (),
+        "Parameters to leave out of URLs, as patterns with commas: `utm_*,token`.",
+        metavar="PATTERNS",
+        shown="none",
+    )
+    drop_paths: Annotated[tuple[str, ...], BeforeValidator(values.path_patterns)] = _setting(
+        (),
+        "Parts of paths to leave out, each given as a `*`: `/unsubscribe/*`; a `*` at the end is all that follows.",
+        metavar="PATTERNS",
+        shown="none",
+    )
+    max_links: Annotated[int, BeforeValidator(values.whole_number(1, 1_000_000))] = _setting(
+        1000, "Links published for each automation; the rest is one row, `__other__`.", metavar="NUMBER"
+    )
+    max_url_length: Annotated[int, BeforeValidator(values.whole_number(64, 1_000_000))] = _setting(
+        2048, "The longest URL in a label, 64 or more; a longer one is cut and ends in a hash.", metavar="NUMBER"
+    )
+
+
+class WebSettings(Group):
+    """What the exporter serves."""
+
+    listen_address: Annotated[str, BeforeValidator(addresses.listen_address)] = _setting(
+        ":10154", "Where to listen: `:10154`, `127.0.0.1:10154`, `[::1]:10154`.", metavar="ADDRESS"
+    )
+    config_file: _Path | None = _setting(
+        None, "TLS and passwords, in the format of Prometheus's exporter-toolkit.", metavar="FILE"
+    )
+    telemetry_path: Annotated[str, BeforeValidator(addresses.telemetry_path)] = _setting(
+        "/metrics", "The path of the metrics.", metavar="PATH"
+    )
+    enable_lifecycle: _Bool = _setting(
+        default=False, meaning="Answer `POST /-/reload`, which reads the configuration again.", metavar=""
+    )
+    open_health: _Bool = _setting(
+        default=True, meaning="Answer `/-/healthy` and `/-/ready` without a password.", metavar=""
+    )
+
+    @property
+    def host(self) -> str:
+        """The host of the listen address, without brackets; empty for every interface."""
+        return addresses.split_listen_address(self.listen_address).host
+
+    @property
+    def port(self) -> int:
+        """The port of the listen address; 0 lets the system choose."""
+        return addresses.split_listen_address(self.listen_address).port
+
+
+class LogSettings(Group):
+    """What is written to stderr."""
+
+    level: Annotated[LogLevel, BeforeValidator(_log_level)] = _setting(
+        LogLevel.INFO, "`debug`, `info`, `warning` (or `warn`) or `error`.", metavar="LEVEL"
+    )
+    format: Annotated[LogFormat, BeforeValidator(values.choice(LogFormat))] = _setting(
+        LogFormat.LOGFMT, "`logfmt` or `json`.", metavar="FORMAT"
+    )
+
+
+class StateSettings(Group):
+    """What outlives a restart."""
+
+    path: _Path | None = _setting(
+        None, "The file that keeps the last good values over a restart.", metavar="FILE", shown="off"
+    )
+
+
+class ShardSettings(Group):
+    """Which part of the automations is this process's."""
+
+    index: Annotated[int, BeforeValidator(_shard_index)] = _setting(
+        0, "This process's number, from 0; `pod` takes the number that ends `POD_NAME`.", metavar="NUMBER"
+    )
+    total: Annotated[int, BeforeValidator(values.whole_number(1, 10_000))] = _setting(
+        1, "The number of processes that share the automations and the request budget.", metavar="NUMBER"
+    )
+
+
+def _automations(value: object, info: ValidationInfo) -> tuple[Automation, ...]:
+    """Return the automations; those without an interval of their own have that of `poll`, which was read before."""
+    if isinstance(value, tuple):
+        return value
+    poll = info.data.get("poll", PollSettings())
+    return read_automations(value, interval=poll.interval)
+
+
+class Settings(BaseSettings):
+    """Every setting, checked and frozen; printing it shows no secret.
+
+    Only what is handed over counts: `sources`, the first of which wins, or else the fields themselves. The process's
+    environment is never read behind the caller's back.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    sendgrid: SendGridSettings = SendGridSettings()
+    poll: PollSettings = PollSettings()
+    labels: LabelSettings = LabelSettings()
+    web: WebSettings = WebSettings()
+    log: LogSettings = LogSettings()
+    state: StateSettings = StateSettings()
+    shard: ShardSettings = ShardSettings()
+    # Behind poll: pydantic reads the fields in this order, and the automations need its interval.
+    automations: Annotated[tuple[Automation, ...], PlainValidator(_automations)] = _setting(
+        (),
+        "The automations to poll. In a file a list of `{id, name, step_ids, interval}`, where all but `id` may be left "
+        "out; in a flag or a variable also ids with commas.",
+        metavar="IDS",
+        shown="none",
+    )
+    authorities: Authorities | None = Field(default=None, repr=False)
+    """What `sendgrid.ca_file` holds; the file was read once, so what was checked is what is trusted."""
+    key_of_file: SecretStr | None = None
+    """What `sendgrid.api_key_file` held when it was checked, so that a pipe need not be read again."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  # pydantic-settings calls with all of these
+        init_settings: PydanticBaseSettingsSource,
+        *_: PydanticBaseSettingsSource,
+        **__: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the sources that were handed over instead of pydantic-settings' own."""
+        if isinstance(init_settings, InitSettingsSource) and "sources" in init_settings.init_kwargs:
+            return tuple(init_settings.init_kwargs["sources"])
+        return (init_settings,)
+
+    @classmethod
+    def from_sources(cls, sources: Sequence[PydanticBaseSettingsSource]) -> "Settings":
+        """Return the settings that the sources give, setting by setting; raise ValidationError."""
+        arguments: dict[str, Any] = {"sources": sources}
+        return cls(**arguments)
+
+    def with_demo(self, *, base_url: str, api_key: str, automations: Sequence[Automation]) -> "Settings":
+        """Return these settings turned to the simulator: its address, its key and its automations."""
+        sendgrid = self.sendgrid.model_copy(update={"base_url": base_url, "api_key": SecretStr(api_key)})
+        return self.model_copy(update={"sendgrid": sendgrid, "automations": tuple(automations)})
+
+
+def _groups() -> Mapping[str, type[Group]]:
+    fields = {name: field.annotation for name, field in Settings.model_fields.items()}
+    return MappingProxyType(
+        {name: kind for name, kind in fields.items() if isinstance(kind, type) and issubclass(kind, Group)}
+    )
+
+
+GROUPS: Final = _groups()
+"""Name → class, in the order of the documentation."""
