@@ -17,16 +17,16 @@ from benchmarks.holds import LockWatch
 from benchmarks.pages import ADDRESS, pages
 from benchmarks.workload import Workload
 from exporter.about import about
-from exporter.assembly import settle
+from exporter.app import tune_runtime
 from exporter.clock import SystemClock
 from exporter.domain import Automation, AutomationId, AutomationStats, Outcome
 from exporter.labels import LabelHygiene, LabelRules
-from exporter.poller import Poller
+from exporter.polling.poller import Poller
 from exporter.sendgrid.pages import read_stats
 from exporter.serving import Exposition
 from exporter.store import Store
 from exporter.telemetry import Telemetry
-from exporter.web.ports import Limits, Page, Ports, Scrape, Status, WebOptions
+from exporter.web.ports import LandingPage, Limits, Ports, Scrape, Status, WebOptions
 from exporter.web.server import WebServer
 
 _INTERVAL: Final = 300.0
@@ -170,7 +170,7 @@ class Unused:
 def serve(metrics: Metrics) -> WebServer:
     """Serve scrapes with the exporter's own web layer, on any free port of the loopback address."""
     unused = Unused()
-    page = Page("benchmark", "0", "The benchmarks' exporter.")
+    page = LandingPage("benchmark", "0", "The benchmarks' exporter.")
     ports = Ports(metrics=metrics, health=unused, reloader=unused, status=unused, page=page, observer=unused)
     options = WebOptions(listen=(("127.0.0.1", 0),))
     server = WebServer(options, ports, clock=SystemClock(), limits=Limits())
@@ -182,7 +182,7 @@ def main() -> None:
     """Fill the store, serve, and obey until stdin is closed."""
     numbers = [int(argument) for argument in sys.argv[1:]]
     exporter = Exporter(Workload(*numbers))
-    settle()
+    tune_runtime()
     exporter.fill()
     metrics = Metrics(exporter)
     server = serve(metrics)

@@ -14,7 +14,7 @@ def main() -> None:
     _occupy_standard_streams()
     hold_back()
     signals = Signals()
-    signals.heed()
+    signals.listen()
     from exporter.cli import run  # noqa: PLC0415  # its imports take long enough for a signal to come
 
     sys.exit(run(sys.argv[1:], signals))

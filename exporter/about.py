@@ -10,23 +10,23 @@ DISTRIBUTION: Final = "sendgrid-automation-exporter"
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class ProgramInfo:
     """The exporter's identity, as `sendgrid_exporter_build_info` and the landing page show it."""
 
     version: str
     revision: str
-    """The commit it was built from; `unknown` where the installation does not tell."""
+    """The commit it was built from; `unknown` where the installation does not say."""
     python_version: str
     summary: str
     homepage: str
     """The project's address; everything that links to its documentation derives from it."""
 
 
-def about() -> About:
+def about() -> ProgramInfo:
     """Read the identity from the installed distribution's metadata."""
     distribution = metadata.distribution(DISTRIBUTION)
     urls = dict(line.split(", ", 1) for line in distribution.metadata.get_all("Project-URL") or [])
-    return About(
+    return ProgramInfo(
         version=distribution.version,
         revision=_baked_revision() or _installed_revision(distribution.read_text("direct_url.json")) or "unknown",
         python_version=platform.python_version(),

@@ -1,66 +1,71 @@
 """The composition root: the only place that builds the parts and puts them together.
 
-settings ─▶ app. SendGrid ─▶ sendgrid.client ─▶ poller ─▶ store ─▶ serving ─▶ web ─▶ Prometheus.
+settings ─▶ app. SendGrid ─▶ sendgrid.client ─▶ polling ─▶ store ─▶ serving ─▶ web ─▶ Prometheus.
 """
 
+import gc
 import logging
 import math
+import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import disable_created_metrics
+from pydantic import SecretStr
 
-from exporter.about import DISTRIBUTION, about
-from exporter.assembly import (
-    STATE_SECONDS,
-    Changes,
-    changed_questions,
-    client_options,
-    key_source,
-    label_rules,
-    needing_restart,
-    own_automations,
-    question_of,
-    settle,
-    web_options,
-)
+from exporter.about import DISTRIBUTION, ProgramInfo, about
 from exporter.clock import Clock
-from exporter.domain import Automation, Outcome
-from exporter.errors import ConfigurationError, ForeignFileError
-from exporter.labels import LabelHygiene
+from exporter.domain import Automation, AutomationId, Outcome
+from exporter.errors import ConfigurationError, ForeignFileError, StateError
+from exporter.exposition.block import line_format
+from exporter.labels import LabelHygiene, LabelRules
 from exporter.logs import LineWriter, set_up_logs
-from exporter.poller import Poller
+from exporter.polling.poller import Poller
+from exporter.polling.sharding import own
+from exporter.polling.workers import Workers, start_thread
 from exporter.sendgrid.budget import Budget
 from exporter.sendgrid.client import SendGridClient
-from exporter.sendgrid.key import Key
+from exporter.sendgrid.key import FixedKey, Key, KeyFile
 from exporter.sendgrid.memory import MemoryBudget
 from exporter.sendgrid.proxy import proxy_secrets
+from exporter.sendgrid.session import ClientOptions
 from exporter.serving import AutomationStatus, Exposition, ProcessHealth
-from exporter.settings import Settings, redacted_line
+from exporter.settings import Settings, key_oddity, read_key_file, redacted_line
 from exporter.signals import Signals
-from exporter.state import StateWriter
+from exporter.state import StateWriter, examine
 from exporter.store import Store
 from exporter.telemetry import Telemetry
-from exporter.web.ports import Limits, Page, Ports
+from exporter.web.ports import LandingPage, Limits, Ports, WebOptions
 from exporter.web.server import WebServer
-from exporter.workers import Workers, start_thread
 
 _log = logging.getLogger(__name__)
 
 _ONCE_SECONDS: Final = 300.0
-_ONCE_BEAT_SECONDS: Final = 0.02
+_ONCE_TICK_SECONDS: Final = 0.02
 _STOP_SERVING_SECONDS: Final = 1.5
 _STOP_POLLING_SECONDS: Final = 1.0
 _STOP_WRITING_SECONDS: Final = 0.7
 """With the log's half second all of the stop takes less than signals.Signals allows."""
 _FORMER_SECRETS: Final = 32
 """Keys and passwords of before a reload that the log still hides."""
-_BEAT_SECONDS: Final = 1.0
+_TICK_SECONDS: Final = 1.0
 _OTHER_FILES: Final = 64
 """Descriptors that the web server leaves for everything but the connections to SendGrid."""
+_STATE_SECONDS: Final = 5.0
+"""The longest that a start waits for the state file's disk."""
+_UNCHANGEABLE: Final = ("web", "state", "shard")
+"""Groups that are only read at start."""
+_SWITCH_INTERVAL: Final = 0.001
+"""Seconds after which a thread leaves the interpreter to one that waits for it."""
+_M_MMAP_THRESHOLD: Final = -3
+"""Of glibc's malloc.h."""
+_LARGE_BUFFER: Final = 1024 * 1024
+"""Bytes: more than usual answers and scrapes take, so that these cost no calls of the system."""
 
 Load = Callable[[], Settings]
 """Reads the settings again, as they are now; raises ConfigurationError."""
@@ -95,12 +100,12 @@ class App:
         self._state: StateWriter | None = None
         self._poller = Poller(
             source=self._client,
-            hygiene=LabelHygiene(label_rules(settings)),
+            hygiene=LabelHygiene(_label_rules(settings)),
             store=self._store,
             telemetry=self._telemetry,
             keeper=None,
             clock=clock,
-            question=question_of(settings),
+            question=_question_of(settings),
         )
         self._workers = Workers(self._poller, clock=clock, stop=signals.stop)
         self._exposition = Exposition(self._store, self._telemetry)
@@ -122,9 +127,9 @@ class App:
         _log.info("%s", self._workers.plan())
         self._workers.start()
         start_thread(self._watch_key, "key-file")
-        settle()
+        tune_runtime()
         try:
-            return self._beat(server)
+            return self._supervise(server)
         finally:
             self._shut_down(server)
 
@@ -133,7 +138,7 @@ class App:
 
         Return the exposition as text, the automations that failed, and how many were not polled to the end.
         """
-        automations = own_automations(self._settings)
+        automations = _own_automations(self._settings)
         waiting = deque(automations)
         results: list[tuple[Automation, Outcome]] = []
 
@@ -148,10 +153,9 @@ class App:
 
         threads = [start_thread(work, f"once-{number}") for number in range(self._settings.poll.concurrency)]
         while any(thread.is_alive() for thread in threads):
-            if self._clock.wait(self._signals.stop, _ONCE_BEAT_SECONDS):
+            if self._clock.wait(self._signals.stop, _ONCE_TICK_SECONDS):
                 break
-        document = self._exposition.document(openmetrics=False)
-        text = b"".join(document.chunks(compressed=False)).decode()
+        text = self._exposition.body(openmetrics=False).text().decode()
         done = tuple(results)
         failed = [result for result in done if result[1] is not Outcome.SUCCESS]
         return text, failed, len(automations) - len(done)
@@ -172,12 +176,12 @@ class App:
         try:
             settings = self._load()
             key = key_source(settings)
-            problems = tuple(needing_restart(self._settings, settings))
+            problems = tuple(_needing_restart(self._settings, settings))
             if not problems:
                 self._take_over(settings, key)
         except ConfigurationError as exc:
             problems = exc.problems
-        except Exception as exc:  # a reload must never end the process: what runs goes on, and this is told
+        except Exception as exc:  # a reload must never end the process: what runs goes on, and this is logged
             _log.exception("the reload failed")
             problems = (f"the reload failed ({type(exc).__name__}), which is a defect of the exporter",)
         if problems:
@@ -189,21 +193,22 @@ class App:
 
     def _take_over(self, settings: Settings, key: Key) -> None:
         """Exchange what depends on the settings; all that can fail comes first."""
-        client, hygiene = self._new_client(settings, key), LabelHygiene(label_rules(settings))
+        client, hygiene = self._new_client(settings, key), LabelHygiene(_label_rules(settings))
+        # From here on nothing fails: the process has the old settings or the new ones, never half of each.
         self._former_secrets = tuple(dict.fromkeys(self._secrets()))[-_FORMER_SECRETS:]
         before, self._settings = self._settings, settings
         former, self._client, self._key = self._client, client, key
         self._set_up_logs()
         self._budget.allow(settings.sendgrid.requests_per_minute)
-        self._poller.take_over(client, hygiene, question_of(settings))
+        self._poller.take_over(client, hygiene, _question_of(settings))
         former.close()
         self._configure_workers(before)
         self._workers.start()
 
-    def _beat(self, server: WebServer) -> str | None:
+    def _supervise(self, server: WebServer) -> str | None:
         """Tend the workers about once a second, until the stop or a death."""
         reload = threading.Thread()
-        while not self._clock.wait(self._signals.stop, _BEAT_SECONDS):
+        while not self._clock.wait(self._signals.stop, _TICK_SECONDS):
             if self._signals.reload_asked.is_set() and not reload.is_alive():
                 self._signals.reload_asked.clear()
                 # In a thread: the configuration may stand on a disk that hangs, or be a pipe that nobody writes to.
@@ -220,10 +225,11 @@ class App:
 
     def _watch_key(self) -> None:
         """Look at the key's file about once a second, in a thread that nobody waits for: its disk may hang."""
-        while not self._clock.wait(self._signals.stop, _BEAT_SECONDS):
+        while not self._clock.wait(self._signals.stop, _TICK_SECONDS):
             self._key.look()
 
     def _shut_down(self, server: WebServer) -> None:
+        # Serving ends first, so that no scrape sees a process whose polls have ended; the state is written last.
         self._signals.stop.set()
         server.stop(_STOP_SERVING_SECONDS)
         self._workers.join(_STOP_POLLING_SECONDS)
@@ -233,8 +239,8 @@ class App:
         _log.info("stopped")
 
     def _configure_workers(self, before: Settings | None = None) -> None:
-        settings, automations = self._settings, own_automations(self._settings)
-        renewed = changed_questions(before, settings) if before else Changes()
+        settings, automations = self._settings, _own_automations(self._settings)
+        renewed = _changed_questions(before, settings) if before else _Changes()
         self._workers.configure(
             automations,
             concurrency=settings.poll.concurrency,
@@ -254,9 +260,9 @@ class App:
             return
         self._telemetry.state_enabled()
         self._state = StateWriter(path, clock=self._clock, observe=self._telemetry.state_failing)
-        ids = [each.id for each in own_automations(self._settings)]
+        ids = [each.id for each in _own_automations(self._settings)]
         try:
-            saved = self._state.start(question_of(self._settings), ids, STATE_SECONDS)
+            saved = self._state.start(_question_of(self._settings), ids, _STATE_SECONDS)
         except ForeignFileError as exc:
             raise ConfigurationError([str(exc)]) from exc
         self._poller.keeper = self._state
@@ -265,7 +271,7 @@ class App:
 
     def _new_client(self, settings: Settings, key: Key) -> SendGridClient:
         return SendGridClient(
-            client_options(settings, self._about),
+            _client_options(settings, self._about),
             key=key,
             budget=self._budget,
             clock=self._clock,
@@ -280,11 +286,11 @@ class App:
             health=ProcessHealth(self._workers),
             reloader=self,
             status=AutomationStatus(self._store, self._poller, self._clock),
-            page=Page(DISTRIBUTION, self._about.version, self._about.summary, self._about.homepage),
+            page=LandingPage(DISTRIBUTION, self._about.version, self._about.summary, self._about.homepage),
             observer=self._telemetry,
         )
         limits = Limits(reserved_files=_OTHER_FILES + self._settings.poll.concurrency)
-        return WebServer(web_options(self._settings), ports, clock=self._clock, limits=limits)
+        return WebServer(_web_options(self._settings), ports, clock=self._clock, limits=limits)
 
     def _set_up_logs(self) -> None:
         set_up_logs(self._settings.log.level, self._settings.log.format, self._secrets, self._lines)
@@ -292,3 +298,171 @@ class App:
     def _secrets(self) -> tuple[str, ...]:
         """Return the keys and passwords of now and before: an answer to a request before a reload may quote one."""
         return (*self._former_secrets, *proxy_secrets(self._settings.sendgrid.proxy), *self._key.known())
+
+
+def _client_options(settings: Settings, about: ProgramInfo) -> ClientOptions:
+    """Return how SendGrid is asked."""
+    return ClientOptions(
+        base_url=settings.sendgrid.base_url,
+        timeout=settings.sendgrid.timeout,
+        page_size=settings.sendgrid.page_size,
+        user_agent=f"{DISTRIBUTION}/{about.version}",
+        on_behalf_of=settings.sendgrid.on_behalf_of,
+        proxy=settings.sendgrid.proxy,
+        authorities=settings.authorities,
+    )
+
+
+def _web_options(settings: Settings) -> WebOptions:
+    """Return how the web server is configured."""
+    web = settings.web
+    return WebOptions(
+        listen=((web.host, web.port),),
+        telemetry_path=web.telemetry_path,
+        enable_lifecycle=web.enable_lifecycle,
+        open_health=web.open_health,
+        config_file=web.config_file,
+    )
+
+
+def _own_automations(settings: Settings) -> tuple[Automation, ...]:
+    """Return the automations that this process polls."""
+    return own(settings.automations, index=settings.shard.index, total=settings.shard.total)
+
+
+def key_source(settings: Settings) -> Key:
+    """Return where the key comes from; raise ConfigurationError when its file holds none.
+
+    The key that was checked is the first to be used; what is no regular file, a pipe, gave it once and for all.
+    """
+    path, found = settings.sendgrid.api_key_file, settings.key_of_file
+    if path is None or (found is not None and path.exists() and not path.is_file()):
+        fixed = found if path is not None else settings.sendgrid.api_key
+        return FixedKey(fixed.get_secret_value() if fixed else "")
+    return KeyFile(path, _reader_after(found), found.get_secret_value() if found else None)
+
+
+def _reader_after(found: SecretStr | None) -> Callable[[Path], str]:
+    """Return what reads a key file again; a key that is not the one before is looked at as at the start."""
+    last = found
+
+    def read(path: Path) -> str:
+        nonlocal last
+        if path.exists() and not path.is_file():  # every request would wait for the other end of a pipe
+            raise ConfigurationError([f"sendgrid.api_key_file: {path} is no regular file any more"])
+        key = read_key_file(path)
+        odd = key_oddity(key) if key != last else None
+        if odd is not None:
+            _log.warning("sendgrid.api_key_file: the key %s; SendGrid answers 401 when it is wrong", odd)
+        last = key
+        return key.get_secret_value()
+
+    return read
+
+
+def _label_rules(settings: Settings) -> LabelRules:
+    """Return the rules of label hygiene."""
+    labels = settings.labels
+    return LabelRules(
+        url=labels.url,
+        drop_params=labels.drop_params,
+        drop_paths=labels.drop_paths,
+        max_links=labels.max_links,
+        max_url_length=labels.max_url_length,
+    )
+
+
+def _question_of(settings: Settings) -> Callable[[AutomationId], str]:
+    """Return what an automation's block answers: who was asked, for which steps, which label rules, which form.
+
+    A block of an earlier run that answers another question is not shown: nor is one that an earlier version wrote with
+    other names of metrics or labels.
+    """
+    asked, labels, form = _asked_of(settings), _label_rules(settings), line_format()
+    return lambda automation_id: repr((asked(automation_id), labels, form))
+
+
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """What a reload means for the blocks that are shown."""
+
+    again: frozenset[AutomationId] = frozenset()
+    """Answers to a former question: to be polled at once."""
+    withdrawn: frozenset[AutomationId] = frozenset()
+    """Those among them that came from elsewhere, or of other steps: to be shown no longer."""
+
+
+def _changed_questions(before: Settings, after: Settings) -> _Changes:
+    """Compare what is asked. Blocks that only need other labels stay until the next poll, so that nothing is lost."""
+    asked, asks, question, questions = _asked_of(before), _asked_of(after), _question_of(before), _question_of(after)
+    ids = [automation.id for automation in after.automations]
+    return _Changes(
+        again=frozenset(id_ for id_ in ids if question(id_) != questions(id_)),
+        withdrawn=frozenset(id_ for id_ in ids if asked(id_) != asks(id_)),
+    )
+
+
+def _asked_of(settings: Settings) -> Callable[[AutomationId], str]:
+    whom = (settings.sendgrid.base_url, settings.sendgrid.on_behalf_of)
+    steps = {automation.id: automation.step_ids for automation in settings.automations}
+    return lambda automation_id: repr((whom, steps.get(automation_id, ())))
+
+
+def state_file_warning(settings: Settings) -> str | None:
+    """Return why the state file could not be used now; raise ConfigurationError where it is somebody else's.
+
+    Nothing is written, and a disk that does not answer is not waited for.
+    """
+    path, found = settings.state.path, list[StateError]()
+    if path is None:
+        return None
+
+    def look() -> None:
+        try:
+            examine(path)
+        except StateError as exc:
+            found.append(exc)
+
+    thread = threading.Thread(target=look, name="state-check", daemon=True)
+    thread.start()
+    thread.join(_STATE_SECONDS)
+    if thread.is_alive():
+        return f"state.path: {path} did not answer within {_STATE_SECONDS:g} s"
+    if found and isinstance(found[0], ForeignFileError):
+        raise ConfigurationError([str(found[0])])
+    return str(found[0]) if found else None
+
+
+def _needing_restart(before: Settings, after: Settings) -> Iterator[str]:
+    """Give a sentence for each changed setting that only a restart can take over."""
+    for group in _UNCHANGEABLE:
+        former, wanted = getattr(before, group), getattr(after, group)
+        for name in type(former).model_fields:
+            if getattr(former, name) != getattr(wanted, name):
+                yield f"{group}.{name}: a changed value needs a restart"
+
+
+def tune_runtime() -> None:
+    """Set the process up for threads that wait for one another, once all that lives as long as it is built.
+
+    That is taken out of the collector's rounds: a full one over all modules and classes would hold every thread for
+    some 30 ms. And a thread that renders gives way after one millisecond instead of five, since a scrape asks for the
+    interpreter several times.
+    """
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+    _return_large_buffers()
+
+
+def _return_large_buffers() -> None:
+    """Let glibc give every large buffer back to the system when it is freed.
+
+    By itself it raises the size from which it does so to that of the largest buffer freed so far, so that each thread
+    would keep its largest answer's memory: 184 MB were measured with 16 workers, in place of 57. Setting the size ends
+    that (mallopt(3)). Other C libraries have no such function, and a hardened system may refuse to load ctypes.
+    """
+    with suppress(ImportError, OSError, AttributeError, MemoryError):
+        import ctypes  # noqa: PLC0415  # see above
+
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BUFFER)

@@ -9,8 +9,7 @@ from traceback import format_exc
 from typing import Final
 
 from exporter.about import DISTRIBUTION, about
-from exporter.app import App
-from exporter.assembly import state_file_warning
+from exporter.app import App, state_file_warning
 from exporter.clock import SystemClock
 from exporter.domain import Automation, AutomationId
 from exporter.errors import ConfigurationError, StartError

@@ -8,9 +8,9 @@ from operator import itemgetter
 from typing import Final, NamedTuple, NewType
 
 AutomationId = NewType("AutomationId", str)
-"""A SendGrid automation's UUID, spelt as the configuration spells it."""
+"""A SendGrid automation's UUID, written as in the configuration."""
 
-REST_URL: Final = "__other__"
+OVERFLOW_URL: Final = "__other__"
 """The `url` of the row that stands for the links beyond `labels.max_links`."""
 
 _KEY: Final = itemgetter(0, 1, 2)
@@ -18,7 +18,7 @@ _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class Outcome(StrEnum):
-    """How one poll of one automation ended; the `outcome` label of `sendgrid_exporter_polls_total`."""
+    """The outcome of one poll of one automation; the `outcome` label of `sendgrid_exporter_polls_total`."""
 
     SUCCESS = "success"
     UNAUTHORIZED = "unauthorized"
@@ -75,15 +75,15 @@ class AutomationStats:
 
 @dataclass(frozen=True, slots=True)
 class PollResult:
-    """How one poll ended."""
+    """The outcome of one poll."""
 
     outcome: Outcome
     pages: int = 0
-    """Pages that a successful poll read, which tell what the next one will cost."""
+    """Pages that a successful poll read, from which the cost of the next one is estimated."""
 
 
 def is_automation_id(text: str) -> bool:
-    """Tell whether the text is a UUID in its usual form, 8-4-4-4-12 hexadecimal digits."""
+    """Return whether the text is a UUID in its usual form, 8-4-4-4-12 hexadecimal digits."""
     return _UUID.fullmatch(text) is not None
 
 

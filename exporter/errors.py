@@ -18,7 +18,7 @@ ExporterError
     ├── InvalidResponseError     an answer that is not the API's: form, size, redirect, foreign page
     └── IncompleteError          the pages do not make one whole list
 
-Messages tell what happened, on what, and what to do next, and never hold the key.
+Messages say what happened, on what, and what to do next, and never contain the key.
 """
 
 from collections.abc import Sequence

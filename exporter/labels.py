@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final
 
-from exporter.domain import REST_URL, LinkClicks, add_up
+from exporter.domain import OVERFLOW_URL, LinkClicks, add_up
 from exporter.urls import UrlMode, UrlRules
 
 _HASH_DIGITS: Final = 16
@@ -28,14 +28,14 @@ class LabelRules:
     drop_paths: tuple[str, ...] = ()
     """Paths of which what a star stands for is left out."""
     max_links: int = 1000
-    """Link rows per automation; the rest rows stand outside this number."""
+    """Link rows per automation; the overflow rows stand outside this number."""
     max_url_length: int = 2048
     """Bytes of a label's value in UTF-8, as Prometheus counts them."""
 
 
 @dataclass(frozen=True, slots=True)
 class CappedLinks:
-    """The rows to publish, and the rows that were added to a rest row."""
+    """The rows to publish, and the rows that were added to an overflow row."""
 
     links: tuple[LinkClicks, ...]
     folded: tuple[LinkClicks, ...]
@@ -53,25 +53,26 @@ class LabelHygiene:
         return links if self._is_clean(links) else add_up(self._cleaned(links))
 
     def exceeds(self, links: tuple[LinkClicks, ...]) -> bool:
-        """Tell whether there are more rows than may be published."""
+        """Return whether there are more rows than may be published."""
         return len(links) > self._rules.max_links
 
     def cap(self, links: tuple[LinkClicks, ...], was_kept: Callable[[LinkClicks], bool]) -> CappedLinks:
-        """Keep the `max_links` most-clicked rows, and add the others up in one rest row per step.
+        """Keep the `max_links` most-clicked rows, and add the others up in one overflow row per step.
 
-        `was_kept` tells the rows that are published now: they have an advantage over the others, so that links do
+        `was_kept` returns whether a row is published now: those have an advantage over the others, so that links do
         not flap in and out. The clicks of the result sum up to those of the given rows.
         """
         most = self._rules.max_links
         if not self.exceeds(links):
             return CappedLinks(links, ())
+        # Ties fall to the larger key, so that equal clicks give the same choice whatever order SendGrid sends.
         ranked = ((row.clicks * (_KEPT_ADVANTAGE if was_kept(row) else 1.0), row[:3]) for row in links)
         kept = {key for _, key in heapq.nlargest(most, ranked)}
         folded = tuple(row for row in links if row[:3] not in kept)
-        return CappedLinks(add_up([*(row for row in links if row[:3] in kept), *_rest(folded, most)]), folded)
+        return CappedLinks(add_up([*(row for row in links if row[:3] in kept), *_overflow(folded, most)]), folded)
 
     def _is_clean(self, links: tuple[LinkClicks, ...]) -> bool:
-        """Tell, in a fraction of the time of cleaning, that there is nothing to clean, as mostly."""
+        """Return whether there is nothing to clean, as mostly; takes a fraction of the time of cleaning."""
         longest = self._rules.max_url_length // _MOST_BYTES
         if self._urls.rewrites:
             return False
@@ -84,10 +85,11 @@ class LabelHygiene:
             yield LinkClicks(_bounded(step_id, longest), _bounded(address, longest), place, clicks)
 
 
-def _rest(folded: Collection[LinkClicks], most_steps: int) -> Iterator[LinkClicks]:
+def _overflow(folded: Collection[LinkClicks], most_steps: int) -> Iterator[LinkClicks]:
     steps = {row.step_id for row in folded}
     for row in folded:
-        yield LinkClicks(row.step_id if len(steps) <= most_steps else REST_URL, REST_URL, "", row.clicks)
+        # Steps without end would make overflow rows without end: beyond the cap, all of them share one.
+        yield LinkClicks(row.step_id if len(steps) <= most_steps else OVERFLOW_URL, OVERFLOW_URL, "", row.clicks)
 
 
 def _bounded(text: str, longest: int) -> str:
@@ -97,5 +99,6 @@ def _bounded(text: str, longest: int) -> str:
     encoded = text.encode("utf-8", "replace")
     if len(encoded) <= longest:
         return text
+    # 64 bits of the hash: with 1,000 cut texts, two are alike with a probability of 3e-14.
     tail = "~" + hashlib.sha256(encoded).hexdigest()[:_HASH_DIGITS]
     return encoded[: longest - len(tail)].decode("utf-8", "ignore") + tail

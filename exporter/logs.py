@@ -80,6 +80,7 @@ class LineWriter:
             if self._descriptor is None or len(self._lines) >= _QUEUED:
                 self._dropped += 1
                 return
+            # A condition is held for a few instructions only; the write itself happens without it.
             self._lines.append(line)
             self._changed.notify_all()
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from exporter.clock import Clock
-from exporter.exposition.document import Document, Frame
-from exporter.exposition.segment import Run
-from exporter.poller import Poller
+from exporter.exposition.block import Frame
+from exporter.exposition.compression import Compressed, gzip_chunks, gzip_size, text_chunks
+from exporter.polling.poller import Poller
+from exporter.polling.workers import Workers
 from exporter.store import Snapshot, Store
 from exporter.telemetry import Telemetry
 from exporter.web.ports import AutomationRow, Scrape, Status
-from exporter.workers import Workers
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -23,46 +23,47 @@ class Exposition:
     store: Store
     telemetry: Telemetry
     frame: Frame = field(default_factory=Frame)
-    _whole: tuple[Snapshot, dict[bool, Run]] | None = None
+    _whole: tuple[Snapshot, dict[bool, Compressed]] | None = None
     """All families of the newest snapshot by format, since most scrapes ask for the same; never of an older one, whose
     blocks would stay in memory."""
 
-    def document(self, *, openmetrics: bool, names: frozenset[str] | None = None) -> Document:
+    def body(self, *, openmetrics: bool, names: frozenset[str] | None = None) -> Compressed:
         """Return the exposition, of these metric names only where given."""
         families = self._families(openmetrics=openmetrics, names=names)
-        own = self.telemetry.run(openmetrics=openmetrics, names=names)
-        return self.frame.document(families, own, openmetrics=openmetrics)
+        own = self.telemetry.render(openmetrics=openmetrics, names=names)
+        return self.frame.body(families, own, openmetrics=openmetrics)
 
     def scrape(self, *, openmetrics: bool, compressed: bool, names: frozenset[str] | None) -> Scrape:
         """Return the exposition in the form that the web server sends."""
-        document = self.document(openmetrics=openmetrics, names=names)
+        body = self.body(openmetrics=openmetrics, names=names)
         return Scrape(
             content_type=OPENMETRICS if openmetrics else TEXT,
-            length=document.size(compressed=compressed),
-            chunks=document.chunks(compressed=compressed),
+            length=gzip_size(body) if compressed else body.length,
+            chunks=gzip_chunks(body) if compressed else text_chunks(body),
             gzip=compressed,
         )
 
-    def _families(self, *, openmetrics: bool, names: frozenset[str] | None) -> Run:
+    def _families(self, *, openmetrics: bool, names: frozenset[str] | None) -> Compressed:
         snapshot = self.store.snapshot
         if names is not None:
-            return self.frame.families(snapshot.runs, openmetrics=openmetrics, names=names)
+            return self.frame.families(snapshot.lines, openmetrics=openmetrics, names=names)
+        # Two scrapes may both render here, with the same result; a lock would make one wait for the other.
         known = self._whole
         if known is None or known[0] is not snapshot:
             self._whole = known = (snapshot, {})
         if openmetrics not in known[1]:
-            known[1][openmetrics] = self.frame.families(snapshot.runs, openmetrics=openmetrics, names=None)
+            known[1][openmetrics] = self.frame.families(snapshot.lines, openmetrics=openmetrics, names=None)
         return known[1][openmetrics]
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessHealth:
-    """Tells whether the process works; it never depends on SendGrid."""
+    """Reports whether the process works; it never depends on SendGrid."""
 
     workers: Workers
 
     def alive(self) -> str | None:
-        """Return None while the poller beats, else the reason."""
+        """Return None while polling works, else the reason."""
         return self.workers.trouble()
 
     def ready(self) -> str | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 _ENDING: Final = frozenset({signal.SIGTERM, signal.SIGINT})
-_HEEDED: Final = _ENDING | {signal.SIGHUP}
+_HANDLED: Final = _ENDING | {signal.SIGHUP}
 _PATIENCE: Final = 4.0
 """Seconds for an orderly end; what hangs then (a mount, a full pipe, another's lock) is left as it is."""
 
@@ -26,23 +26,24 @@ class Signals:
         self.cut_short_status = 0
         """The exit status when the end has to be forced: what was asked for may be unfinished by then."""
 
-    def heed(self, end: Callable[[int], None] = os._exit) -> None:
+    def listen(self, end: Callable[[int], None] = os._exit) -> None:
         """Take signals from now on: SIGHUP asks for a reload, SIGTERM and SIGINT for the end, a second one at once."""
         threading.Thread(target=self._take, args=(end,), name="signals", daemon=True).start()
 
     def _take(self, end: Callable[[int], None]) -> None:
         while True:
-            if signal.sigwait(_HEEDED) not in _ENDING:
+            if signal.sigwait(_HANDLED) not in _ENDING:
                 self.reload_asked.set()
             elif self.stop.is_set():
                 end(self.cut_short_status)
             else:
                 self.stop.set()
                 last_resort = threading.Timer(_PATIENCE, lambda: end(self.cut_short_status))
+                # A daemon: an orderly end must not wait for the timer that forces one.
                 last_resort.daemon = True
                 last_resort.start()
 
 
 def hold_back() -> None:
-    """Let no signal interrupt this thread and those that it starts; `Signals.heed` takes them."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _HEEDED)
+    """Let no signal interrupt this thread and those that it starts; `Signals.listen` takes them."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)

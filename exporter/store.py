@@ -9,8 +9,8 @@ from typing import Final
 
 from exporter.domain import Automation, AutomationId
 from exporter.exposition.block import AutomationView, Block, Group, render_group
-from exporter.exposition.catalog import PER_AUTOMATION
-from exporter.exposition.segment import Run, join
+from exporter.exposition.compression import Compressed, join
+from exporter.exposition.families import PER_AUTOMATION
 
 _SMALLEST_GROUP: Final = 32
 _FAMILY_NAMES: Final = tuple(family.name for family in PER_AUTOMATION)
@@ -21,8 +21,8 @@ class Snapshot:
     """One consistent state of all automations, as a scrape sees it."""
 
     groups: tuple[Group, ...]
-    runs: Mapping[str, Run]
-    """All lines by the family's name."""
+    lines: Mapping[str, Compressed]
+    """Of all automations, by the family's name."""
     link_series: int
     place: Mapping[AutomationId, int]
     """The number of each automation's group."""
@@ -60,6 +60,8 @@ class Store:
         with self._lock:
             known = {view.id: view for view in self._snapshot.views()}
             views = [_configured(automation, known.get(automation.id)) for automation in automations]
+            # sqrt(n) groups of sqrt(n) automations: a change costs its group plus one step for each group, which is
+            # least where both are equal.
             size = max(_SMALLEST_GROUP, math.isqrt(len(views)))
             groups = tuple(render_group(views[start : start + size]) for start in range(0, len(views), size))
             place = {view.id: index for index, group in enumerate(groups) for view in group.views}
@@ -110,7 +112,7 @@ class Store:
                 self._change({automation_id: lambda view: replace(view, up=False)})
 
     def keep_intervals(self, intervals: Mapping[AutomationId, float]) -> None:
-        """Show the intervals that are really kept, in seconds."""
+        """Show the intervals in effect, in seconds."""
         with self._lock:
             known = {id_: seconds for id_, seconds in intervals.items() if id_ in self._snapshot.place}
             self._change({id_: partial(_with_interval, seconds=seconds) for id_, seconds in known.items()})
@@ -138,6 +140,7 @@ class Store:
             self._expiry.update({id_: at for id_, at in expiries.items() if id_ in self._expiry})
 
     def _change(self, changes: Mapping[AutomationId, Callable[[AutomationView], AutomationView]]) -> None:
+        # One assignment at the end: a reader has the former snapshot or the new one, never a mixture, without a lock.
         if not changes:
             return
         groups = list(self._snapshot.groups)
@@ -159,12 +162,13 @@ def _configured(automation: Automation, known: AutomationView | None) -> Automat
 
 def _snapshot(groups: tuple[Group, ...], place: Mapping[AutomationId, int], before: Snapshot | None = None) -> Snapshot:
     former = before.groups if before and len(before.groups) == len(groups) else ()
-    runs = {}
+    lines = {}
     for name in _FAMILY_NAMES:
+        # By identity: `render_group` passes on the very object where a family of a group has not changed.
         same = (
             before
             and former
-            and all(group.runs[name] is old.runs[name] for group, old in zip(groups, former, strict=True))
+            and all(group.lines[name] is old.lines[name] for group, old in zip(groups, former, strict=True))
         )
-        runs[name] = before.runs[name] if before and same else join(group.runs[name] for group in groups)
-    return Snapshot(groups, runs, sum(group.link_series for group in groups), place)
+        lines[name] = before.lines[name] if before and same else join([group.lines[name] for group in groups])
+    return Snapshot(groups, lines, sum(group.link_series for group in groups), place)

@@ -12,19 +12,19 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from exporter.about import About
+from exporter.about import ProgramInfo
 from exporter.clock import Clock
 from exporter.domain import Outcome
-from exporter.exposition.segment import Run, Segment, compress, run_of
+from exporter.exposition.compression import Compressed, compress, join
 from exporter.exposition.text import OPENMETRICS_END
-from exporter.sendgrid.budget import RateLimit
+from exporter.sendgrid.budget import RateLimitHeaders
 
 _POLL_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _REQUEST_SECONDS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class _RateLimitReset(Collector):
-    """A gauge that is absent until SendGrid has told the moment: a 0 would be a moment in 1970."""
+    """A gauge that is absent until SendGrid has sent a reset time: a 0 would be a moment in 1970."""
 
     def __init__(self) -> None:
         self.at: float | None = None
@@ -36,7 +36,7 @@ class _RateLimitReset(Collector):
 
 
 class _DroppedLines(Collector):
-    """The log's own count, read when it is asked for: a line can be dropped at any moment, by any thread."""
+    """The log's own count, read at each scrape: a line can be dropped at any moment, by any thread."""
 
     def __init__(self, count: Callable[[], int]) -> None:
         self._count = count
@@ -52,7 +52,7 @@ class Telemetry:
 
     def __init__(
         self,
-        about: About,
+        about: ProgramInfo,
         *,
         clock: Clock,
         link_series: Callable[[], int],
@@ -60,34 +60,36 @@ class Telemetry:
     ) -> None:
         self._clock = clock
         self._link_series = link_series
-        self._rendered: dict[tuple[bool, int], Segment] = {}
+        self._rendered: dict[tuple[bool, int], Compressed] = {}
         """The own metrics since their last change, by format and number of series: scrapes mostly come between
         two polls, and rendering is what a small scrape would spend most of its time on."""
         self.registry = CollectorRegistry(auto_describe=True)
         self.process_registry = CollectorRegistry(auto_describe=True)
         self._build_info(about)
-        self._polls = self._counter("sendgrid_exporter_polls", "Polls of an automation by how they ended.", ["outcome"])
+        self._polls = self._counter("sendgrid_exporter_polls", "Polls of automations by outcome.", ["outcome"])
         for outcome in Outcome:
             self._polls.labels(outcome.value)
         self._poll_seconds = self._histogram(
-            "sendgrid_exporter_poll_duration_seconds", "Duration of a poll, all its pages and tries.", _POLL_SECONDS
+            "sendgrid_exporter_poll_duration_seconds",
+            "Duration of a poll, with all its pages and retries.",
+            _POLL_SECONDS,
         )
         self._requests = self._counter(
             "sendgrid_exporter_api_requests",
-            "Requests to SendGrid by HTTP status, none where no answer came.",
+            "Requests to SendGrid by HTTP status; code is none where no answer came.",
             ["code"],
         )
         self._request_seconds = self._histogram(
             "sendgrid_exporter_api_request_duration_seconds", "Duration of a request to SendGrid.", _REQUEST_SECONDS
         )
         self._rate_limit = self._gauge(
-            "sendgrid_exporter_api_rate_limit", "SendGrid's own request budget, as its last answer said.", ["kind"]
+            "sendgrid_exporter_api_rate_limit", "SendGrid's own request budget, from its last answer.", ["kind"]
         )
         self._rate_limit_reset = _RateLimitReset()
         self.registry.register(self._rate_limit_reset)
         self._gauge("sendgrid_exporter_link_series", "Link series exposed now.").set_function(link_series)
         self._folded = self._counter(
-            "sendgrid_exporter_links_folded", "Rows that went into a rest row, counted when they enter it."
+            "sendgrid_exporter_links_folded", "Links added to an overflow row, counted once when they enter it."
         )
         self._mismatches = self._counter(
             "sendgrid_exporter_count_mismatches",
@@ -96,11 +98,11 @@ class Telemetry:
         self._shard = self._gauge("sendgrid_exporter_shard_info", "This process's shard; always 1.", ["index", "total"])
         self._reload_ok = self._gauge(
             "sendgrid_exporter_config_last_reload_successful",
-            "Whether the last reading of the configuration succeeded.",
+            "Whether the last configuration reload succeeded.",
         )
         self._reload_at = self._gauge(
             "sendgrid_exporter_config_last_reload_success_timestamp_seconds",
-            "When the configuration was last read with success, seconds since the epoch.",
+            "When the configuration was last loaded successfully, seconds since the epoch.",
         )
         self._failed_logins = self._counter(
             "sendgrid_exporter_web_failed_logins", "Requests refused for their user or password."
@@ -129,7 +131,7 @@ class Telemetry:
         self._poll_seconds.observe(seconds)
         self._changed()
 
-    def requested(self, code: str, seconds: float, rate_limit: RateLimit | None) -> None:
+    def requested(self, code: str, seconds: float, rate_limit: RateLimitHeaders | None) -> None:
         """Count a request: its status, or `none`."""
         self._requests.labels(code).inc()
         self._request_seconds.observe(seconds)
@@ -137,7 +139,7 @@ class Telemetry:
             self._show(rate_limit)
         self._changed()
 
-    def _show(self, rate_limit: RateLimit) -> None:
+    def _show(self, rate_limit: RateLimitHeaders) -> None:
         for kind, number in (("limit", rate_limit.limit), ("remaining", rate_limit.remaining)):
             if number is not None:
                 self._rate_limit.labels(kind).set(number)
@@ -145,7 +147,7 @@ class Telemetry:
             self._rate_limit_reset.at = round(self._clock.time() + rate_limit.reset_in, 3)
 
     def folded(self, rows: int) -> None:
-        """Count rows that entered a rest row."""
+        """Count rows that entered an overflow row."""
         self._folded.inc(rows)
         self._changed()
 
@@ -161,7 +163,7 @@ class Telemetry:
         self._changed()
 
     def reloaded(self, *, successful: bool) -> None:
-        """Note how a reading of the configuration ended."""
+        """Record whether the configuration could be read."""
         self._reload_ok.set(int(successful))
         if successful:
             self._reload_at.set(self._clock.time())
@@ -187,25 +189,26 @@ class Telemetry:
         self._state_failing.set(int(failing))
         self._changed()
 
-    def run(self, *, openmetrics: bool, names: frozenset[str] | None) -> Run:
+    def render(self, *, openmetrics: bool, names: frozenset[str] | None) -> Compressed:
         """Return the metrics as a scrape has them, without an end mark; only those named, where names are given."""
         generate: Callable[..., bytes] = generate_openmetrics if openmetrics else generate_latest
         if names is not None:
             parts = [self.registry.restricted_registry(names), self.process_registry.restricted_registry(names)]
-            return run_of(_segment(generate(part)) for part in parts)
-        return run_of([self._own(generate, openmetrics), _segment(generate(self.process_registry))])
+            return join(_compressed(generate(part)) for part in parts)
+        return join([self._own(generate, openmetrics), _compressed(generate(self.process_registry))])
 
-    def _own(self, generate: Callable[..., bytes], openmetrics: bool) -> Segment:  # noqa: FBT001  # part of the key
+    def _own(self, generate: Callable[..., bytes], openmetrics: bool) -> Compressed:  # noqa: FBT001  # part of the key
         rendered, key = self._rendered, (openmetrics, self._link_series())
         if key not in rendered:
-            rendered[key] = _segment(generate(self.registry))
+            rendered[key] = _compressed(generate(self.registry))
         return rendered[key]
 
     def _changed(self) -> None:
         """Forget what is rendered: what is being rendered meanwhile goes into the old dictionary."""
+        # A new dictionary instead of clear(): a scrape that renders old values now must not leave them in this one.
         self._rendered = {}
 
-    def _build_info(self, about: About) -> None:
+    def _build_info(self, about: ProgramInfo) -> None:
         labels = {"version": about.version, "revision": about.revision, "python_version": about.python_version}
         gauge = self._gauge("sendgrid_exporter_build_info", "The exporter's version; always 1.", list(labels))
         gauge.labels(**labels).set(1)
@@ -220,5 +223,5 @@ class Telemetry:
         return Histogram(name, explanation, buckets=tuple(buckets), registry=self.registry)
 
 
-def _segment(text: bytes) -> Segment:
+def _compressed(text: bytes) -> Compressed:
     return compress([text.removesuffix(OPENMETRICS_END)])

@@ -222,11 +222,11 @@ class _Mark(NamedTuple):
 
     @property
     def opens_parameters(self) -> bool:
-        """Tell whether the first parameter of several stands behind it; a `?` in a value of the query is not it."""
+        """Return whether the first parameter of several stands behind it; a `?` in a value of the query is not it."""
         return self.kind in "?#/!" and (self.opens or self.part != "?" or self.depth > 0)
 
     def ends(self, begun: "_Mark") -> bool:
-        """Tell whether the parameter behind the other mark ends here at the latest.
+        """Return whether the parameter behind the other mark ends here at the latest.
 
         A secret's value may hold an encoded `&`, or a `;` or `?` as it is: only what separates for every program that
         took the name for a name ends it.
@@ -284,7 +284,7 @@ def _marks(decoded: _Decoded) -> Iterator[_Mark]:
 
 
 def _names_dropped(decoded: _Decoded, mark: _Mark, end: int, dropped: re.Pattern[str]) -> bool:
-    """Tell whether a parameter of a dropped name begins behind the mark.
+    """Return whether a parameter of a dropped name begins behind the mark.
 
     Where no parameter must begin (in a path, a fragment, a value), it takes a `=` to be one.
     """

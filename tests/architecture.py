@@ -19,23 +19,19 @@ LAYERS: Final[Mapping[str, int]] = {
     "settings": 2,
     "labels": 2,
     "sendgrid": 2,
-    "schedule": 2,
-    "sharding": 2,
     "exposition": 3,
     "store": 4,
     "state": 4,
     "telemetry": 4,
-    "poller": 5,
-    "workers": 6,
+    "polling": 5,
     "web": 6,
     "serving": 7,
-    "assembly": 8,
-    "app": 9,
-    "cli": 10,
-    "__main__": 11,
+    "app": 8,
+    "cli": 9,
+    "__main__": 10,
 }
-"""Unit → layer. A unit is a module or a package of `exporter/`; `poller_x` belongs to the unit `poller`. `web/toolkit`
-is one of its own, for what lies lower may use it too."""
+"""Unit → layer. A unit is a module or a package of `exporter/`. `web/toolkit` is one of its own, since what lies lower
+may use it too."""
 SIMULATOR: Final = "sendgrid_simulator"
 KNOWS_THE_SIMULATOR: Final = "exporter.cli"
 """It starts the demo."""
@@ -158,8 +154,7 @@ def _rooms(name: str, imports: Sequence[str]) -> Iterator[str]:
 def _unit(module: str) -> str:
     if _is_in(module, "exporter.web.toolkit"):
         return "web/toolkit"
-    unit = module.split(".")[1]
-    return "poller" if unit.startswith("poller") else unit
+    return module.split(".")[1]
 
 
 def _layers(name: str, imports: Sequence[str]) -> Iterator[str]:

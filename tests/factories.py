@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from exporter.about import About
+from exporter.about import ProgramInfo
 from exporter.domain import Automation, AutomationId, AutomationStats, LinkClicks
 from exporter.exposition.block import Block, block_of, lines_of
 from exporter.labels import LabelRules
-from exporter.sendgrid.budget import RateLimit
+from exporter.sendgrid.budget import RateLimitHeaders
 from exporter.sendgrid.session import ClientOptions
 
 KEY = "SG.aaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
@@ -45,12 +45,12 @@ def client_options(**changes: Any) -> ClientOptions:
     return replace(ClientOptions("https://api.sendgrid.com", 30.0, 50, "tests"), **changes)
 
 
-def a_rate_limit(**changes: Any) -> RateLimit:
-    return replace(RateLimit(None, None, None, None), **changes)
+def a_rate_limit(**changes: Any) -> RateLimitHeaders:
+    return replace(RateLimitHeaders(None, None, None, None), **changes)
 
 
-def an_about(**changes: Any) -> About:
-    known = About("1.2.3", "abc", "3.11.0", "summary", "https://example.com")
+def an_about(**changes: Any) -> ProgramInfo:
+    known = ProgramInfo("1.2.3", "abc", "3.11.0", "summary", "https://example.com")
     return replace(known, **changes)
 
 

@@ -14,7 +14,7 @@ from urllib3 import HTTPResponse
 
 from exporter.domain import Automation, AutomationId, AutomationStats
 from exporter.exposition.block import Block
-from exporter.sendgrid.budget import RateLimit
+from exporter.sendgrid.budget import RateLimitHeaders
 
 WALL = 1_760_000_000.0
 """The fake wall clock's first reading."""
@@ -87,9 +87,9 @@ class FakeObserver:
     """Remembers what it was told of each request."""
 
     def __init__(self) -> None:
-        self.requests: list[tuple[str, float, RateLimit | None]] = []
+        self.requests: list[tuple[str, float, RateLimitHeaders | None]] = []
 
-    def requested(self, code: str, seconds: float, rate_limit: RateLimit | None) -> None:
+    def requested(self, code: str, seconds: float, rate_limit: RateLimitHeaders | None) -> None:
         self.requests.append((code, seconds, rate_limit))
 
     @property

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.domain import REST_URL, LinkClicks, add_up
+from exporter.domain import OVERFLOW_URL, LinkClicks, add_up
 from exporter.labels import LabelHygiene
 from exporter.urls import UrlMode
 from tests.factories import STEP, a_link, label_rules
@@ -22,7 +22,7 @@ URLS = (
     "https://example.com/?q={{a&b}}&utm_campaign=y",
     "x" * 100,
     "é" * 80,
-    REST_URL,
+    OVERFLOW_URL,
 )
 texts = st.one_of(st.sampled_from(URLS), st.text(max_size=40), st.text(alphabet="{}?#&=ab", max_size=40))
 links = st.lists(
@@ -151,8 +151,8 @@ def test_least_clicked_rows_become_one_rest_row_per_step_without_a_place():
     assert set(capped.links) == {
         rows[0],
         rows[4],
-        LinkClicks(STEP, REST_URL, "", 4),
-        LinkClicks("other", REST_URL, "", 2),
+        LinkClicks(STEP, OVERFLOW_URL, "", 4),
+        LinkClicks("other", OVERFLOW_URL, "", 2),
     }
     assert set(capped.folded) == {rows[1], rows[2], rows[3]}
 
@@ -162,7 +162,7 @@ def test_rest_rows_are_bounded_too_when_there_are_more_steps_than_links():
 
     capped = LabelHygiene(label_rules(max_links=2)).cap(rows, lambda _: False)
 
-    assert capped.links[2:] == (LinkClicks(REST_URL, REST_URL, "", 7),)
+    assert capped.links[2:] == (LinkClicks(OVERFLOW_URL, OVERFLOW_URL, "", 7),)
 
 
 def test_published_link_keeps_its_place_against_one_that_is_hardly_ahead():
@@ -171,7 +171,7 @@ def test_published_link_keeps_its_place_against_one_that_is_hardly_ahead():
 
     capped = hygiene.cap(rows, lambda row: row.url == "published")
 
-    assert {row.url for row in capped.links} == {"published", "far ahead", REST_URL}
+    assert {row.url for row in capped.links} == {"published", "far ahead", OVERFLOW_URL}
 
 
 @pytest.mark.parametrize("piece", ["{{", "&", "?{{", "{{&}}", "{{#", "}}{{?"])
@@ -202,8 +202,8 @@ def test_sums_stay_true_whatever_is_stripped_dropped_cut_or_capped(rows, some_ru
     steps = Counter()
     for row in capped.links:
         steps[row.step_id] += row.clicks
-    assert REST_URL in steps or +steps == +by_step
-    assert sum(row.url != REST_URL for row in capped.links) <= some_rules.max_links
+    assert OVERFLOW_URL in steps or +steps == +by_step
+    assert sum(row.url != OVERFLOW_URL for row in capped.links) <= some_rules.max_links
 
 
 @given(st.text(), st.sampled_from((64, 65, 100, 2048)))

@@ -238,9 +238,9 @@ def test_every_automation_may_fail_at_once_but_a_flood_of_our_own_is_counted_too
     set_up_logs("info", "logfmt", no_secrets, written.lines)
 
     for number in range(500):
-        log_at("exporter.poller", 0.001 * number, "automation %d began to fail", number)
+        log_at("exporter.polling.poller", 0.001 * number, "automation %d began to fail", number)
         log_at("exporter.web.front", 0.001 * number, "another line")
-    log_at("exporter.poller", 11.0, "automation %d began to fail", 1000)
+    log_at("exporter.polling.poller", 11.0, "automation %d began to fail", 1000)
 
     text = written.read()
     assert text.count("began to fail") == 101

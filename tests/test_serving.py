@@ -4,11 +4,11 @@ import pytest
 
 from exporter.domain import Outcome
 from exporter.labels import LabelHygiene
-from exporter.poller import Poller
+from exporter.polling.poller import Poller
+from exporter.polling.workers import Workers
 from exporter.serving import AutomationStatus, Exposition, ProcessHealth
 from exporter.store import Store
 from exporter.telemetry import Telemetry
-from exporter.workers import Workers
 from tests.factories import a_block, a_link, an_about, an_automation, an_id, label_rules, some_stats
 from tests.fakes import FakeClock, FakeSource
 
@@ -85,7 +85,7 @@ def test_alive_while_the_poller_beats():
 
     bench.clock.advance(3600.0)
 
-    assert health.alive() == "the poller's caretaker does not beat"
+    assert health.alive() == "polling stalled: no supervision for over 60 s; restart the exporter"
 
 
 def test_status_lists_every_automation_with_its_age():

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from exporter.exposition.segment import text_chunks
+from exporter.exposition.compression import text_chunks
 from exporter.store import Store
 from tests.factories import a_block, a_link, an_automation, an_id
 
@@ -25,7 +25,7 @@ def view_of(store: Store, number: int = 1):
 
 
 def text_of(store: Store) -> str:
-    return "".join(b"".join(text_chunks(run)).decode() for run in store.snapshot.runs.values())
+    return "".join(b"".join(text_chunks(run)).decode() for run in store.snapshot.lines.values())
 
 
 def publish(store: Store, number: int = 1, *, clicks: int = 7, expires: float = 100.0, **changes) -> None:
@@ -165,11 +165,11 @@ def test_change_that_changes_nothing_makes_no_new_snapshot():
 def test_family_that_did_not_change_is_not_put_together_again():
     store = a_store(*range(1, 101))
     publish(store, 50)
-    before = store.snapshot.runs
+    before = store.snapshot.lines
 
     publish(store, 50, expires=200.0)
 
-    assert all(run is before[name] for name, run in store.snapshot.runs.items())
+    assert all(run is before[name] for name, run in store.snapshot.lines.items())
 
 
 @given(st.lists(st.integers(1, 200), unique=True, max_size=200))

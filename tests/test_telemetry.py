@@ -2,7 +2,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.domain import Outcome
-from exporter.exposition.segment import text_chunks
+from exporter.exposition.compression import text_chunks
 from exporter.telemetry import Telemetry
 from tests.factories import a_rate_limit, an_about
 from tests.fakes import WALL, FakeClock
@@ -106,7 +106,7 @@ def test_identity_is_an_info_metric(telemetry):
 
 
 def text(telemetry, *, openmetrics, names=None):
-    return b"".join(text_chunks(telemetry.run(openmetrics=openmetrics, names=names)))
+    return b"".join(text_chunks(telemetry.render(openmetrics=openmetrics, names=names)))
 
 
 @pytest.mark.parametrize("openmetrics", [False, True])
@@ -129,7 +129,7 @@ def test_two_exporters_in_one_process_share_nothing(clock, telemetry):
 
 
 def test_failed_login_is_counted_and_shown_by_the_next_scrape(telemetry):
-    telemetry.run(openmetrics=False, names=None)
+    telemetry.render(openmetrics=False, names=None)
 
     telemetry.login_failed()
 
@@ -139,7 +139,7 @@ def test_failed_login_is_counted_and_shown_by_the_next_scrape(telemetry):
 
 def test_web_config_is_in_effect_until_it_is_not(telemetry):
     assert value(telemetry, "web_config_last_reload_successful") == 1
-    telemetry.run(openmetrics=False, names=None)
+    telemetry.render(openmetrics=False, names=None)
 
     telemetry.web_config_read(successful=False)
 

@@ -1,30 +1,32 @@
-"""What one automation gives to a scrape, and how many automations' lines are put together."""
+"""What one automation gives to a scrape, and how all automations' lines are put together below their comments."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.domain import REST_URL, AutomationId, LinkClicks
-from exporter.exposition.catalog import (
+from exporter.domain import OVERFLOW_URL, AutomationId, LinkClicks
+from exporter.exposition.compression import EMPTY, THOROUGH, Compressed, compress, join
+from exporter.exposition.families import (
     DECREASED,
     INFO,
     LAST_SUCCESS,
     LINK_CLICKS,
+    PER_AUTOMATION,
     POLL_INTERVAL,
     TOTAL_CLICKS,
     UP,
+    Family,
 )
-from exporter.exposition.segment import THOROUGH, Run, Segment, compress, run_of
-from exporter.exposition.text import Family, any_fell, line, link_key, link_lines, samples
+from exporter.exposition.text import OPENMETRICS_END, any_fell, header, line, link_key, link_lines, samples
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
     """The last good stats of one automation, rendered."""
 
-    links: Segment
+    links: Compressed
     series: int
-    """Rows of links, rest rows included."""
+    """Rows of links, overflow rows included."""
     total_clicks: int
 
     def clicks_by_link(self) -> dict[bytes, int]:
@@ -32,19 +34,20 @@ class Block:
         return samples(self.links.text())
 
     def link_keys(self) -> frozenset[bytes]:
-        """Return what names the published links, as `key_of` does, without the rest rows."""
-        return frozenset(key for key in self.clicks_by_link() if _REST not in key)
+        """Return what names the published links, as `key_of` does, without the overflow rows."""
+        return frozenset(key for key in self.clicks_by_link() if _OVERFLOW not in key)
 
     def fell_below(self, before: "Block", lines: Iterable[bytes]) -> bool:
-        """Tell whether the total or a published link has fewer clicks; a rest row loses those of a promoted link.
+        """Return whether the total or a published link has fewer clicks.
 
-        `lines` is the block's own text, which who has just rendered it still has.
+        Overflow rows do not count: one loses the clicks of a link that is promoted out of it.
+        `lines` is the block's own text, which its caller has just rendered.
         """
         if self.total_clicks < before.total_clicks:
             return True
         if self.links == before.links:
             return False
-        return any_fell(before.links.text(), b"".join(lines), apart_from=_REST)
+        return any_fell(before.links.text(), b"".join(lines), apart_from=_OVERFLOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class AutomationView:
     id: AutomationId
     name: str
     poll_interval: float
-    """Seconds, as really kept."""
+    """Seconds between two polls, in effect."""
     block: Block | None = None
     """None before the first success, and when the last good has grown stale."""
     up: bool | None = None
@@ -64,12 +67,21 @@ class AutomationView:
     decreased: int = 0
 
 
-_REST: Final = f',url="{REST_URL}",'.encode()
+_OVERFLOW: Final = f',url="{OVERFLOW_URL}",'.encode()
 
 
 def lines_of(automation_id: AutomationId, links: Sequence[LinkClicks]) -> Sequence[bytes]:
     """Return the text of an automation's links, in pieces."""
     return tuple(link_lines(LINK_CLICKS.name, automation_id, links))
+
+
+def line_format() -> str:
+    """Return a made-up link's line: the metric, its labels, their order and how they are escaped.
+
+    A block that was kept under another format must not be shown among today's: its series would have other names.
+    """
+    odd = '"\\\n'
+    return b"".join(lines_of(AutomationId(odd), [LinkClicks(odd, odd, "0", 0)])).decode()
 
 
 def block_of(lines: Iterable[bytes], series: int, total_clicks: int) -> Block:
@@ -87,30 +99,30 @@ class Group:
     """Some automations side by side, so that one change touches little and a scrape walks over few pieces."""
 
     views: tuple[AutomationView, ...]
-    runs: Mapping[str, Run]
-    """The lines by the family's name."""
+    lines: Mapping[str, Compressed]
+    """By the family's name."""
     link_series: int
 
 
 def render_group(views: Sequence[AutomationView], before: Group | None = None) -> Group:
     """Return the lines of some automations, family by family; what is as `before` is not rendered again."""
     former = before.views if before else ()
-    runs: dict[str, Run] = {}
-    links = _link_segments(views)
-    if before and links == _link_segments(former):
-        runs[LINK_CLICKS.name] = before.runs[LINK_CLICKS.name]
+    lines: dict[str, Compressed] = {}
+    links = _links(views)
+    if before and links == _links(former):
+        lines[LINK_CLICKS.name] = before.lines[LINK_CLICKS.name]
     else:
-        runs[LINK_CLICKS.name] = run_of(links)
+        lines[LINK_CLICKS.name] = join(links)
     for family, value_of in _VALUES.items():
         values = [value_of(view) for view in views]
         if before and values == [value_of(view) for view in former]:
-            runs[family.name] = before.runs[family.name]
+            lines[family.name] = before.lines[family.name]
         else:
-            runs[family.name] = run_of([compress([_lines(family, views, values)])])
-    return Group(tuple(views), runs, sum(view.block.series for view in views if view.block))
+            lines[family.name] = compress([_lines(family, views, values)])
+    return Group(tuple(views), lines, sum(view.block.series for view in views if view.block))
 
 
-def _link_segments(views: Iterable[AutomationView]) -> list[Segment]:
+def _links(views: Iterable[AutomationView]) -> list[Compressed]:
     return [view.block.links for view in views if view.block is not None]
 
 
@@ -133,3 +145,30 @@ _VALUES: Final[Mapping[Family, Callable[[AutomationView], _Value]]] = {
     POLL_INTERVAL: lambda view: (view.poll_interval, {}),
     DECREASED: lambda view: (view.decreased, {}),
 }
+
+
+class Frame:
+    """What stands around the blocks of every scrape: each family's comments, ready for both formats."""
+
+    def __init__(self) -> None:
+        self._headers = {
+            (family.name, openmetrics): compress([header(family, openmetrics=openmetrics)])
+            for family in PER_AUTOMATION
+            for openmetrics in (False, True)
+        }
+        self._end = compress([OPENMETRICS_END])
+
+    def families(
+        self, lines: Mapping[str, Compressed], *, openmetrics: bool, names: frozenset[str] | None
+    ) -> Compressed:
+        """Return the selected families, each below its comments."""
+        return join(
+            part
+            for family in PER_AUTOMATION
+            if names is None or family.name in names
+            for part in (self._headers[family.name, openmetrics], lines.get(family.name, EMPTY))
+        )
+
+    def body(self, families: Compressed, own: Compressed, *, openmetrics: bool) -> Compressed:
+        """Return the families followed by the exporter's own metrics, which have no end mark."""
+        return join([families, own, self._end if openmetrics else EMPTY])

@@ -6,35 +6,17 @@ serves both; they differ in the comments and in OpenMetrics' end mark.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from itertools import islice, zip_longest
 from typing import Final
 
 from exporter.domain import LinkClicks
+from exporter.exposition.families import Family, MetricType
 
 OPENMETRICS_END: Final = b"# EOF\n"
 _ROWS_AT_ONCE: Final = 200
 """Lines of so few rows fit the allocator's caches, which makes rendering twice as fast as all at once."""
 _SPECIAL: Final = re.compile(r'[\\"\n]')
 _ESCAPES: Final[Mapping[str, str]] = {"\\": "\\\\", '"': '\\"', "\n": "\\n"}
-
-
-class MetricType(StrEnum):
-    """The types of metric that the exporter renders itself."""
-
-    GAUGE = "gauge"
-    COUNTER = "counter"
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """A metric: what stands above its samples."""
-
-    name: str
-    """The name of its samples; a counter's ends in `_total`."""
-    type: MetricType
-    help: str
 
 
 def header(family: Family, *, openmetrics: bool) -> bytes:
@@ -76,7 +58,7 @@ def samples(text: bytes) -> dict[bytes, int]:
 
 
 def any_fell(before: bytes, after: bytes, *, apart_from: bytes) -> bool:
-    """Tell whether a line of `after` has a smaller value than in `before`; lines with `apart_from` do not count.
+    """Return whether a line of `after` has a smaller value than in `before`; lines with `apart_from` do not count.
 
     Lines mostly stand in the same order, so that they are compared in pairs; only what moved is looked up. Values have
     no leading zeros: of two lines that differ in the value alone, the smaller one is shorter, or sorts first.
@@ -85,6 +67,7 @@ def any_fell(before: bytes, after: bytes, *, apart_from: bytes) -> bool:
     for old, new in zip_longest(before.split(b"\n"), after.split(b"\n"), fillvalue=b""):
         if old == new:
             continue
+        # The value follows the last blank: a label's value may hold blanks, a sample's value cannot.
         key = new[: new.rfind(b" ") + 1]
         if key != old[: old.rfind(b" ") + 1]:
             moved_from.append(old)
@@ -104,6 +87,7 @@ def link_key(name: str, automation_id: str, row: LinkClicks) -> bytes:
 def _link_lines(name: str, automation_id: str, rows: Iterable[LinkClicks]) -> Iterator[str]:
     current, prefix = None, ""
     for step_id, url, place, clicks in rows:
+        # Rows of one step mostly stand together, so its escaped labels are made once.
         if step_id != current:
             current = step_id
             prefix = f'{name}{{automation_id="{automation_id}",step_id="{escape(step_id)}",url="'

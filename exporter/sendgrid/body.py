@@ -101,7 +101,7 @@ def _decoded(pieces: Iterator[bytes], coding: str, where: str) -> Iterator[bytes
 def _inflated(pieces: Iterator[bytes], wbits: int) -> Iterator[bytes]:
     """Inflate the members of one stream, at most a chunk at once; raise EOFError where it is cut.
 
-    What follows a whole stream without being another member is passed over, as gzip(1) and browsers do.
+    What follows a whole stream without being another member is ignored, as gzip(1) and browsers do.
     """
     inflater = zlib.decompressobj(wbits)
     members = 1

@@ -18,7 +18,7 @@ _EPOCH_FROM: Final = 1e9
 _LONGEST_PAUSE: Final = 300.0
 """No header makes the exporter wait longer than this before it asks again."""
 _RESET_MARGIN: Final = 1.0
-"""SendGrid tells the reset in whole seconds, so it may be up to a second later than it says."""
+"""SendGrid gives the reset in whole seconds, so it may be up to a second later than it says."""
 _RECHECK: Final = 0.1
 """A waiting worker looks again after this long, since an answer may have freed a place."""
 _BURST_SHARE: Final = 0.05
@@ -26,7 +26,7 @@ _BURST_SHARE: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class RateLimit:
+class RateLimitHeaders:
     """What an answer's headers say of the key's budget; None where they are silent or make no sense."""
 
     limit: float | None
@@ -37,7 +37,7 @@ class RateLimit:
     """Seconds that the server asks to wait."""
 
 
-def read_rate_limit(headers: Mapping[str, str], now: float) -> RateLimit:
+def read_rate_limit(headers: Mapping[str, str], now: float) -> RateLimitHeaders:
     """Read `X-RateLimit-*` and `Retry-After`; `now` is the wall clock, used where the answer has no `Date`.
 
     `X-RateLimit-Reset` is epoch seconds in practice, while one published description says seconds from now. Waits
@@ -51,7 +51,7 @@ def read_rate_limit(headers: Mapping[str, str], now: float) -> RateLimit:
     if retry_after is None:
         retry_at = _http_date(lower.get("retry-after"))
         retry_after = None if retry_at is None else retry_at - (_http_date(lower.get("date")) or now)
-    return RateLimit(
+    return RateLimitHeaders(
         limit=_number(lower.get("x-ratelimit-limit")),
         remaining=_number(lower.get("x-ratelimit-remaining")),
         reset_in=_clamp(reset),
@@ -118,7 +118,7 @@ class Budget:
             if self._clock.wait(stop, min(free_at - now, _RECHECK)):
                 raise StoppedError("the exporter is stopping")
 
-    def release(self, rate_limit: RateLimit | None, *, limited: bool = False) -> None:
+    def release(self, rate_limit: RateLimitHeaders | None, *, limited: bool = False) -> None:
         """Give back a place after its answer (None: there was none); `limited` says that it was a 429."""
         with self._lock:
             self._in_flight -= 1
@@ -136,6 +136,8 @@ class Budget:
     def _free_at(self, now: float) -> float:
         while self._sent and self._sent[0] <= now - _MINUTE:
             self._sent.popleft()
+        # GCRA alone lets a burst and a minute's pace fall into one window: the ceiling is kept by a sliding window of
+        # send times. A ceiling below one request a minute (a small shard) is one place in a window that is longer.
         capacity = max(1, math.floor(self._ceiling))
         window_free = (
             self._sent[-capacity] + max(_MINUTE, _MINUTE / self._ceiling) if len(self._sent) >= capacity else now
@@ -148,6 +150,7 @@ class Budget:
             return now
         if self._unspent() >= 1:
             return now
+        # Where requests under way hold all that remains, their answers soon say what is left; else wait for the reset.
         in_flight_only = self._remaining * self._share >= 1
         return now + _RECHECK if in_flight_only else self._reset_at
 
@@ -157,30 +160,40 @@ class Budget:
     def _take(self, now: float) -> None:
         self._sent.append(now)
         self._in_flight += 1
+        # GCRA, the generic cell rate algorithm (ITU-T I.371): `_next` is the theoretical arrival time less the burst
+        # tolerance. A request moves it on by one pace; time without requests earns at most one burst.
         pace = _MINUTE / self._ceiling
         burst = max(1.0, self._ceiling * _BURST_SHARE) * pace
         self._next = max(self._next, now - burst) + pace
         if self._remaining is not None:
+            # What SendGrid still allows is spread evenly over the time to its reset, so that a 429 never comes first.
+            # The 1 is the request being taken, which `_in_flight` counts already.
             spread = (self._reset_at - _RESET_MARGIN - now) / max(self._unspent() + 1, 1.0)
             if spread > pace:
                 self._next = max(self._next, now + spread)
 
-    def _learn(self, said: RateLimit, now: float) -> None:
+    def _learn(self, said: RateLimitHeaders, now: float) -> None:
         if said.remaining is None:
             return
         reset_in = _MINUTE if said.reset_in is None else said.reset_in
         reset_at = now + reset_in + _RESET_MARGIN
+        # The same reset comes in whole seconds and with the network's delay: two margins apart is still one window.
         same_window = self._remaining is not None and abs(reset_at - self._reset_at) <= 2 * _RESET_MARGIN
         if self._remaining is not None and same_window:
+            # Answers overtake one another: within one window what remains only falls.
             self._remaining = min(said.remaining, self._remaining)
             self._window = max(self._window, reset_in)
         else:
             self._remaining, self._reset_at = said.remaining, reset_at
             self._former_window, self._window = self._window, reset_in
+        # Requests per second in the long run. The first answer may come late in a window and understate its length, so
+        # the longest time to a reset of two windows stands for it.
         if said.limit is not None and said.limit >= 1:
             self._server_rate = said.limit * self._share / max(self._window, self._former_window, 1.0)
 
-    def _pause(self, said: RateLimit | None, now: float) -> None:
+    def _pause(self, said: RateLimitHeaders | None, now: float) -> None:
+        # Retry-After (RFC 9110, 10.2.3) is meant for this refusal, the reset for the window: the former wins. Without
+        # either, pauses double with each 429 in a row, up to a minute.
         asked = None if said is None else (said.reset_in if said.retry_after is None else said.retry_after)
         backoff = min(2.0**self._limited_in_a_row, _MINUTE)
         self._pause_until = max(self._pause_until, now + max(asked or 0.0, backoff) + _RESET_MARGIN)

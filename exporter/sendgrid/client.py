@@ -25,13 +25,13 @@ from exporter.errors import (
     UnauthorizedError,
 )
 from exporter.sendgrid.body import read_body
-from exporter.sendgrid.budget import Budget, RateLimit, read_rate_limit
+from exporter.sendgrid.budget import Budget, RateLimitHeaders, read_rate_limit
 from exporter.sendgrid.failures import LIBRARY_ERRORS, broken_exchange, refusal
 from exporter.sendgrid.key import Refusals
 from exporter.sendgrid.memory import MemoryBudget, cost
 from exporter.sendgrid.pages import read_stats
 from exporter.sendgrid.proxy import proxy_secrets
-from exporter.sendgrid.session import ClientOptions, Connection, deadline_adapters
+from exporter.sendgrid.session import ApiSession, ClientOptions, deadline_adapters
 from exporter.sendgrid.sockets import Deadline
 from exporter.sendgrid.wire import explain_error, foreign_text, named_automation
 
@@ -51,7 +51,7 @@ poll's pages follow each other faster, and between two rounds, 5 minutes by defa
 class Observer(Protocol):
     """Who wants to know of each request."""
 
-    def requested(self, code: str, seconds: float, rate_limit: RateLimit | None) -> None:
+    def requested(self, code: str, seconds: float, rate_limit: RateLimitHeaders | None) -> None:
         """Take note of an exchange: the status, or `none` where no answer came, and its duration."""
 
 
@@ -80,7 +80,7 @@ class SendGridClient:
         self._adapter = adapter or deadline_adapters(options)
         self._proxy_secrets = proxy_secrets(options.proxy)
         self._refusals = Refusals(clock)
-        self._idle: deque[tuple[Connection, float]] = deque()
+        self._idle: deque[tuple[ApiSession, float]] = deque()
         """Connections with the moment since which they are idle, the latest at the end."""
         self._lock = threading.Lock()
         self._closed = False
@@ -141,13 +141,14 @@ class SendGridClient:
             with self._connection() as connection:
                 return self._exchange(connection, automation, page_token, deadline, answer)
         finally:
+            # Whatever happened: a place that is not given back would count as under way for ever.
             limited = answer.status == requests.codes.too_many_requests
             self._budget.release(answer.rate_limit, limited=limited)
             code = str(answer.status or "none")
             self._observer.requested(code, self._clock.monotonic() - started, answer.rate_limit)
 
     def _exchange(
-        self, connection: Connection, automation: Automation, page_token: str | None, deadline: float, answer: "_Answer"
+        self, connection: ApiSession, automation: Automation, page_token: str | None, deadline: float, answer: "_Answer"
     ) -> bytes:
         url, key = self._url(automation), self._key()
         answer.key = key
@@ -158,6 +159,7 @@ class SendGridClient:
         connection.deadline.set(seconds)
         secrets = (key, *self._proxy_secrets)
         hide = partial(_hidden, secrets)
+        # Noted before the request leaves: after any failure, the connection must not pass for a new one.
         is_new, connection.was_used = not connection.was_used, True
         try:
             with (
@@ -171,21 +173,23 @@ class SendGridClient:
                     raise refusal(url, answer.status, said, retry_after=answer.rate_limit.retry_after)
                 self._refusals.accepted()
                 body = read_body(response.raw, response.headers.get("Content-Encoding", ""), url, reserve=reserve)
+                # read_body has reserved the bytes; now what parsing them will take, before it is done.
                 reserve(cost(body) - len(body))
         except LIBRARY_ERRORS as exc:
             raise broken_exchange(url, exc, hide) from None
         if foreign := foreign_text(body, response.headers.get("Content-Type", ""), hide):
             raise InvalidResponseError(f"{url}: HTTP 200 with {foreign}; does a proxy answer in place of SendGrid?")
         if self._names_another(automation, body, is_new=is_new):
-            connection.start_anew()
+            connection.reconnect()
             raise ConnectionFailedError(f"{url}: the answer was about another automation")
+        # An answer may quote what it was asked with, and its texts become labels.
         for secret in secrets:
             if len(secret) >= _LEAST_SECRET:
                 body = body.replace(secret.encode(), b"<hidden>")
         return body
 
     def _names_another(self, automation: Automation, body: bytes, *, is_new: bool) -> bool:
-        """Tell whether the answer is another automation's.
+        """Return whether the answer is another automation's.
 
         A server that sends an answer nobody asked for, just when the next request leaves, puts every later answer under
         the next request's id, and nothing in HTTP shows it; a cache on the way may mix answers up. Once an answer named
@@ -217,8 +221,8 @@ class SendGridClient:
         return query
 
     @contextmanager
-    def _connection(self) -> Iterator[Connection]:
-        connection = self._idle_connection() or Connection(self._options, self._clock, self._adapter)
+    def _connection(self) -> Iterator[ApiSession]:
+        connection = self._idle_connection() or ApiSession(self._options, self._clock, self._adapter)
         try:
             yield connection
         finally:
@@ -229,13 +233,14 @@ class SendGridClient:
             if not keep:
                 connection.session.close()
 
-    def _idle_connection(self) -> Connection | None:
+    def _idle_connection(self) -> ApiSession | None:
         """Return the connection that is idle for the shortest time, and close those that are idle for too long."""
         with self._lock:
             now = self._clock.monotonic()
             old = [connection for connection, since in self._idle if now - since > _MOST_IDLE]
             for _ in old:
                 self._idle.popleft()
+            # The last one in is the least likely to have been closed by the server meanwhile.
             found = self._idle.pop()[0] if self._idle else None
         for connection in old:
             connection.session.close()
@@ -249,7 +254,7 @@ class _Answer:
     key: str = ""
     """The key that was sent."""
     status: int | None = None
-    rate_limit: RateLimit | None = None
+    rate_limit: RateLimitHeaders | None = None
 
 
 def _explanation(response: requests.Response, url: str, hide: Callable[[str], str]) -> str:

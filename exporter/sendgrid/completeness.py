@@ -82,6 +82,7 @@ class Walk:
         """What the pages say of the number of rows in the list; empty where that is nothing about the list."""
         counting = [(page, page.count) for page in self.pages if page.count is not None]
         counts = frozenset(count for page, count in counting if self._is_of_list(page, count))
+        # An API may mean each page's own number of rows by it, which says nothing about the list.
         per_page = len(self.pages) > 1 and all(count == len(page.rows) for page, count in counting)
         # Four rows on each page, and four of them altogether: a list of which every row is given twice.
         per_page = per_page and {count for _, count in counting} != {len(self.places)}
@@ -155,7 +156,7 @@ class Walk:
         return any(page.rows and page.total is None for page in self.pages)
 
     def says_the_same_as(self, other: "Walk") -> bool:
-        """Tell whether both walks saw as many rows at the same places, the same ambiguous ones, and the same counts."""
+        """Return whether both walks saw the same places, as many rows, the same ambiguous ones and the same counts."""
         mine, theirs = ((walk.number, walk.counts, walk.places, walk.ambiguous) for walk in (self, other))
         return mine == theirs
 
@@ -166,7 +167,10 @@ def whole_list(walks: Sequence[Walk]) -> Rows | None:
     if last.number == 0:
         return () if last.says_nothing_is_there else None
     if last.is_torn:
+        # The list changed while it was read, so which rows are missing cannot be told from this walk.
         return None
+    # The strongest sign there is without a count: two walks that saw the same. A row read twice still spoils it, since
+    # both walks may have lost the row that it was read for.
     confirmed = _agree(walks) and not last.doubled and not last.has_page_twice
     if last.count is not None:
         return _whole_by_count(walks, last.count, confirmed=confirmed)
@@ -179,6 +183,7 @@ def _whole_by_count(walks: Sequence[Walk], count: int, *, confirmed: bool) -> Ro
     last = walks[-1]
     if last.number == count and (confirmed or not last.shared):
         return add_up(_all(last))
+    # Rows that moved while a page was read are missing in one walk and present in another, so the union may be whole.
     alike = list(_last_with_count(walks, count))
     if any(walk.number > count for walk in alike):
         return None  # it is no count of this list, and rows that fit it would fit by chance
@@ -234,6 +239,7 @@ def total_of(walk: Walk, links: Rows) -> tuple[int, int]:
     """
     clicks = sum(map(_CLICKS, links))
     given = [page for page in walk.pages if page.total is not None]
+    # On one page a total per page and one of the list are the same number, so it takes two pages to see it.
     if len(given) > 1 and all(page.total == sum(map(_CLICKS, page.rows)) for page in given):
         return clicks, 0
     if not walk.totals:

@@ -122,7 +122,7 @@ def _kind(status: int) -> tuple[type[SendGridError], str]:
 
 
 def _root_cause(exc: BaseException) -> BaseException:
-    """Return the innermost reason, which tells DNS, TCP and TLS apart; the outer ones only name urllib3's objects."""
+    """Return the innermost reason, which distinguishes DNS, TCP and TLS; the outer ones only name urllib3's objects."""
     inner = getattr(exc, "reason", None)
     if not isinstance(inner, BaseException):
         inner = next((arg for arg in exc.args if isinstance(arg, BaseException)), None) or exc.__cause__

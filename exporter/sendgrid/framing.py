@@ -61,10 +61,12 @@ class Answer(HTTPResponse):
         if not all(map(_HEADER.fullmatch, headers)):
             raise FramingError("the answer has a header line that is none")
         lengths, codings = self.headers.get_all("Content-Length", []), self.headers.get_all("Transfer-Encoding", [])
+        # RFC 9112, 6.3: both fields, or one of them twice, is how requests and answers are smuggled past a proxy.
         if len(lengths) + len(codings) > 1:
             raise FramingError("the answer gives its length more than once")
         if lengths and not _LENGTH.fullmatch(lengths[0].strip(" \t")):
             raise FramingError("the answer's Content-Length is no number")
+        # RFC 9112, 6.1: chunked must be the last coding, and a 1.0 server cannot mean it.
         if codings and (codings[0].strip(" \t").lower() != "chunked" or self.version == 10):  # noqa: PLR2004  # 1.0
             raise FramingError("the answer's Transfer-Encoding leaves its end open")
 
@@ -103,13 +105,14 @@ class Answer(HTTPResponse):
         self._saw_last_chunk = self._read_over_headers()
 
     def _close_conn(self) -> None:
+        # http.client sets `length` to 0 when it has read a body of known length, None where only a close ends it.
         is_whole = self._saw_last_chunk if self.chunked is True else self.length == 0
         is_final = self.status != _SWITCHING_PROTOCOLS
         self.in_step = is_whole and is_final and self.will_close is False and not self._has_more()
         super()._close_conn()  # type: ignore[misc]
 
     def _has_more(self) -> bool:
-        """Tell whether bytes behind the answer were read along with it, without reading further ones."""
+        """Return whether bytes behind the answer were read along with it, without reading further ones."""
         self._tap.is_shut = True
         return bool(self._lines.peek(1))
 

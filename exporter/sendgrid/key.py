@@ -58,7 +58,7 @@ class Refusals:
         self._until = -math.inf
 
     def in_effect(self, key: Callable[[], str]) -> bool:
-        """Tell whether the key was just refused to several automations, so that asking with it is of no use yet."""
+        """Return whether the key was just refused to several automations, so that asking with it is of no use yet."""
         with self._lock:
             refused = self._key if len(self._refused) > 1 and self._clock.monotonic() < self._until else None
         return refused is not None and key() == refused

@@ -107,6 +107,7 @@ class MemoryBudget:
 
     def _lend(self, poll: "_Poll", size: int) -> bool:
         with self._lock:
+            # The first that the shared amount cannot serve goes on alone, and gives back to the others what it held.
             if self._alone is None and self._lent + size > self._shared:
                 self._alone = poll
                 self._lent -= poll.held

@@ -39,7 +39,7 @@ class _Session(requests.Session):
         return
 
 
-class Connection:
+class ApiSession:
     """A session of requests that one worker at a time uses, and the deadline that its sockets obey."""
 
     def __init__(
@@ -50,16 +50,18 @@ class Connection:
     ) -> None:
         self.deadline = Deadline(clock)
         self.was_used = False
-        """Whether it carried a request since it was made or started anew."""
+        """Whether it carried a request since it was made or reconnected."""
         self._base_url = options.base_url
         self._prepared: requests.PreparedRequest | None = None
         self.session = _Session()
         self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        # requests would take proxies, a CA bundle and .netrc from the environment; .netrc would replace the key.
         self.session.trust_env = False
         self.session.headers.clear()
         self.session.headers.update(_headers(options))
         if options.proxy:
             self.session.proxies = {"http": options.proxy, "https": options.proxy}
+        # Only the two mounted here: requests' own adapters would ignore the deadline.
         self.session.adapters.clear()
         mounted = adapter(self.deadline)
         self.session.mount("https://", mounted)
@@ -80,7 +82,7 @@ class Connection:
         request.headers["Authorization"] = f"Bearer {key}"
         return self.session.send(request, timeout=seconds, stream=True, allow_redirects=False)
 
-    def start_anew(self) -> None:
+    def reconnect(self) -> None:
         """Close whatever is connected; the next request connects again."""
         self.session.close()
         self.was_used = False
@@ -96,6 +98,7 @@ class _DeadlineAdapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, ssl_context=self._trust, **options)
+        # No argument of urllib3's PoolManager, but the public attribute through which it makes its pools.
         self.poolmanager.pool_classes_by_scheme = self._pool_classes
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:

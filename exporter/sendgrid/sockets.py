@@ -97,6 +97,7 @@ def pool_classes(deadline: Deadline, resolver: Resolver) -> dict[str, type[HTTPC
             return _connect(self, deadline, resolver)
 
     class TLS(_InStep, HTTPSConnection):
+        # Private: urllib3 has no option that bounds name, address and TLS together.
         def _new_conn(self) -> socket.socket:
             return _connect(self, deadline, resolver)
 
@@ -127,6 +128,7 @@ class _InStep(HTTPConnection):
     @property
     def is_connected(self) -> bool:
         """Whether its last answer was read whole and nothing waits to be read: no byte, no end, nothing decrypted."""
+        # urllib3's own check sees bytes in the socket, not those that TLS has decrypted already.
         in_step = self._answer is not None and self._answer.in_step
         return in_step and not _decrypted(self.sock) and super().is_connected
 
@@ -135,6 +137,7 @@ class _PoolInStep(HTTPConnectionPool):
     """A pool that closes what is out of step at once, instead of when it would be used again."""
 
     def _put_conn(self, conn: Any) -> None:
+        # Private in urllib3 2, and the only place through which every connection comes back, also after an exception.
         if conn is not None and not conn.is_connected:
             conn.close()
         super()._put_conn(conn)

@@ -2,7 +2,7 @@
 
 The shapes are those of SendGrid's published description of the Marketing Campaigns statistics API ("Get Automation
 Click Tracking Stats by ID"), widened by what its siblings were seen to answer: `results` null, `_metadata` empty or
-missing. Unknown fields are passed over. Numbers are counts: whole, from 0 to 2**53, beyond which Prometheus's
+missing. Unknown fields are ignored. Numbers are counts: whole, from 0 to 2**53, beyond which Prometheus's
 64-bit floats cannot hold them.
 """
 
@@ -64,7 +64,7 @@ Count = Annotated[int, GetPydanticSchema(lambda _, handler: handler(_Count))]
 """A number of clicks or rows: JSON may spell it `5` or `5.0`, never as text or a boolean."""
 
 Location = Annotated[int, GetPydanticSchema(lambda _, handler: handler(_Location))]
-"""A link's place in its message, spelt as a count is."""
+"""A link's place in its message, read as a count is."""
 
 
 class LinkRow(TypedDict):
@@ -114,6 +114,7 @@ def parse_page(body: bytes) -> Page:
     except ValidationError as exc:
         problem, malformed = _first_problem(exc)
     if malformed:
+        # Only now: repairing every body would take longer than parsing it, and nearly none needs it.
         try:
             return Page.model_validate_json(_repaired(body))
         except ValidationError as exc:

@@ -14,9 +14,8 @@ from typing import Any, Final
 
 from exporter.domain import AutomationId
 from exporter.errors import ForeignFileError, StateError
-from exporter.exposition import crc
 from exporter.exposition.block import Block
-from exporter.exposition.segment import Segment
+from exporter.exposition.compression import Compressed, shift_by
 from exporter.web.toolkit.files import exposure
 
 _log = logging.getLogger(__name__)
@@ -94,7 +93,7 @@ class SavedBlock:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A block, and the question that it answers: who was asked, for which steps, under which label rules.
+    """A block, and the question that it answers: who was asked, for which steps, which label rules, which form.
 
     An answer to another question is not given back, so that what an operator has just hidden does not come up again.
     """
@@ -128,7 +127,7 @@ class StateFile:
     def load(
         self, question: Callable[[AutomationId], str], automation_ids: Collection[AutomationId]
     ) -> list[SavedBlock]:
-        """Return these automations' blocks that answer today's question; damaged rows are passed over.
+        """Return these automations' blocks that answer today's question; damaged rows are ignored.
 
         Blocks of others stay, since a second process or a later configuration may want them, until they are of an age
         at which nobody shows them. Raise sqlite3.Error.
@@ -140,7 +139,7 @@ class StateFile:
         return [saved for row in wanted for saved in _saved(row)]
 
     def is_in_place(self) -> bool:
-        """Tell whether the path still names the file that was opened, which has not become shorter, and its journal."""
+        """Return whether the path still names the file that was opened, not cut short, and its journal."""
         wal = self._path.with_name(self._path.name + "-wal")
         former, self._seen = self._seen, _identity(self._path)
         same = self._seen[:2] == former[:2]
@@ -221,7 +220,7 @@ def _is_ours(path: Path, head: bytes) -> bool:
 
 
 def _is_unused(path: Path) -> bool:
-    """Tell whether the database has no tables: one that was about to be made when the process was killed."""
+    """Return whether the database has no tables: one that was about to be made when the process was killed."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as connection:
             return not connection.execute("SELECT name FROM sqlite_master").fetchall()
@@ -320,7 +319,7 @@ def _head(path: Path) -> bytes:
 
 
 def _is_damage(exc: Exception) -> bool:
-    """Tell whether the error is the file's own.
+    """Return whether the error is the file's own.
 
     A page that is cut is an input or output error to SQLite from 3.46 on, as a broken disk is, with a code of its own.
     """
@@ -367,7 +366,7 @@ def _row(answer: Answer) -> tuple[object, ...]:
         saved.block.series,
         links.length,
         links.crc,
-        links.data,
+        b"".join(links.chunks),
     )
     return (*row, _seal(row))
 
@@ -382,6 +381,6 @@ def _saved(row: tuple[Any, ...]) -> Iterator[SavedBlock]:
     automation_id, _, last_success, total_clicks, series, length, check, data, seal = row
     if tuple(map(type, row)) != _TYPES or seal != _seal(row[:-1]) or min(total_clicks, series, length) < 0:
         return
-    segment = Segment(data, check, length, crc.shift_by(length))
-    if segment.is_sound():
-        yield SavedBlock(AutomationId(automation_id), Block(segment, series, total_clicks), last_success)
+    links = Compressed((data,), check, length, shift_by(length), len(data))
+    if links.is_sound():
+        yield SavedBlock(AutomationId(automation_id), Block(links, series, total_clicks), last_success)

@@ -130,6 +130,7 @@ class StateWriter:
                 written = self._write(file)
                 self._work.began = None
             except Exception as exc:
+                # Not only OSError: whatever the disk does to SQLite, the thread lives on and tries again.
                 self._work.began = None
                 self._fail(_reason(exc))
                 if file is not None:
@@ -183,6 +184,7 @@ class StateWriter:
         if answers:
             file.save(answers.values())
         with self._changed:
+            # A block that a poll replaced while the disk was busy is still to be written.
             self._work.unwritten -= {id_ for id_, written in answers.items() if self._answers.get(id_) is written}
         return len(answers)
 

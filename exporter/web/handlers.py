@@ -18,7 +18,7 @@ from exporter.web.toolkit.passwords import BasicAuth, Verdict, configured_user
 from exporter.web.toolkit.rate_limit import ClientRateLimit
 from exporter.web.toolkit.worker import Worker
 
-_log: Final = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 HEALTHY: Final = "/-/healthy"
 READY: Final = "/-/ready"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Final
 
-from exporter.web.ports import AutomationRow, Page, Status
+from exporter.web.ports import AutomationRow, LandingPage, Status
 
 MAX_ROWS: Final = 1000
 """Automations shown: a page must not keep a scrape waiting."""
@@ -24,7 +24,7 @@ CONTENT_SECURITY_POLICY: Final = (
 )
 
 
-def landing_page(page: Page, status: Status, *, telemetry_path: str) -> str:
+def landing_page(page: LandingPage, status: Status, *, telemetry_path: str) -> str:
     """Return the HTML of `/`: what this is, where things are, and how each automation does."""
     # Relative, so that they also work behind a proxy that serves this page below a path prefix.
     links = [("Metrics", telemetry_path.removeprefix("/")), ("Health", "-/healthy"), ("Readiness", "-/ready")]

@@ -30,7 +30,7 @@ class Health(Protocol):
     """Whether the process works and whether it can be used."""
 
     def alive(self) -> str | None:
-        """Return None while the poller beats, else the reason."""
+        """Return None while polling works, else the reason."""
 
     def ready(self) -> str | None:
         """Return None when every automation was tried once or restored, else the reason."""
@@ -50,7 +50,7 @@ class AutomationRow:
     id: str
     name: str
     outcome: str
-    """How the last poll ended; empty before the first."""
+    """Of the last poll; empty before the first."""
     last_success_age: float | None
     """Seconds since the last success; None before the first."""
     series: int
@@ -71,7 +71,7 @@ class StatusSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class LandingPage:
     """The program, as the landing page presents it."""
 
     name: str
@@ -137,5 +137,5 @@ class Ports:
     health: Health
     reloader: Reloader
     status: StatusSource
-    page: Page
+    page: LandingPage
     observer: Observer

@@ -21,7 +21,7 @@ from exporter.web.toolkit.rate_limit import ClientRateLimit
 from exporter.web.toolkit.reloading import FreshConfig, ReloadingConfig, validate
 from exporter.web.toolkit.worker import Worker
 
-_log: Final = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _LAST_WORK: Final = 1.5
 """Seconds for the workers' threads to end: more than one bcrypt of the highest cost takes."""
 

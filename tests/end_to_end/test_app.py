@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from exporter.app import App
-from exporter.assembly import key_source
+from exporter.app import App, key_source
 from exporter.domain import Outcome
 from exporter.errors import ConfigurationError
 from exporter.logs import LineWriter
@@ -166,6 +165,21 @@ def test_saved_block_of_other_labels_or_steps_does_not_come_up_again(configurati
     same._state.close(10.0)
 
     configuration.change(**changes)
+    after = restored(configuration, clock, log)
+
+    assert after._store.snapshot.link_series == 0
+    after._state.close(10.0)
+
+
+def test_saved_block_of_a_version_with_other_names_does_not_come_up_again(configuration, clock, log, tmp_path):
+    configuration.change(state=StateSettings(path=tmp_path / "state.db"))
+    before = restored(configuration, clock, log)
+    today = before._poller.question(an_id(1))
+    former = today.replace("automation_link_clicks{automation_id=", "automation_link_clicks{automation=")
+    assert former != today
+    before._state.save(an_id(1), former, a_block(), clock.time())
+    before._state.close(10.0)
+
     after = restored(configuration, clock, log)
 
     assert after._store.snapshot.link_series == 0

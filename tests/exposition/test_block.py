@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.domain import REST_URL
-from exporter.exposition.block import AutomationView, key_of, render_group
-from exporter.exposition.segment import text_chunks
+from exporter.domain import OVERFLOW_URL
+from exporter.exposition.block import AutomationView, key_of, line_format, render_group
+from exporter.exposition.compression import text_chunks
 from tests.factories import a_block, a_link, an_id, render
 
 pytestmark = pytest.mark.unit
@@ -15,7 +15,7 @@ def a_view(number: int = 1, **changes) -> AutomationView:
 
 
 def text_of(group, name: str) -> str:
-    return b"".join(text_chunks(group.runs[name])).decode()
+    return b"".join(text_chunks(group.lines[name])).decode()
 
 
 def fell_below(after, before) -> bool:
@@ -39,7 +39,7 @@ def test_block_knows_its_clicks_by_row():
         ([a_link(clicks=5)], [a_link(clicks=6)], False),
         ([a_link(clicks=5)], [a_link(clicks=5), a_link(url="new", clicks=1)], False),
         ([a_link(clicks=5), a_link(url="b", clicks=1)], [a_link(clicks=9)], False),
-        ([a_link(url=REST_URL, clicks=5)], [a_link(url=REST_URL, clicks=4), a_link(clicks=9)], False),
+        ([a_link(url=OVERFLOW_URL, clicks=5)], [a_link(url=OVERFLOW_URL, clicks=4), a_link(clicks=9)], False),
         ([a_link(clicks=5), a_link(url="b", clicks=5)], [a_link(clicks=9), a_link(url="b", clicks=4)], True),
     ],
 )
@@ -56,7 +56,7 @@ def test_automation_before_its_first_poll_shows_only_what_is_known():
     group = render_group([a_view()])
 
     assert text_of(group, "automation_info") == f'automation_info{{automation_id="{an_id()}",name="Welcome"}} 1\n'
-    shown = {name for name, run in group.runs.items() if run.length}
+    shown = {name for name, run in group.lines.items() if run.length}
     assert shown == {
         "automation_info",
         "sendgrid_exporter_automation_poll_interval_seconds",
@@ -86,7 +86,7 @@ def test_what_did_not_change_is_not_rendered_again():
 
     after = render_group([replace(views[0], up=False), views[1]], before)
 
-    changed = {name for name, run in after.runs.items() if run is not before.runs[name]}
+    changed = {name for name, run in after.lines.items() if run is not before.lines[name]}
     assert changed == {"sendgrid_exporter_automation_up"}
 
 
@@ -94,3 +94,10 @@ def test_names_from_the_configuration_are_escaped():
     text = text_of(render_group([a_view(name='a"\n\\')]), "automation_info")
 
     assert 'name="a\\"\\n\\\\"' in text
+
+
+def test_line_format_shows_the_names_their_order_and_their_escapes():
+    odd = r'"\"\\\n"'
+    labels = f'automation_id={odd},step_id={odd},url={odd},url_location="0"'
+
+    assert line_format() == f"automation_link_clicks{{{labels}}} 0\n"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.exposition import crc
+from exporter.exposition import compression as crc
 
 pytestmark = pytest.mark.unit
 

@@ -10,7 +10,7 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.domain import Outcome
-from exporter.exposition.segment import text_chunks
+from exporter.exposition.compression import text_chunks
 from exporter.serving import Exposition
 from exporter.store import Store
 from exporter.telemetry import Telemetry
@@ -43,8 +43,7 @@ def full_exposition() -> Exposition:
 
 
 def text_of(exposition: Exposition, *, openmetrics: bool = False, names: frozenset[str] | None = None) -> str:
-    document = exposition.document(openmetrics=openmetrics, names=names)
-    return b"".join(document.chunks(compressed=False)).decode()
+    return exposition.body(openmetrics=openmetrics, names=names).text().decode()
 
 
 def ours(families: Iterable[Metric]) -> list[Metric]:
@@ -126,7 +125,7 @@ def test_documentation_names_every_outcome():
 
 
 def test_labels_of_links_are_all_there_so_that_no_series_can_fall_on_another():
-    text = b"".join(text_chunks(full_exposition().store.snapshot.runs["automation_link_clicks"])).decode()
+    text = b"".join(text_chunks(full_exposition().store.snapshot.lines["automation_link_clicks"])).decode()
 
     assert all(
         re.fullmatch(r'\w+\{automation_id="[^"]+",step_id="[^"]+",url="[^"]*",url_location="\d*"\} \d+', line)

@@ -17,9 +17,9 @@ from requests.adapters import HTTPAdapter
 
 from exporter.about import about
 from exporter.domain import Automation, AutomationId, Outcome
-from exporter.exposition.catalog import PER_AUTOMATION
+from exporter.exposition.families import PER_AUTOMATION
 from exporter.labels import LabelHygiene, LabelRules
-from exporter.poller import Poller
+from exporter.polling.poller import Poller
 from exporter.sendgrid.budget import Budget
 from exporter.sendgrid.client import SendGridClient
 from exporter.sendgrid.session import ClientOptions
@@ -155,8 +155,7 @@ class Rig:
 
     def text(self) -> str:
         """Return what /metrics says of the automations, without the exporter's own metrics."""
-        document = self.exposition.document(openmetrics=False, names=_OF_AUTOMATIONS)
-        return b"".join(document.chunks(compressed=False)).decode()
+        return self.exposition.body(openmetrics=False, names=_OF_AUTOMATIONS).text().decode()
 
     def close(self) -> None:
         self.source.close()

@@ -12,13 +12,13 @@ from requests.adapters import BaseAdapter
 from exporter.about import about
 from exporter.domain import Automation, AutomationId
 from exporter.labels import LabelHygiene, LabelRules
-from exporter.poller import Poller
-from exporter.sendgrid.budget import Budget, RateLimit
+from exporter.polling.poller import Poller
+from exporter.polling.workers import Workers
+from exporter.sendgrid.budget import Budget, RateLimitHeaders
 from exporter.sendgrid.client import SendGridClient
 from exporter.sendgrid.session import ClientOptions
 from exporter.store import Store
 from exporter.telemetry import Telemetry
-from exporter.workers import Workers
 from sendgrid_simulator import Request, Row, Simulator, fixed
 from tests.polling.virtual_time import VirtualClock
 
@@ -73,7 +73,7 @@ class _Body:
 class _Observer:
     codes: list[str] = field(default_factory=list)
 
-    def requested(self, code: str, _seconds: float, _rate_limit: RateLimit | None) -> None:
+    def requested(self, code: str, _seconds: float, _rate_limit: RateLimitHeaders | None) -> None:
         self.codes.append(code)
 
 

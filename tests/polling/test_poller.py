@@ -3,11 +3,11 @@ import logging
 import pytest
 
 from exporter import errors
-from exporter.domain import REST_URL, Outcome, PollResult
+from exporter.domain import OVERFLOW_URL, Outcome, PollResult
 from exporter.errors import IncompleteError, SendGridError, ServerError, UnauthorizedError
 from exporter.exposition.block import key_of
 from exporter.labels import LabelHygiene
-from exporter.poller import Poller
+from exporter.polling.poller import Poller
 from exporter.store import Store
 from exporter.telemetry import Telemetry
 from exporter.urls import UrlMode
@@ -404,12 +404,12 @@ def test_link_that_left_the_rest_and_came_back_counts_again_and_sums_stay():
 
     bench = Bench(some(9, 1), some(9, 20), some(90, 20), max_links=1)
     bench.poll()
-    assert bench.clicks() == {"a": 9, REST_URL: 1}
+    assert bench.clicks() == {"a": 9, OVERFLOW_URL: 1}
     bench.poll()
-    assert bench.clicks() == {"b": 20, REST_URL: 9}
+    assert bench.clicks() == {"b": 20, OVERFLOW_URL: 9}
     bench.poll()
 
-    assert bench.clicks() == {"a": 90, REST_URL: 20}
+    assert bench.clicks() == {"a": 90, OVERFLOW_URL: 20}
     assert bench.count("links_folded_total") == 3
     assert bench.view.decreased == 0
 
@@ -423,7 +423,7 @@ def test_published_link_is_not_displaced_by_one_hardly_ahead():
 
     bench.polls(2)
 
-    assert set(bench.clicks()) == {"a", REST_URL}
+    assert set(bench.clicks()) == {"a", OVERFLOW_URL}
 
 
 def test_label_rules_hold_before_anything_is_published_or_saved():

@@ -10,10 +10,10 @@ from exporter.clock import SystemClock
 from exporter.domain import Automation, AutomationStats
 from exporter.errors import UnauthorizedError
 from exporter.labels import LabelHygiene
-from exporter.poller import Poller
+from exporter.polling.poller import Poller
+from exporter.polling.workers import Workers
 from exporter.store import Store
 from exporter.telemetry import Telemetry
-from exporter.workers import Workers
 from tests.factories import an_about, an_automation, an_id, label_rules, some_stats
 from tests.fakes import FakeClock
 
@@ -182,7 +182,7 @@ def test_thread_that_dies_is_told(bench):
     bench.configure(1, concurrency=1)
     bench.until(lambda: bench.workers.dead() is not None)
 
-    assert bench.workers.dead() == "the poller's thread 0 has ended"
+    assert bench.workers.dead() == "polling failed: thread 0 has ended"
     assert bench.workers.trouble() == bench.workers.dead()
 
 
@@ -198,7 +198,10 @@ def test_poll_that_overstays_its_deadline_is_told_after_a_minute():
     bench.clock.advance(1.0)
     bench.workers.tend()
 
-    assert bench.workers.trouble() == "the poller's thread 0 overstays its poll's deadline"
+    assert (
+        bench.workers.trouble()
+        == "polling stalled: thread 0 is over 60 s past its poll's deadline; restart the exporter"
+    )
     bench.stop.set()
     bench.source.open.set()
     bench.until(lambda: not any(thread.name == "poller-0" for thread in threading.enumerate()))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from exporter.domain import Outcome, PollResult
-from exporter.schedule import Schedule
+from exporter.polling.schedule import Schedule
 from tests.factories import an_automation, an_id
 
 pytestmark = pytest.mark.unit

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.domain import AutomationId
-from exporter.sharding import own, shard_of
+from exporter.polling.sharding import own, shard_of
 from tests.factories import an_automation
 
 pytestmark = pytest.mark.unit

@@ -6,11 +6,11 @@ import pytest
 
 from exporter.domain import Outcome
 from exporter.labels import LabelHygiene
-from exporter.poller import Poller
+from exporter.polling.poller import Poller
+from exporter.polling.workers import Workers
 from exporter.state import SavedBlock
 from exporter.store import Store
 from exporter.telemetry import Telemetry
-from exporter.workers import Workers
 from tests.factories import a_block, an_about, an_automation, an_id, label_rules, some_stats
 from tests.fakes import WALL, FakeClock, FakeSource
 
@@ -116,7 +116,7 @@ def test_caretaker_that_stops_is_told_after_a_minute():
 
     bench.clock.advance(1.0)
 
-    assert bench.workers.trouble() == "the poller's caretaker does not beat"
+    assert bench.workers.trouble() == "polling stalled: no supervision for over 60 s; restart the exporter"
     bench.workers.tend()
     assert bench.workers.trouble() is None
 

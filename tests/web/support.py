@@ -14,7 +14,7 @@ from pathlib import Path
 
 from exporter.clock import SystemClock
 from exporter.web.negotiation import OPENMETRICS, TEXT
-from exporter.web.ports import AutomationRow, Limits, Page, Ports, Scrape, Status, WebOptions
+from exporter.web.ports import AutomationRow, LandingPage, Limits, Ports, Scrape, Status, WebOptions
 from exporter.web.server import WebServer
 
 PATIENCE = 10.0
@@ -101,7 +101,9 @@ class FakePorts:
     reloader: FakeReloader = field(default_factory=FakeReloader)
     status: FakeStatus = field(default_factory=FakeStatus)
     observer: FakeObserver = field(default_factory=FakeObserver)
-    page: Page = field(default_factory=lambda: Page("the-exporter", "1.2.3", "what it does", "https://docs.invalid/"))
+    page: LandingPage = field(
+        default_factory=lambda: LandingPage("the-exporter", "1.2.3", "what it does", "https://docs.invalid/")
+    )
 
     def ports(self) -> Ports:
         return Ports(self.metrics, self.health, self.reloader, self.status, self.page, self.observer)

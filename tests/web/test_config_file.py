@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.web.toolkit.config_file import RateLimit, WebConfig, load, parse
+from exporter.web.toolkit.config_file import RateLimitRule, WebConfig, load, parse
 from exporter.web.toolkit.errors import WebConfigError
 from exporter.web.toolkit.tls import ClientAuth
 
@@ -77,7 +77,7 @@ rate_limit:
         ("X-XSS-Protection", "0"),
     )
     assert set(config.users) == {b"alice", b"123", "jürgen".encode()}
-    assert config.rate_limit == RateLimit(60.5, 20)
+    assert config.rate_limit == RateLimitRule(60.5, 20)
     assert config.warnings == ()
 
 
@@ -282,4 +282,4 @@ def test_file_that_is_a_pipe_is_read(tmp_path):
     os.mkfifo(fifo)
     threading.Thread(target=fifo.write_text, args=("rate_limit: {interval: 1s, burst: 5}",)).start()
 
-    assert load(fifo).rate_limit == RateLimit(1.0, 5)
+    assert load(fifo).rate_limit == RateLimitRule(1.0, 5)

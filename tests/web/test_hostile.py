@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.exposition.segment import compress, run_of, text_chunks
+from exporter.exposition.compression import compress, text_chunks
 from exporter.web.ports import Limits
 from tests.programs import ROOT
 from tests.web.support import (
@@ -160,7 +160,7 @@ class Inflating(FakeMetrics):
 
     def __init__(self, text):
         super().__init__(text)
-        self.run = run_of([compress([text])])
+        self.run = compress([text])
 
     def _chunks(self, _):
         return text_chunks(self.run)

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.web.pages import CONTENT_SECURITY_POLICY, MAX_ROWS, landing_page
-from exporter.web.ports import AutomationRow, Page, Status
+from exporter.web.ports import AutomationRow, LandingPage, Status
 
 pytestmark = pytest.mark.unit
 
-PAGE = Page("name", "1.0", "description", "https://docs.invalid/?a=1&b=2")
+PAGE = LandingPage("name", "1.0", "description", "https://docs.invalid/?a=1&b=2")
 
 
 class Reader(HTMLParser):
@@ -53,7 +53,7 @@ def test_links_work_below_a_path_prefix():
 
 @pytest.mark.parametrize("address", [None, "javascript:alert(1)", "data:text/html,x"])
 def test_documentation_that_is_no_web_address_is_not_linked(address):
-    assert len(read(Page("n", "v", "d", address)).links) == 3
+    assert len(read(LandingPage("n", "v", "d", address)).links) == 3
 
 
 def test_style_is_the_one_that_the_policy_admits():
@@ -67,7 +67,7 @@ def test_style_is_the_one_that_the_policy_admits():
 @given(st.text(), st.text())
 def test_no_value_can_become_markup(first, second):
     plain = read(PAGE, AutomationRow("a", "b", "c", None, 0))
-    page = read(Page(first, second, first, None), AutomationRow(first, second, first, 1.0, 1))
+    page = read(LandingPage(first, second, first, None), AutomationRow(first, second, first, 1.0, 1))
 
     assert set(page.tags) <= set(plain.tags)
     assert page.tags.count("td") == 5

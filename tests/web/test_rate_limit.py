@@ -1,6 +1,6 @@
 import pytest
 
-from exporter.web.toolkit.config_file import RateLimit
+from exporter.web.toolkit.config_file import RateLimitRule
 from exporter.web.toolkit.rate_limit import ClientRateLimit, client_of
 
 pytestmark = pytest.mark.unit
@@ -25,13 +25,13 @@ def limit(clock):
 
 
 def test_burst_passes_and_no_more(limit):
-    rules = RateLimit(1.0, 3)
+    rules = RateLimitRule(1.0, 3)
 
     assert [limit.allows(rules, "192.0.2.7") for _ in range(5)] == [True] * 3 + [False] * 2
 
 
 def test_token_comes_back_with_each_interval(limit, clock):
-    rules = RateLimit(2.0, 1)
+    rules = RateLimitRule(2.0, 1)
     passed = []
 
     for _ in range(6):
@@ -42,7 +42,7 @@ def test_token_comes_back_with_each_interval(limit, clock):
 
 
 def test_tokens_do_not_pile_up_beyond_the_burst(limit, clock):
-    rules = RateLimit(1.0, 2)
+    rules = RateLimitRule(1.0, 2)
     limit.allows(rules, "192.0.2.7")
     clock.now += 100_000
 
@@ -50,9 +50,9 @@ def test_tokens_do_not_pile_up_beyond_the_burst(limit, clock):
 
 
 def test_new_rules_begin_with_a_full_bucket(limit):
-    limit.allows(RateLimit(1.0, 1), "192.0.2.7")
+    limit.allows(RateLimitRule(1.0, 1), "192.0.2.7")
 
-    assert limit.allows(RateLimit(1.0, 2), "192.0.2.7")
+    assert limit.allows(RateLimitRule(1.0, 2), "192.0.2.7")
 
 
 def test_without_rules_everything_passes(limit):
@@ -60,7 +60,7 @@ def test_without_rules_everything_passes(limit):
 
 
 def test_one_client_cannot_use_up_anothers_tokens(limit):
-    rules = RateLimit(1.0, 2)
+    rules = RateLimitRule(1.0, 2)
     flood = [limit.allows(rules, "198.51.100.1") for _ in range(100)]
 
     assert flood.count(True) == 2
@@ -69,7 +69,7 @@ def test_one_client_cannot_use_up_anothers_tokens(limit):
 
 def test_flood_from_many_addresses_is_bounded_in_memory_and_refuses_nobody_else(clock):
     limit = ClientRateLimit(clock.monotonic, most_clients=100)
-    rules = RateLimit(3600.0, 1)
+    rules = RateLimitRule(3600.0, 1)
     assert limit.allows(rules, "192.0.2.7")
     assert not limit.allows(rules, "192.0.2.7")
     for number in range(10_000):

@@ -19,10 +19,10 @@ def series() -> timeseries.Panel:
 
 
 def folded() -> timeseries.Panel:
-    """Show how many links enter the rest row."""
+    """Show how many links enter the overflow row."""
     text = Text(
         "Links folded into the rest",
-        "Rows an hour that entered the rest row, because an automation has too many.",
+        "Rows an hour that entered the overflow row, because an automation has too many.",
         "short",
     )
     folded = f"sum by (job) (rate(sendgrid_exporter_links_folded_total{JOB}[$__rate_interval])) * 3600"

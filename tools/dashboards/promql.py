@@ -69,7 +69,7 @@ def totals(matchers: str = JOB) -> Reading:
 
 
 def links(matchers: str = f"{CHOSEN}, {NOT_REST}") -> Reading:
-    """Return the reading of single links, by default those chosen on the page without the rest row."""
+    """Return the reading of single links, by default those chosen on the page without the overflow row."""
     return Reading(LINK, LINK_LABELS, matchers, owner=ONE)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Protocol
 
 from exporter.clock import Clock
 from exporter.web.http.message import Request, Response, plain
@@ -16,7 +16,7 @@ from exporter.web.http.parser import RequestParser
 from exporter.web.http.writer import BrokenBodyError, ClientGoneError, ResponseWriter
 from exporter.web.ports import Limits
 
-_log: Final = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Activity(enum.IntEnum):
@@ -213,7 +213,7 @@ class Connection(asyncio.Protocol):
         finally:
             self._task = None
             self.since = self._loop.time()
-        self._rest()
+        self._become_idle()
 
     def _worked(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
@@ -251,7 +251,7 @@ class Connection(asyncio.Protocol):
         await self._writer.send(response, head_only=self._parser.head_only, close=True, date=self._date())
         self._finish(lingering=True)
 
-    def _rest(self) -> None:
+    def _become_idle(self) -> None:
         if self._eof or self._retiring or self._parser.ended:
             self._transport.close()
         elif not self._parser.partial:

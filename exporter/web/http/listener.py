@@ -21,7 +21,7 @@ from exporter.web.http.connection import Activity, Connection, Service, peer_of
 from exporter.web.http.message import Request, Response, plain
 from exporter.web.log_limit import LogLimit
 
-_log: Final = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 BACKLOG: Final = 512
 _ACCEPTED_AT_ONCE: Final = 16

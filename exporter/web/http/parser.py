@@ -151,7 +151,7 @@ class RequestParser:
 
     def _read_head(self) -> tuple[Request | None, bool]:
         if not self.partial:
-            # RFC 9112, 2.2: empty lines before a request are passed over.
+            # RFC 9112, 2.2: empty lines before a request are ignored.
             while self._buffer.startswith(b"\r\n"):
                 del self._buffer[:2]
             self._searched = 0

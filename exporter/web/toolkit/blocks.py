@@ -9,7 +9,7 @@ _TRUE: Final = frozenset({"true", "yes", "on", "y"})
 _FALSE: Final = frozenset({"false", "no", "off", "n"})
 
 
-class Block:
+class Section:
     """Reads values by key; what is wrong goes to `problems`, with the key's path, and reads as absent."""
 
     def __init__(self, path: str, values: object, problems: list[str]) -> None:
@@ -32,10 +32,10 @@ class Block:
             if key not in names:
                 self.complain(key[:60], f"there is no such key ({nearest(key, names)})")
 
-    def block(self, key: str) -> "Block":
+    def block(self, key: str) -> "Section":
         """Return the block below this key, empty where there is none."""
         path = f"{self._path}.{key}" if self._path else key
-        return Block(path, self._values.get(key), self._problems)
+        return Section(path, self._values.get(key), self._problems)
 
     def keys(self) -> tuple[str, ...]:
         return tuple(self._values)

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from exporter.web.toolkit.blocks import Block
+from exporter.web.toolkit.blocks import Section
 from exporter.web.toolkit.errors import WebConfigError
 from exporter.web.toolkit.files import Input, exposure, read_bounded
 from exporter.web.toolkit.parsing import seconds
@@ -32,7 +32,7 @@ _HEADERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class RateLimit:
+class RateLimitRule:
     """A token bucket for each client: one request per interval, and bursts of so many."""
 
     interval: float
@@ -47,7 +47,7 @@ class WebConfig:
     headers: tuple[tuple[str, str], ...] = ()
     users: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
     """Name in UTF-8 and bcrypt hash; empty means that no password is asked for."""
-    rate_limit: RateLimit | None = None
+    rate_limit: RateLimitRule | None = None
     warnings: tuple[str, ...] = ()
     """What is accepted for compatibility and does nothing here, and a file of secrets that everybody may read."""
 
@@ -72,7 +72,7 @@ def parse(text: str, folder: Path) -> WebConfig:
     problems += (
         f"line {each.line}: the key stands here a second time; remove one of the two" for each in document.repeated
     )
-    top = Block("", document.content, problems)
+    top = Section("", document.content, problems)
     top.only(("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"))
     warnings: list[str] = []
     config = WebConfig(
@@ -104,7 +104,7 @@ def _text_of(source: Input, path: Path) -> str:
         raise WebConfigError([f"web.config_file: {path} is not UTF-8 text"]) from None
 
 
-def _headers(block: Block, warnings: list[str]) -> tuple[tuple[str, str], ...]:
+def _headers(block: Section, warnings: list[str]) -> tuple[tuple[str, str], ...]:
     block.only(("http2", "headers"))
     if block.flag("http2"):
         warnings.append("http_server_config.http2: HTTP/2 is not offered here; HTTP/1.1 is spoken")
@@ -124,7 +124,7 @@ def _headers(block: Block, warnings: list[str]) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _users(block: Block) -> Mapping[bytes, bytes]:
+def _users(block: Section) -> Mapping[bytes, bytes]:
     users: dict[bytes, bytes] = {}
     for name in block.keys():  # noqa: SIM118 - a block is no dict
         hashed = block.text(name) or ""
@@ -140,7 +140,7 @@ def _users(block: Block) -> Mapping[bytes, bytes]:
     return MappingProxyType(users)
 
 
-def _rate_limit(block: Block) -> RateLimit | None:
+def _rate_limit(block: Section) -> RateLimitRule | None:
     block.only(("interval", "burst"))
     interval = _duration(block, "interval")
     burst_text = block.text("burst")
@@ -152,10 +152,10 @@ def _rate_limit(block: Block) -> RateLimit | None:
     if not burst:
         block.complain("burst", "at least 1 is needed with an interval, or every request would be refused")
         return None
-    return RateLimit(interval, burst)
+    return RateLimitRule(interval, burst)
 
 
-def _duration(block: Block, key: str) -> float:
+def _duration(block: Section, key: str) -> float:
     text = block.text(key)
     if text is None or text == "0":
         return 0.0

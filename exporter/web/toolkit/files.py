@@ -31,7 +31,7 @@ class Input:
 
     @property
     def is_file(self) -> bool:
-        """Tell whether it is a regular file, which can be read again."""
+        """Return whether it is a regular file, which can be read again."""
         return stat.S_ISREG(self.details.st_mode)
 
 

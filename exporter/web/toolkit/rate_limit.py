@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from exporter.web.toolkit.config_file import RateLimit
+from exporter.web.toolkit.config_file import RateLimitRule
 
 _MOST_CLIENTS: Final = 4096
 """Buckets kept, about 1 MB; a client whose bucket was dropped begins with a full one."""
@@ -26,11 +26,11 @@ class ClientRateLimit:
     def __init__(self, monotonic: Callable[[], float], *, most_clients: int = _MOST_CLIENTS) -> None:
         self._monotonic = monotonic
         self._most = most_clients
-        self._rules: RateLimit | None = None
+        self._rules: RateLimitRule | None = None
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
         """In the order of the last request, the oldest first."""
 
-    def allows(self, rules: RateLimit | None, address: str) -> bool:
+    def allows(self, rules: RateLimitRule | None, address: str) -> bool:
         """Take a token of the client at this address; return whether there was one. Without rules there always is."""
         if rules != self._rules:
             self._rules = rules

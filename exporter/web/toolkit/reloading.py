@@ -16,7 +16,7 @@ from exporter.web.toolkit.files import fingerprint
 from exporter.web.toolkit.tls import ClientAuth, admits, make_context
 from exporter.web.toolkit.worker import Worker
 
-_log: Final = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _PATIENCE: Final = 0.5
 """Seconds that a request waits for a look at the files: a usual one takes less than a millisecond."""

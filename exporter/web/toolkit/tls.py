@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from exporter.web.toolkit.blocks import Block, nearest
+from exporter.web.toolkit.blocks import Section, nearest
 from exporter.web.toolkit.errors import WebConfigError
 from exporter.web.toolkit.files import read_bounded
 
@@ -92,7 +92,7 @@ class TLSSettings:
         return tuple(item for item in (self.cert, self.key, self.client_ca) if isinstance(item, Path))
 
 
-def read_tls(block: Block, folder: Path, warnings: list[str]) -> TLSSettings | None:
+def read_tls(block: Section, folder: Path, warnings: list[str]) -> TLSSettings | None:
     """Return the block's settings, None where it is empty; complain of what is wrong or cannot be honored."""
     block.only(_KEYS)
     if not block.keys():
@@ -120,14 +120,14 @@ def read_tls(block: Block, folder: Path, warnings: list[str]) -> TLSSettings | N
     )
 
 
-def _source(block: Block, name: str, folder: Path) -> Path | str | None:
+def _source(block: Section, name: str, folder: Path) -> Path | str | None:
     file, inline = block.text(f"{name}_file"), block.text(name)
     if file is not None and inline is not None:
         block.complain("", f"{name}_file and {name} exclude each other; keep one of them")
     return folder / file if file is not None else inline
 
 
-def _client_auth(block: Block, has_ca: bool, warnings: list[str]) -> ClientAuth:  # noqa: FBT001 - one caller
+def _client_auth(block: Section, has_ca: bool, warnings: list[str]) -> ClientAuth:  # noqa: FBT001 - one caller
     name = block.text("client_auth_type") or ClientAuth.NONE.value
     if name == "RequireClientCert":  # An old name that the toolkit still takes.
         name = ClientAuth.REQUIRE_ANY.value
@@ -153,7 +153,7 @@ def _client_auth(block: Block, has_ca: bool, warnings: list[str]) -> ClientAuth:
     return auth
 
 
-def _sans(block: Block, auth: ClientAuth) -> frozenset[str] | None:
+def _sans(block: Section, auth: ClientAuth) -> frozenset[str] | None:
     names = block.texts("client_allowed_sans")
     if names is None:
         return None
@@ -162,7 +162,7 @@ def _sans(block: Block, auth: ClientAuth) -> frozenset[str] | None:
     return frozenset(names)
 
 
-def _versions(block: Block) -> tuple[ssl.TLSVersion, ssl.TLSVersion]:
+def _versions(block: Section) -> tuple[ssl.TLSVersion, ssl.TLSVersion]:
     minimum = _version(block, "min_version") or ssl.TLSVersion.TLSv1_2
     maximum = _version(block, "max_version") or ssl.TLSVersion.TLSv1_3
     if minimum > maximum:
@@ -170,7 +170,7 @@ def _versions(block: Block) -> tuple[ssl.TLSVersion, ssl.TLSVersion]:
     return minimum, maximum
 
 
-def _version(block: Block, key: str) -> ssl.TLSVersion | None:
+def _version(block: Section, key: str) -> ssl.TLSVersion | None:
     name = block.text(key)
     if name is None or name in _VERSIONS:
         return _VERSIONS[name] if name else None
@@ -181,7 +181,9 @@ def _version(block: Block, key: str) -> ssl.TLSVersion | None:
     return None
 
 
-def _ciphers(block: Block, minimum: ssl.TLSVersion, maximum: ssl.TLSVersion) -> tuple[tuple[str, ...], ssl.TLSVersion]:
+def _ciphers(
+    block: Section, minimum: ssl.TLSVersion, maximum: ssl.TLSVersion
+) -> tuple[tuple[str, ...], ssl.TLSVersion]:
     names = block.texts("cipher_suites") or ()
     known = (*_TLS12_SUITES, *_TLS13_SUITES)
     for name in names:
@@ -196,7 +198,7 @@ def _ciphers(block: Block, minimum: ssl.TLSVersion, maximum: ssl.TLSVersion) -> 
     return ciphers, minimum
 
 
-def _curve(block: Block) -> str | None:
+def _curve(block: Section) -> str | None:
     names = block.texts("curve_preferences") or ()
     for name in names:
         if name not in _CURVES:

@@ -7,61 +7,61 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.exposition.segment import EMPTY, compress, gzip_chunks, gzip_size, join, run_of, text_chunks
+from exporter.exposition.compression import EMPTY, compress, gzip_chunks, gzip_size, join, text_chunks
 
 pytestmark = pytest.mark.unit
 
 PARTS = st.lists(st.lists(st.binary(max_size=200), max_size=3), max_size=6)
 
 
-def whole(run):
-    return b"".join(gzip_chunks(run))
+def whole(body):
+    return b"".join(gzip_chunks(body))
 
 
 @given(PARTS)
 @settings(deadline=None)
-def test_segments_one_after_the_other_are_one_gzip_stream_of_their_texts(parts):
-    run = run_of(compress(pieces) for pieces in parts)
+def test_chunks_one_after_the_other_are_one_gzip_stream_of_their_texts(parts):
+    joined = join(compress(pieces) for pieces in parts)
     text = b"".join(piece for pieces in parts for piece in pieces)
-    body = whole(run)
+    body = whole(joined)
 
     one_member = zlib.decompressobj(31)
     assert one_member.decompress(body) == text
     assert (one_member.eof, one_member.unused_data) == (True, b"")
     assert gzip.decompress(body) == text
-    assert b"".join(text_chunks(run)) == text
-    assert (run.length, gzip_size(run)) == (len(text), len(body))
+    assert b"".join(text_chunks(joined)) == text
+    assert (joined.length, gzip_size(joined)) == (len(text), len(body))
 
 
 @given(st.lists(PARTS, max_size=4))
 @settings(deadline=None, max_examples=50)
-def test_joined_runs_are_the_run_of_all_segments(groups):
-    segments = [[compress(pieces) for pieces in parts] for parts in groups]
+def test_joining_in_groups_is_joining_all(groups):
+    compressed = [[compress(pieces) for pieces in parts] for parts in groups]
 
-    joined = join(run_of(group) for group in segments)
+    joined = join(join(group) for group in compressed)
 
-    assert joined == run_of(segment for group in segments for segment in group)
+    assert joined == join(part for group in compressed for part in group)
 
 
-def test_empty_run_is_an_empty_gzip_stream():
+def test_empty_text_is_an_empty_gzip_stream():
     assert gzip.decompress(whole(EMPTY)) == b""
     assert join([]) is EMPTY
-    assert run_of([compress([])]) is EMPTY
+    assert join([compress([])]) is EMPTY
 
 
-def test_sound_segment_is_known_from_a_damaged_one():
-    segment = compress([b"some text " * 100])
-    flipped = bytearray(segment.data)
+def test_sound_data_is_known_from_a_damaged_one():
+    whole_text = compress([b"some text " * 100])
+    flipped = bytearray(whole_text.chunks[0])
     flipped[len(flipped) // 2] ^= 0x10
 
-    assert segment.is_sound()
+    assert whole_text.is_sound()
     assert compress([]).is_sound()
-    assert not replace(segment, data=bytes(flipped)).is_sound()
-    assert not replace(segment, data=segment.data[:-4]).is_sound()
-    assert not replace(segment, crc=segment.crc ^ 1).is_sound()
-    assert not replace(segment, length=segment.length + 1).is_sound()
-    assert not replace(segment, length=segment.length - 1).is_sound()
-    assert not replace(segment, length=0).is_sound()
+    assert not replace(whole_text, chunks=(bytes(flipped),)).is_sound()
+    assert not replace(whole_text, chunks=(whole_text.chunks[0][:-4],)).is_sound()
+    assert not replace(whole_text, crc=whole_text.crc ^ 1).is_sound()
+    assert not replace(whole_text, length=whole_text.length + 1).is_sound()
+    assert not replace(whole_text, length=whole_text.length - 1).is_sound()
+    assert not replace(whole_text, length=0).is_sound()
 
 
 @pytest.mark.parametrize("length", [10**15, -1])
@@ -78,7 +78,7 @@ def test_most_compressible_text_is_sound():
 def test_text_of_any_length_comes_whole_in_bounded_pieces(length, byte):
     text = byte * length if byte else random.Random(length).randbytes(length)
 
-    pieces = list(text_chunks(run_of([compress([text]), compress([b"end\n"])])))
+    pieces = list(text_chunks(join([compress([text]), compress([b"end\n"])])))
 
     assert b"".join(pieces) == text + b"end\n"
     assert max(map(len, pieces)) <= 65_536

@@ -1,4 +1,4 @@
-"""The threads that poll: they take what is due, and tell whether they still beat."""
+"""The threads that poll: they take what is due, and report whether they still work."""
 
 import logging
 import math
@@ -9,8 +9,8 @@ from typing import Final
 
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationId
-from exporter.poller import Poller
-from exporter.schedule import Schedule
+from exporter.polling.poller import Poller
+from exporter.polling.schedule import Schedule
 from exporter.state import SavedBlock
 
 _log = logging.getLogger(__name__)
@@ -33,7 +33,8 @@ class Workers:
     """Polls with several threads, as the schedule says; every shared state change happens under one lock.
 
     Whoever owns the workers calls `tend` about once a second: it drops what is stale and keeps the schedule within
-    the budget. The workers beat as long as it is called, every thread lives, and no poll overstays its deadline.
+    the budget. The workers are healthy as long as it is called, every thread lives, and no poll exceeds its deadline
+    by more than a minute.
     """
 
     def __init__(self, poller: Poller, *, clock: Clock, stop: threading.Event, spawn: Spawn | None = None) -> None:
@@ -79,6 +80,7 @@ class Workers:
             self._poller.store.configure(automations)
             self._poller.store.withdraw(withdrawn)
             self._schedule.configure(automations, self._clock.monotonic(), again)
+            # A poll under way of an automation that has just gone still writes to what is remembered of it.
             self._poller.forget_all_but({*self._automations, *self._schedule.leaving()})
             if self._schedule.fit(self._capacity()):
                 self._log_stretch()
@@ -111,27 +113,30 @@ class Workers:
         self._tended = now
 
     def trouble(self) -> str | None:
-        """Return why the polling does not work any more; None while it beats."""
+        """Return why polling no longer works, as an operator can act on it; None while it does."""
         now = self._clock.monotonic()
         if now - self._tended > _GRACE:
-            return "the poller's caretaker does not beat"
+            return f"polling stalled: no supervision for over {_GRACE:.0f} s; restart the exporter"
         if (dead := self.dead()) is not None:
             return dead
+        # A copy, since the workers change it meanwhile, without the lock.
         for number, until in list(self._busy_until.items()):
             if now > until + _GRACE:
-                return f"the poller's thread {number} overstays its poll's deadline"
+                late = f"thread {number} is over {_GRACE:.0f} s past its poll's deadline"
+                return f"polling stalled: {late}; restart the exporter"
         return None
 
     def dead(self) -> str | None:
         """Return which thread ended although it should poll; None while all live."""
         with self._lock:
             ended = [number for number, thread in self._threads.items() if not thread.is_alive()]
-        return f"the poller's thread {ended[0]} has ended" if ended and not self._stop.is_set() else None
+        return f"polling failed: thread {ended[0]} has ended" if ended and not self._stop.is_set() else None
 
     def restore(self, saved: SavedBlock) -> bool:
         """Show a block of an earlier run, unless it is stale or its time makes no sense; return whether it is shown."""
         age = self._clock.time() - saved.last_success
         stale_after = self._staleness(self._schedule.planned_interval(saved.automation_id))
+        # Negative: the machine's clock was set back since, so the true age is not known.
         if not 0 <= age < stale_after:
             return False
         now = self._clock.monotonic()
@@ -171,7 +176,7 @@ class Workers:
                 self._poll(number, automation)
 
     def _stays(self, number: int) -> bool:
-        """Tell whether the thread goes on; one that does not takes itself off the list in the same step."""
+        """Return whether the thread goes on; one that does not takes itself off the list in the same step."""
         with self._lock:
             stays = not self._stop.is_set() and number < self._concurrency
             if not stays:
@@ -202,6 +207,7 @@ class Workers:
         deadline = now + min(planned, _LONGEST_POLL)
         self._busy_until[number] = deadline
         result = self._poller.poll(automation, deadline=deadline, stale_after=self._staleness(planned))
+        # A poll that the stop cut short says nothing about the automation.
         if self._stop.is_set():
             return
         with self._lock:

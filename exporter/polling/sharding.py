@@ -1,4 +1,4 @@
-"""Which shard polls which automation."""
+"""Which shard polls which automation: a pure function, kept apart because every shard must agree on it for ever."""
 
 import hashlib
 from collections.abc import Iterable
@@ -19,6 +19,7 @@ def shard_of(automation_id: AutomationId, total: int) -> int:
     key = int.from_bytes(hashlib.blake2b(automation_id.lower().encode(), digest_size=8).digest(), "big")
     shard, candidate = 0, 0
     while candidate < total:
+        # A linear congruential generator seeded by the key; `candidate` is the shard count at which it next moves.
         shard = candidate
         key = (key * _MULTIPLIER + 1) % _WORD
         candidate = int((shard + 1) * ((1 << 31) / ((key >> 33) + 1)))

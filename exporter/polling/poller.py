@@ -1,4 +1,4 @@
-"""What one poll does: read, clean, render, publish — or keep the last good and say why."""
+"""What one poll does: read, clean, render, publish; or keep the last good and say why."""
 
 import logging
 from array import array
@@ -40,7 +40,7 @@ class Keeper(Protocol):
 
 
 _Reason = tuple[Outcome, int | str | None]
-"""What tells failures apart: the outcome, and the status or the step that failed; not a message's changing figures."""
+"""What distinguishes failures: the outcome, and the status or step that failed; not a message's changing figures."""
 
 
 @dataclass(slots=True)
@@ -89,7 +89,7 @@ class Poller:
     keeper: Keeper | None
     clock: Clock
     question: Callable[[AutomationId], str] = str
-    """Tells what an automation's block answers: an answer to a former question is not published."""
+    """Returns what an automation's block answers: an answer to a former question is not published."""
     _memories: dict[AutomationId, _Memory] = field(default_factory=dict)
 
     def take_over(self, source: Source, hygiene: LabelHygiene, question: Callable[[AutomationId], str]) -> None:
@@ -102,7 +102,7 @@ class Poller:
             self._memories.pop(gone, None)
 
     def poll(self, automation: Automation, *, deadline: float, stale_after: float) -> PollResult:
-        """Poll the automation once, publish what came, and return how it ended; never raise.
+        """Poll the automation once, publish what came, and return its outcome; never raise.
 
         A poll that the end of the process cuts short is neither counted nor logged.
         """
@@ -132,7 +132,7 @@ class Poller:
         return result
 
     def last_outcome(self, automation_id: AutomationId) -> Outcome | None:
-        """Return how the automation's last poll ended; None before the first."""
+        """Return the outcome of the automation's last poll; None before the first."""
         memory = self._memories.get(automation_id)
         return None if memory is None else memory.last
 
@@ -189,10 +189,12 @@ class Poller:
             memory.doubted = _Doubted()
             raise doubt
         rows = frozenset(hash(row[:3]) for row in stats.links)
+        # The same rows or more: a list may grow while it is doubted, but one that loses rows begins again.
         stays = question == memory.doubted.question and memory.doubted.rows <= rows
         polls = memory.doubted.polls + 1 if stays else 1
         memory.doubted = _Doubted(rows, polls, question, is_logged=stays and memory.doubted.is_logged)
         lost, shown = (0, 0) if stats.counted else self._lost(automation.id, memory, stats, question)
+        # Half of the shown links gone looks like a lost page, however often it comes.
         if polls < _LASTING or 2 * lost >= shown > 0:
             raise doubt
         if not memory.doubted.is_logged:
@@ -234,6 +236,7 @@ class Poller:
         links = self._capped(automation.id, memory, self.hygiene.clean(stats.links), before)
         lines = lines_of(automation.id, links)
         block = block_of(lines, len(links), stats.total_clicks)
+        # Share the former bytes where nothing changed: one copy in memory, and comparing them again costs nothing.
         if before is not None and before.links == block.links:
             block = Block(before.links, block.series, block.total_clicks)
         succeeded_at, wall = self.clock.monotonic(), round(self.clock.time(), 3)
@@ -258,6 +261,7 @@ class Poller:
     ) -> tuple[LinkClicks, ...]:
         published = before.clicks_by_link() if before is not None and self.hygiene.exceeds(links) else {}
         capped = self.hygiene.cap(links, lambda row: key_of(automation_id, row) in published)
+        # Two links with the same 32-bit hash only make the counter one too low.
         folded = array("I", (hash(row[:3]) & _HASH_MASK for row in capped.folded))
         self.telemetry.folded(len(set(folded).difference(memory.folded)))
         memory.folded = folded

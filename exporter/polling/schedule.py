@@ -11,7 +11,7 @@ from exporter.domain import Automation, AutomationId, Outcome, PollResult
 _SLOWEST: Final = 8.0
 """Refusals double the interval up to this factor."""
 _LATE: Final = 0.05
-"""Later than this share of its interval, an automation gets a new phase: the interval cannot be kept."""
+"""Later than this share of its interval, an automation gets a new phase: the interval cannot be met."""
 _NOTICEABLE: Final = 0.02
 """The stretch changes in steps of this size, so that each page more does not change every interval."""
 
@@ -77,6 +77,7 @@ class Schedule:
         while self._queue and self._queue[0][0] <= now:
             due, _, automation_id = heapq.heappop(self._queue)
             entry = self._entries.get(automation_id)
+            # heapq cannot remove: an entry that was planned anew leaves its former place behind, which is skipped here.
             if entry is None or entry.running or entry.due != due:
                 continue
             entry.running, entry.started = True, now
@@ -105,8 +106,10 @@ class Schedule:
         interval = self._interval(entry)
         on_time = not entry.first and entry.started - entry.due <= _LATE * interval
         entry.first = False
+        # From when it was due, not from when it was done: otherwise each poll's duration would shift the phase.
         entry.due = (entry.due if on_time else entry.started) + interval
         if entry.due <= now:
+            # A poll that took longer than its interval skips the turns it missed: catching up would double the load.
             entry.due += math.ceil((now - entry.due) / interval) * interval
         if entry.again:
             entry.again, entry.due = False, now
@@ -130,6 +133,7 @@ class Schedule:
     def fit(self, requests_per_second: float) -> bool:
         """Stretch the intervals so that all requests fit the budget; return whether that changed them."""
         wanted = max(1.0, self.demand() / requests_per_second) if requests_per_second > 0 else self.stretch
+        # demand / allowed: with every interval longer by that factor, demand is exactly what is allowed.
         if wanted == self.stretch or (wanted > 1 and abs(wanted / self.stretch - 1) < _NOTICEABLE):
             return False
         shorter = wanted < self.stretch
@@ -154,10 +158,12 @@ class Schedule:
         return math.inf if entry is None else entry.automation.interval * self.stretch
 
     def intervals(self) -> Mapping[AutomationId, float]:
-        """Return the seconds that are really kept between two polls."""
+        """Return the intervals in effect, in seconds, with the stretch and the slow-down after refusals."""
         return {automation_id: self._interval(entry) for automation_id, entry in self._entries.items()}
 
     def _interval(self, entry: _Entry) -> float:
+        # Exponential back-off: 1, 2, 4, 8 times the interval. A refused key (401) slows down every automation, since
+        # all use it; a forbidden automation (403) only itself. The larger of both counts, they do not multiply.
         refused = max(entry.refused, self._key_refused)
         return entry.automation.interval * self.stretch * min(2.0**refused, _SLOWEST)
 
@@ -187,5 +193,6 @@ class Schedule:
                 self._push(entry)
 
     def _push(self, entry: _Entry) -> None:
+        # The sequence number breaks ties, so that automations due at the same time keep the configuration's order.
         self._sequence += 1
         heapq.heappush(self._queue, (entry.due, self._sequence, entry.automation.id))

@@ -1,8 +1,26 @@
 """The metrics that are rendered per automation, with the blocks."""
 
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
-from exporter.exposition.text import Family, MetricType
+
+class MetricType(StrEnum):
+    """The types of metric that the exporter renders itself."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A metric: what stands above its samples."""
+
+    name: str
+    """The name of its samples; a counter's ends in `_total`."""
+    type: MetricType
+    help: str
+
 
 LINK_CLICKS: Final = Family(
     "automation_link_clicks",
@@ -32,7 +50,7 @@ LAST_SUCCESS: Final = Family(
 POLL_INTERVAL: Final = Family(
     "sendgrid_exporter_automation_poll_interval_seconds",
     MetricType.GAUGE,
-    "The interval really kept between two polls of the automation, stretched where budget or refusals ask for it.",
+    "The poll interval in effect for the automation: longer than configured when the budget or refusals require it.",
 )
 DECREASED: Final = Family(
     "sendgrid_exporter_clicks_decreased_total",
