@@ -6,7 +6,7 @@ import math
 import os
 from pathlib import Path
 
-from prometheus.backtest import engine, histories, report, runs
+from tools.backtest import engine, histories, report, runs
 from tests.alerts.conftest import PROMETHEUS, ROOT
 from tests.programs import needs
 
@@ -38,7 +38,7 @@ def test_selection_keeps_the_bars(tmp_path: Path) -> None:
 
 def test_page_holds_the_table_of_the_committed_outcomes() -> None:
     page = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
-    outcomes = list(runs.read(PROMETHEUS / "backtest-results" / "outcomes.jsonl"))
+    outcomes = list(runs.read(ROOT / "tools" / "backtest" / "results" / "outcomes.jsonl"))
 
     assert report.documented(page, outcomes) == page
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from prometheus.source import files
+from tools.rules import files
 from tests.alerts.conftest import PROMETHEUS, ROOT
 
 RULES = sorted((PROMETHEUS / "rules").glob("*.yml"))

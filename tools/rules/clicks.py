@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from prometheus.source import click_alerts, drops, expected, shares, silences, totals
-from prometheus.source.rules import Alert, Group, Recording
+from tools.rules import click_alerts, drops, expected, shares, silences, totals
+from tools.rules.rules import Alert, Group, Recording
 
 
 def groups() -> list[Group]:

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from itertools import chain, zip_longest
 from pathlib import Path
 
-from prometheus.backtest import engine, histories
-from prometheus.backtest.histories import DROPS, QUIET, STEP_MINUTES, VOLUMES, Case
+from tools.backtest import engine, histories
+from tools.backtest.histories import DROPS, QUIET, STEP_MINUTES, VOLUMES, Case
 
 
 @dataclass(frozen=True)

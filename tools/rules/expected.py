@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prometheus.source.rules import Recording
-from prometheus.source.series import (
+from tools.rules.rules import Recording
+from tools.rules.series import (
     AUTOMATION,
     BURST,
     CLOCK,

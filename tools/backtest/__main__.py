@@ -1,4 +1,4 @@
-"""Judge the alerts on click drops: `python -m prometheus.backtest --help`."""
+"""Judge the alerts on click drops: `python -m tools.backtest --help`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from prometheus.backtest import report, runs
+from tools.backtest import report, runs
 
-RULES = (Path(__file__).parents[1] / "rules" / "sendgrid-clicks.yml",)
-STORE = Path(__file__).parents[1] / "backtest-results" / "outcomes.jsonl"
+RULES = (Path(__file__).parents[2] / "prometheus" / "rules" / "sendgrid-clicks.yml",)
+STORE = Path(__file__).parent / "results" / "outcomes.jsonl"
 PAGE = Path(__file__).parents[2] / "docs" / "alerts.md"
 
 
@@ -36,7 +36,7 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m prometheus.backtest", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.backtest", description=__doc__)
     parser.add_argument("--quiet", type=int, default=3, help="histories of each quiet kind and volume (5 weeks each)")
     parser.add_argument("--drops", type=int, default=10, help="drops of each kind and volume")
     parser.add_argument("--first-seed", type=int, default=70_000, help="the rules were tuned on seeds below 10,000")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prometheus.source.rules import Alert
-from prometheus.source.series import (
+from tools.rules.rules import Alert
+from tools.rules.series import (
     AUTOMATION,
     BESIDE_LARGEST,
     EXPECTED,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from prometheus.backtest.histories import STEP_MINUTES, History, Numbers
+from tools.backtest.histories import STEP_MINUTES, History, Numbers
 
 FIRING = 'ALERTS{alertstate="firing",automation_id!=""}'
 RAREST_EVALUATION = 15

@@ -1,4 +1,4 @@
-"""Measures what one evaluation of all rules costs a real Prometheus: `python -m prometheus.backtest.cost`."""
+"""Measures what one evaluation of all rules costs a real Prometheus: `python -m tools.backtest.cost`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from prometheus.source.series import COUNTED, HELD, LEVEL, LINK, MEMORY_HOURS, SUM, TOTAL, WEEK, WINDOWS
+from tools.rules.series import COUNTED, HELD, LEVEL, LINK, MEMORY_HOURS, SUM, TOTAL, WEEK, WINDOWS
 
-RULES = Path(__file__).parents[1] / "rules"
+RULES = Path(__file__).parents[2] / "prometheus" / "rules"
 LIMIT_SECONDS = 2.0
 HOUR, POLL, PACE = 3600, 300, 240
 JOB = "sendgrid-automation-exporter"

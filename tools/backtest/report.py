@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
-from prometheus.backtest.histories import DROPS, QUIET, VOLUMES
-from prometheus.backtest.runs import Outcome
+from tools.backtest.histories import DROPS, QUIET, VOLUMES
+from tools.backtest.runs import Outcome
 
 WEEK_MINUTES = 7 * 24 * 60
 RARE = 0.05

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prometheus.source.rules import Alert, Group
-from prometheus.source.series import AUTOMATION
+from tools.rules.rules import Alert, Group
+from tools.rules.series import AUTOMATION
 
 DASHBOARD = "/d/sendgrid-exporter"
 LAST_SUCCESS = f"max by ({AUTOMATION}) (sendgrid_exporter_automation_last_success_timestamp_seconds)"

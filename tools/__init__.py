@@ -1,0 +1,1 @@
+"""What makes the assets that a user takes: dashboards, pictures, rules, documents. Nothing here ships."""
