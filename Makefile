@@ -126,6 +126,10 @@ test-image: setup-python ## build the container image and run it as a cluster wo
 lock: setup-python ## resolve the image's dependencies anew, with hashes
 	@scripts/lock
 
+.PHONY: structure
+structure: setup-python ## measure the structure: modules, importers, comments, moves of one poll and one scrape
+	@$(BIN)/python -m scripts.structure $(ARGS)
+
 .PHONY: matrix
 matrix: setup-python ## the fault matrix: run it, then print its table
 	@$(PYTEST) $(PARALLEL) tests/matrix $(PYTEST_ARGS)
@@ -149,13 +153,13 @@ bench: setup ## measure every figure of docs/performance.md: some 20 minutes on 
 
 .PHONY: dashboards
 dashboards: setup-python ## write grafana/dashboards/ anew from their generator
-	@$(BIN)/python -W ignore -m grafana
+	@$(BIN)/python -W ignore -m tools.dashboards
 
 .PHONY: pictures
 pictures: setup ## draw the dashboards with Grafana's own components over a real Prometheus: needs Node
 	@scripts/install-packages pictures
-	@cd grafana/preview && npm ci --silent
-	@$(BIN)/python -W ignore -m grafana.pictures $(ARGS)
+	@cd tools/pictures/drawing && npm ci --silent
+	@$(BIN)/python -W ignore -m tools.pictures $(ARGS)
 
 .PHONY: rules
 rules: setup-python ## write prometheus/rules/ anew from their source

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from grafana.sample.lines import every_line
-from grafana.sample.server import made_blocks, serving
-from grafana.sample.story import HOUR
 from tests.grafana import worlds
 from tests.grafana.expansion import Variable
 from tests.grafana.looking import World, look
 from tests.grafana.prometheus_server import Prometheus
+from tools.pictures.sample.lines import every_line
+from tools.pictures.sample.server import made_blocks, serving
+from tools.pictures.sample.story import HOUR
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-from grafana.sample.story import Story
 from tests.grafana import worlds
 from tests.grafana.boards import Target
 from tests.grafana.expansion import ALL, Variable, View, expand
 from tests.grafana.prometheus_server import Prometheus, Series
+from tools.pictures.sample.story import Story
 
 
 class World(NamedTuple):

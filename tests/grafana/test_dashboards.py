@@ -9,11 +9,11 @@ from itertools import combinations
 import pytest
 import yaml
 
-from grafana.palette import CODE_COLOURS, OUTCOME_COLOURS
-from grafana.sample.telemetry import OUTCOMES
 from tests.grafana import boards
 from tests.grafana.boards import Json
 from tests.grafana.worlds import RULES
+from tools.dashboards.palette import CODE_COLOURS, OUTCOME_COLOURS
+from tools.pictures.sample.telemetry import OUTCOMES
 
 each_board = pytest.mark.parametrize("uid", boards.UIDS)
 METRICS = (boards.FOLDER.parents[0] / "tests" / "grafana" / "metrics.txt").read_text(encoding="utf-8").split()
@@ -21,11 +21,11 @@ METRICS = (boards.FOLDER.parents[0] / "tests" / "grafana" / "metrics.txt").read_
 
 @pytest.mark.filterwarnings("ignore:Prefer using dashboardv2")
 def test_committed_json_is_what_the_generator_writes():
-    from grafana.files import FOLDER, rendered  # noqa: PLC0415 - the SDK warns when it is imported
+    from tools.dashboards.files import FOLDER, rendered  # noqa: PLC0415 - the SDK warns when it is imported
 
     committed = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.json")}
 
-    assert committed == rendered(), "run python -m grafana and commit what it writes"
+    assert committed == rendered(), "run make dashboards and commit what it writes"
 
 
 @each_board
@@ -221,7 +221,7 @@ def test_file_is_small_enough_for_a_config_map(uid: str):
     assert len(json.dumps(boards.board(uid))) < 1_000_000
 
 
-def test_preview_names_no_registry():
-    lock = (boards.FOLDER / "preview" / "package-lock.json").read_text(encoding="utf-8")
+def test_drawing_tool_names_no_registry():
+    lock = (boards.FOLDER.parent / "tools" / "pictures" / "drawing" / "package-lock.json").read_text(encoding="utf-8")
 
     assert '"resolved"' not in lock

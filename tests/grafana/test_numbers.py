@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from grafana.sample.story import DAY, HOUR
 from tests.grafana import boards, worlds
 from tests.grafana.expansion import Variable
 from tests.grafana.looking import World, look
+from tools.pictures.sample.story import DAY, HOUR
 
 START, END = worlds.END - worlds.RANGE, worlds.END
 BY_PLACE = {target.where: target for target in boards.every_target()}

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from grafana.sample.story import HOUR
 from tests.grafana import boards, worlds
 from tests.grafana.boards import Target
 from tests.grafana.expansion import ALL, Variable, expand
 from tests.grafana.looking import World, look
 from tests.grafana.prometheus_server import Series
+from tools.pictures.sample.story import HOUR
 
 TARGETS = boards.every_target()
 MAY_BE_EMPTY = {

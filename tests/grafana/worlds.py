@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from grafana.sample.lines import every_line, instance, line
-from grafana.sample.rules import recorded_lines
-from grafana.sample.story import DAY, HOUR, JOB, STEP, Story
 from sendgrid_simulator.model import Automation, Change, Link, Row
+from tools.pictures.sample.lines import every_line, instance, line
+from tools.pictures.sample.rules import recorded_lines
+from tools.pictures.sample.story import DAY, HOUR, JOB, STEP, Story
 
 END = 1_790_000_100.0 // STEP * STEP
 RANGE = 2 * DAY

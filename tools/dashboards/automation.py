@@ -5,11 +5,11 @@ from typing import Final
 from grafana_foundation_sdk.builders import bargauge, timeseries
 from grafana_foundation_sdk.models import dashboard as dm
 
-from grafana import cells, link_tables, promql
-from grafana.automations import banded
-from grafana.frame import AUTOMATION_UID, Section, assemble, automation, narrowing
-from grafana.palette import Colour
-from grafana.panels import (
+from tools.dashboards import cells, link_tables, promql
+from tools.dashboards.automations import banded
+from tools.dashboards.frame import AUTOMATION_UID, Section, assemble, automation, narrowing
+from tools.dashboards.palette import Colour
+from tools.dashboards.panels import (
     AnyPanel,
     Column,
     Text,

@@ -1,4 +1,4 @@
-"""Draw the dashboards over the sample month: `python -m grafana.pictures`."""
+"""Draw the dashboards over the sample month: `python -m tools.pictures`."""
 
 import argparse
 import subprocess
@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 from typing import Final
 
-from grafana.files import FOLDER
-from grafana.sample.lines import every_line
-from grafana.sample.rules import recorded_lines
-from grafana.sample.server import made_blocks, serving
-from grafana.sample.story import STEP, Story, month
+from tools.dashboards.files import FOLDER
+from tools.pictures.sample.lines import every_line
+from tools.pictures.sample.rules import recorded_lines
+from tools.pictures.sample.server import made_blocks, serving
+from tools.pictures.sample.story import STEP, Story, month
 
-ROOT: Final = Path(__file__).parents[1]
+ROOT: Final = Path(__file__).parents[2]
 RECORDED_DAYS: Final = 14
 """A week to look at, and the week before it to compare with."""
 
@@ -50,7 +50,7 @@ def _lines(story: Story) -> list[str]:
 
 
 def _drawn(address: str, end: str, out: Path) -> int:
-    tool = Path(__file__).parent / "preview" / "draw.mjs"
+    tool = Path(__file__).parent / "drawing" / "draw.mjs"
     chosen = ["--var", "automation=" + _welcome()]
     command = ["node", str(tool), "--prometheus", f"http://{address}", "--end", end, "--out", str(out), *chosen]
     files = [str(path) for path in sorted(FOLDER.glob("*.json"))]

@@ -4,9 +4,9 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import timeseries
 
-from grafana import promql
-from grafana.palette import Colour
-from grafana.panels import Text, apart, coloured, lines, query, stacked
+from tools.dashboards import promql
+from tools.dashboards.palette import Colour
+from tools.dashboards.panels import Text, apart, coloured, lines, query, stacked
 
 JOB: Final = f"{{{promql.JOB}}}"
 

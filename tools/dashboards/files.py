@@ -8,11 +8,11 @@ from typing import Any, Final
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as dm
 
-from grafana.automation import one_automation
-from grafana.automations import automations
-from grafana.exporter_health import exporter
+from tools.dashboards.automation import one_automation
+from tools.dashboards.automations import automations
+from tools.dashboards.exporter_health import exporter
 
-FOLDER: Final = Path(__file__).parent / "dashboards"
+FOLDER: Final = Path(__file__).parents[2] / "grafana" / "dashboards"
 _INTERVAL_VARIABLE_DEFAULTS: Final = ("auto", "auto_count", "auto_min")
 """What the SDK writes for every variable and only one of another type has."""
 

@@ -7,9 +7,9 @@ from typing import Final
 from grafana_foundation_sdk.builders import dashboard, prometheus
 from grafana_foundation_sdk.models import dashboard as dm
 
-from grafana import promql
-from grafana.palette import Colour
-from grafana.panels import SOURCE, AnyPanel
+from tools.dashboards import promql
+from tools.dashboards.palette import Colour
+from tools.dashboards.panels import SOURCE, AnyPanel
 
 AUTOMATIONS_UID: Final = "sendgrid-automations"
 AUTOMATION_UID: Final = "sendgrid-automation"

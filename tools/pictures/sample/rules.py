@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from grafana.sample.story import DAY, STEP, Story
+from tools.pictures.sample.story import DAY, STEP, Story
 
 WRITTEN: Final = (
     '{__name__=~"ALERTS|job.*:sendgrid_clicks:(observed|expected|certainty|score|moved_timestamp_seconds|silence_score)",'

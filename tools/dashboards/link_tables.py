@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from grafana import cells, promql
-from grafana.frame import AUTOMATION_UID
-from grafana.panels import AnyPanel, Column, Text, grid, query, rows
+from tools.dashboards import cells, promql
+from tools.dashboards.frame import AUTOMATION_UID
+from tools.dashboards.panels import AnyPanel, Column, Text, grid, query, rows
 
 LINKS: Final = promql.links()
 EVERY_ROW: Final = promql.links(promql.CHOSEN)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
-from grafana.sample.story import JOB, STEP, Story
-from grafana.sample.telemetry import telemetry
+from tools.pictures.sample.story import JOB, STEP, Story
+from tools.pictures.sample.telemetry import telemetry
 
 Labels = Mapping[str, str]
 

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from grafana.palette import Colour
-from grafana.panels import Properties, fixed, thresholds
-from grafana.promql import ALERT_SCORE
+from tools.dashboards.palette import Colour
+from tools.dashboards.panels import Properties, fixed, thresholds
+from tools.dashboards.promql import ALERT_SCORE
 
 _DASH: Final = [{"type": "special", "options": {"match": "null+nan", "result": {"text": "-"}}}]
 """Nothing is known: shown as a dash."""

@@ -5,10 +5,10 @@ from typing import Final
 from grafana_foundation_sdk.builders import timeseries
 from grafana_foundation_sdk.models import dashboard as dm
 
-from grafana import cells, promql
-from grafana.frame import AUTOMATION_URL, AUTOMATIONS_UID, Section, assemble, carried
-from grafana.palette import Colour
-from grafana.panels import (
+from tools.dashboards import cells, promql
+from tools.dashboards.frame import AUTOMATION_URL, AUTOMATIONS_UID, Section, assemble, carried
+from tools.dashboards.palette import Colour
+from tools.dashboards.panels import (
     AnyPanel,
     Column,
     Text,

@@ -2,7 +2,7 @@
 
 import sys
 
-from grafana.files import write
+from tools.dashboards.files import write
 
 if __name__ == "__main__":
     for path in write():

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Final
 
-from grafana.sample.story import STEP, Story
+from tools.pictures.sample.story import STEP, Story
 
 Sample = tuple[str, dict[str, str], float]
 

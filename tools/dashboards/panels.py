@@ -9,7 +9,7 @@ from grafana_foundation_sdk.models import common as cm
 from grafana_foundation_sdk.models import dashboard as dm
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from grafana.palette import Colour
+from tools.dashboards.palette import Colour
 
 SOURCE: Final = cm.DataSourceRef(type_val="prometheus", uid="${datasource}")
 

@@ -5,11 +5,11 @@ from typing import Final
 from grafana_foundation_sdk.builders import timeseries
 from grafana_foundation_sdk.models import dashboard as dm
 
-from grafana import cells, process, promql
-from grafana.automations import TO_AUTOMATION
-from grafana.frame import EXPORTER_UID, Section, assemble, carried
-from grafana.palette import CODE_COLOURS, OUTCOME_COLOURS, Colour
-from grafana.panels import (
+from tools.dashboards import cells, process, promql
+from tools.dashboards.automations import TO_AUTOMATION
+from tools.dashboards.frame import EXPORTER_UID, Section, assemble, carried
+from tools.dashboards.palette import CODE_COLOURS, OUTCOME_COLOURS, Colour
+from tools.dashboards.panels import (
     AnyPanel,
     Column,
     Text,

@@ -1,1 +1,0 @@
-"""Generate the Grafana dashboards; their JSON is committed in `dashboards/`."""

@@ -1,0 +1,1 @@
+"""Generate the Grafana dashboards; their JSON is committed in `grafana/dashboards/`."""
