@@ -6,9 +6,9 @@ import math
 import os
 from pathlib import Path
 
-from tools.backtest import engine, histories, report, runs
 from tests.alerts.conftest import PROMETHEUS, ROOT
 from tests.programs import needs
+from tools.backtest import engine, histories, report, runs
 
 RULES = (PROMETHEUS / "rules" / "sendgrid-clicks.yml",)
 SLACK = 2
