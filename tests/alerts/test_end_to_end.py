@@ -22,7 +22,7 @@ from tests.programs import needs
 
 SPEED = 30
 WEEK = 7 * 86400 // SPEED
-DEADLINE = 120
+DEADLINE = 240
 JOB = "sendgrid-automation-exporter"
 AUTOMATION = "0a1b2c3d-0000-4000-8000-000000000000"
 URLS = ("https://shop.example/offer", "https://shop.example/help", "https://shop.example/terms")
@@ -78,7 +78,7 @@ def free_port() -> int:
 @pytest.fixture
 def born() -> float:
     """Return when the automation began: before the oldest moment the rules look at."""
-    return time.time() // 2 * 2 - 1.3 * WEEK
+    return time.time() // 2 * 2 - 2.3 * WEEK
 
 
 @pytest.fixture
@@ -140,10 +140,14 @@ def history(folder: Path, born: float) -> Path:
         counts = [clicks(moment, born, moment, rate) for rate in RATES]
         owner = f'job="{JOB}",automation_id="{AUTOMATION}"'
         for number, (url, count) in enumerate(zip(URLS, counts, strict=True)):
-            labels = f'{owner},step_id="s{number}",url="{url}",url_location="1"'
-            lines.append(f"job_link:sendgrid_clicks:now{{{labels}}} {count} {moment:.0f}")
+            for labels in (f'{owner},step_id="s{number}",url="{url}",url_location="1"', f'{owner},step_id="s{number}"'):
+                lines += [
+                    f"job_part:sendgrid_clicks:{name}{{{labels}}} {count} {moment:.0f}" for name in ("total", "counted")
+                ]
+                if moment - born > WEEK:
+                    lines.append(f"job_part:sendgrid_clicks:share{{{labels}}} {count / sum(counts)} {moment:.0f}")
         for name in ("counted", "held", "total"):
-            lines.append(f"job_automation:sendgrid_clicks:{name}{{{owner}}} {sum(counts)} {moment:.0f}")  # noqa: PERF401
+            lines.append(f"job_automation:sendgrid_clicks:{name}{{{owner}}} {sum(counts)} {moment:.0f}")
         moment += 10
     file, data = folder / "history.om", folder / "data"
     file.write_text("\n".join([*lines, "# EOF"]) + "\n", encoding="utf-8")
@@ -190,9 +194,9 @@ scrape_configs: [{{job_name: {JOB}, static_configs: [{{targets: ["127.0.0.1:{exp
     assert message["labels"]["url"] == URLS[0]
     assert message["labels"]["automation_id"] == AUTOMATION
     assert re.fullmatch(
-        r"The link https://shop\.example/offer of the automation Welcome series has had no click "
-        r"while the others had \d+; about \d+ were expected\. "
-        r"Open it and see whether it works, or whether somebody has taken it out\.",
+        r"The link https://shop\.example/offer \(place 1\) in the step s0 of the automation Welcome series "
+        r"gets hardly any clicks while the others go on\. "
+        r"In the last \w+ it had \d+ clicks?; about \d+ were expected\. Look first whether the mail .*",
         message["annotations"]["description"],
     )
 

@@ -1,4 +1,4 @@
-"""Judge the alerts on click drops: `python -m tools.backtest --help`."""
+"""Judge the alerts on clicks: `python -m tools.backtest --help`."""
 
 from __future__ import annotations
 
@@ -6,48 +6,29 @@ import argparse
 import sys
 from pathlib import Path
 
-from tools.backtest import report, runs
+from tools.backtest import judge
 
-RULES = (Path(__file__).parents[2] / "prometheus" / "rules" / "sendgrid-clicks.yml",)
-STORE = Path(__file__).parent / "results" / "outcomes.jsonl"
 PAGE = Path(__file__).parents[2] / "docs" / "alerts.md"
 
 
 def main() -> int:
-    """Run the plan, print the table and say whether every bar is kept."""
-    arguments = _arguments()
-    plan = runs.Plan(arguments.quiet, arguments.drops, arguments.first_seed, arguments.poll)
-    arguments.store.parent.mkdir(parents=True, exist_ok=True)
-    if arguments.report:
-        outcomes = list(runs.read(arguments.store))
-    else:
-        outcomes = runs.run(
-            plan.cases(),
-            RULES,
-            arguments.store,
-            processes=arguments.processes,
-            batch=arguments.batch,
-            promtool=arguments.promtool,
-        )
-    sys.stdout.write(report.table(outcomes))
-    if arguments.document:
-        PAGE.write_text(report.documented(PAGE.read_text(encoding="utf-8"), outcomes), encoding="utf-8")
-    return 1 if report.failures(outcomes) else 0
-
-
-def _arguments() -> argparse.Namespace:
+    """Run what is missing, print the table and say whether every bar is kept."""
     parser = argparse.ArgumentParser(prog="python -m tools.backtest", description=__doc__)
-    parser.add_argument("--quiet", type=int, default=3, help="histories of each quiet kind and volume (5 weeks each)")
-    parser.add_argument("--drops", type=int, default=10, help="drops of each kind and volume")
-    parser.add_argument("--first-seed", type=int, default=70_000, help="the rules were tuned on seeds below 10,000")
-    parser.add_argument("--poll", type=int, default=5, choices=(5, 15, 60), help="minutes between polls")
-    parser.add_argument("--store", type=Path, default=STORE, help="outcomes so far; a run adds what is missing")
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--batch", type=int, default=12, help="histories in one run of promtool")
-    parser.add_argument("--promtool", default="promtool")
+    parser.add_argument("--histories", type=int, default=20, help="histories of each kind and volume (5 weeks each)")
+    parser.add_argument("--store", type=Path, default=judge.STORE, help="outcomes so far; a run adds what is missing")
     parser.add_argument("--report", action="store_true", help="print the table of the store and run nothing")
     parser.add_argument("--document", action="store_true", help="also write the table into docs/alerts.md")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    outcomes = (
+        judge.read(arguments.store)
+        if arguments.report
+        else judge.run(arguments.store, arguments.histories, sys.stderr.write)
+    )
+    table = judge.table(outcomes)
+    sys.stdout.write(table)
+    if arguments.document:
+        PAGE.write_text(judge.documented(PAGE.read_text(encoding="utf-8"), outcomes), encoding="utf-8")
+    return 1 if "**missed**" in table else 0
 
 
 if __name__ == "__main__":

@@ -11,18 +11,19 @@ from pathlib import Path
 
 import numpy as np
 
-from tools.backtest.histories import STEP_MINUTES, History, Numbers
+from tools.backtest.emulation import Numbers, Pace
+from tools.backtest.link_traffic import Links
+from tools.backtest.traffic import History
 
-FIRING = 'ALERTS{alertstate="firing",automation_id!=""}'
-RAREST_EVALUATION = 15
-"""Minutes between two evaluations at most: rules look 20 minutes back to the one before."""
+STEP_MINUTES = 5
+FIRING = 'ALERTS{alertstate="firing"}'
 
 
 @dataclass(frozen=True)
 class Firing:
-    """One alert that began."""
+    """One alert that began, in evaluations from the start."""
 
-    minutes: int
+    step: int
     labels: Mapping[str, str]
 
     @property
@@ -35,92 +36,84 @@ class EngineError(Exception):
     """Promtool did not run the histories."""
 
 
-def run(histories: Sequence[History], rules: Sequence[Path], promtool: str = "promtool") -> list[Firing]:
-    """Return every alert that began in the histories; they do not see each other.
+def of_automation(name: str, history: History, pace: Pace, *, mails: bool) -> dict[str, Numbers]:
+    """Return what Prometheus would scrape of a history."""
+    found = _watched(name, np.cumsum(history.clicks)[:: pace.minutes // STEP_MINUTES], pace)
+    if mails:
+        delivered = np.cumsum(history.mails)[:: pace.minutes // STEP_MINUTES]
+        found[f"sendgrid_automation_delivered{{{_labels(name)}}}"] = delivered
+    return found
 
-    The rules are evaluated as often as the numbers may change, which for seldom polls is a fraction of the work.
-    """
+
+def of_links(name: str, links: Links, pace: Pace) -> dict[str, Numbers]:
+    """Return what Prometheus would scrape of a history of links."""
+    clicks = np.cumsum(links.clicks, axis=1)[:, :: pace.minutes // STEP_MINUTES]
+    found = _watched(name, clicks.sum(axis=0), pace)
+    for link, (step, place) in enumerate(zip(links.steps, links.places, strict=True)):
+        labels = f'{_labels(name)},step_id="{step}",url="https://example.com/{link}",url_location="{place}"'
+        found[f"automation_link_clicks{{{labels}}}"] = np.where(clicks[link] > 0, clicks[link], np.nan)
+    return found
+
+
+def _labels(name: str) -> str:
+    return f'job="{name}",instance="a",automation_id="{name}"'
+
+
+def _watched(name: str, total: Numbers, pace: Pace) -> dict[str, Numbers]:
+    seen = pace.polled(total)
+    polled = np.arange(total.size) // (pace.poll_minutes // pace.minutes) * pace.poll_minutes * 60.0
+    exporter = "sendgrid_exporter_automation"
+    return {
+        f"automation_total_clicks{{{_labels(name)}}}": seen,
+        f"{exporter}_last_success_timestamp_seconds{{{_labels(name)}}}": polled,
+        f"{exporter}_poll_interval_seconds{{{_labels(name)}}}": np.full(total.size, pace.poll_minutes * 60.0),
+    }
+
+
+def run(series: Mapping[str, Numbers], rules: Sequence[Path], pace: Pace, promtool: str = "promtool") -> list[Firing]:
+    """Return every alert that began, with the rules evaluated at the pace of the series."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "test.yml"
-        with file.open("w", encoding="utf-8") as out:
-            for line in _document(histories, rules):
-                out.write(line + "\n")
+        file.write_text("\n".join(_document(series, rules, pace)) + "\n", encoding="utf-8")
         done = subprocess.run([promtool, "test", "rules", str(file)], capture_output=True, text=True, check=False)
-    if "FAILED" not in done.stderr + done.stdout and done.returncode:
-        raise EngineError(done.stderr[-2000:])
-    return _firings(done.stdout + done.stderr)
+    text = done.stdout + done.stderr
+    if done.returncode and "got:" not in text:
+        raise EngineError(text[-2000:])
+    return list(_firings(text, pace))
 
 
-def _document(histories: Sequence[History], rules: Sequence[Path]) -> Iterator[str]:
-    yield "rule_files: [" + ", ".join(str(path.resolve()) for path in rules) + "]"
-    every = min(RAREST_EVALUATION, *(history.case.poll_minutes for history in histories))
-    yield f"evaluation_interval: {every}m"
-    yield "tests:"
-    yield f"- interval: {STEP_MINUTES}m"
-    yield "  input_series:"
-    for history in histories:
-        for series, values in _series(history):
-            yield f"  - series: '{series}'"
-            yield f"    values: '{_values(values)}'"
+def _document(series: Mapping[str, Numbers], rules: Sequence[Path], pace: Pace) -> Iterator[str]:
+    yield f"rule_files: [{', '.join(str(path.resolve()) for path in rules)}]"
+    yield f"evaluation_interval: {pace.minutes}m"
+    yield f"tests:\n- interval: {pace.minutes}m\n  input_series:"
+    for name, values in series.items():
+        yield f"  - {{series: '{name}', values: '{_values(values)}'}}"
     yield "  promql_expr_test:"
-    for minutes in range(0, max(history.total.size for history in histories) * STEP_MINUTES, every):
-        yield f"  - {{expr: '{FIRING} unless {FIRING} offset {every}m', eval_time: {minutes}m}}"
-
-
-def _series(history: History) -> Iterator[tuple[str, Numbers]]:
-    for pod, part in _pods(history):
-        target = f'job="{history.case.name}",instance="{pod}",automation_id="{history.case.name}"'
-        yield f"automation_total_clicks{{{target}}}", np.where(part, history.total, np.nan)
-        for link, step in enumerate(history.steps):
-            labels = f'{target},step_id="step-{step}",url="https://example.com/{link}",url_location="{link}"'
-            yield f"automation_link_clicks{{{labels}}}", np.where(part, history.links[link], np.nan)
-        interval = np.where(np.isnan(history.up), np.nan, history.interval)
-        for name, values in (
-            ("up", history.up),
-            ("last_success_timestamp_seconds", history.success),
-            ("poll_interval_seconds", interval),
-        ):
-            yield f"sendgrid_exporter_automation_{name}{{{target}}}", np.where(part, values, np.nan)
-
-
-def _pods(history: History) -> Iterator[tuple[str, np.ndarray]]:
-    steps = np.arange(history.total.size)
-    if history.rollout is None:
-        yield "a", steps >= 0
-    else:
-        yield "a", steps < history.rollout
-        yield "b", steps >= history.rollout
+    for step in range(1, max(values.size for values in series.values())):
+        expression = f"{FIRING} unless {FIRING} offset {pace.minutes}m"
+        yield f"  - {{expr: '{expression}', eval_time: {step * pace.minutes}m}}"
 
 
 def _values(values: Numbers) -> str:
-    """Return promtool's notation, run-length encoded, stale where a series ends."""
-    words = []
-    edges = np.flatnonzero(
-        np.append(True, ~((values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))))
-    )
+    """Return promtool's notation, run-length encoded."""
+    same = (values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))
+    edges = np.flatnonzero(np.append(True, ~same))
     lengths = np.diff(np.append(edges, values.size))
-    for start, length in zip(edges.tolist(), lengths.tolist(), strict=True):
-        value = values[start]
-        if np.isnan(value):
-            words.append("_" if start == 0 else "stale")
-            words += [f"_x{length - 1}"] if length > 1 else []
-        else:
-            words.append(f"{value:.0f}" if length == 1 else f"{value:.0f}+0x{length - 1}")
-    return " ".join(words)
+    return " ".join(
+        f"_x{length}" if np.isnan(values[edge]) else f"{values[edge]:.0f}+0x{length - 1}"
+        for edge, length in zip(edges.tolist(), lengths.tolist(), strict=True)
+    )
 
 
 _TIME = re.compile(r"expr: .*, time: (\S+?),?$")
 _UNITS = {"w": 10080, "d": 1440, "h": 60, "m": 1, "s": 0}
 
 
-def _firings(text: str) -> list[Firing]:
-    found: list[Firing] = []
+def _firings(text: str, pace: Pace) -> Iterator[Firing]:
     minutes = 0
     for line in text.splitlines():
         if match := _TIME.search(line):
-            minutes = sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)([wdhms])", match[1]))
+            minutes = sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([wdhms])", match[1]))
         elif "got:" in line:
             for labels in re.findall(r"\{[^}]*alertname[^}]*\}", line):
-                values = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels))
-                found.append(Firing(minutes, values))
-    return found
+                yield Firing(minutes // pace.minutes, dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels)))

@@ -7,111 +7,167 @@ from collections.abc import Iterator
 from tools.rules.rules import Alert
 from tools.rules.series import (
     AUTOMATION,
-    BESIDE_LARGEST,
+    CONFIGURED,
     EXPECTED,
-    HELD,
-    INTERVAL,
-    LINK,
+    MAILS,
+    MAILS_LAST_WEEK,
+    MISSED_SQUARED,
     MOVED,
     OBSERVED,
     OF_AUTOMATION,
+    PART,
+    PART_COUNTED,
+    PART_EXPECTED,
+    PART_OBSERVED,
+    PART_SCORE,
+    PART_WINDOW,
+    REPLACING,
     SCORE,
     SENSITIVITY,
-    STANDSTILL,
-    STANDSTILL_SINCE,
-    STATE,
-    STEP,
-    Level,
+    SILENT,
+    SINCE,
+    USUAL_SQUARED,
+    WINDOW,
+    YOUNG,
 )
 
-NAME = """\
-{{ with printf "automation_info{automation_id=%q}" $labels.automation_id | query }}{{ . | first | label "name" }}\
-{{ else }}{{ $labels.automation_id }}{{ end }}"""
+DAY = 86400
+NO_MAILS, UNLIKE_AT_MOST, MAILS_AT_LEAST = 0.1, 0.15, 50
+"""Mails have stopped below this part of the usual ones, where weeks are alike and at least as many are usual."""
 
+NAME = """\
+{{ with printf "automation_info{job=%q,automation_id=%q}" $labels.job $labels.automation_id | query }}{{ . | first | label "name" }}\
+{{ else }}{{ $labels.automation_id }}{{ end }}"""
+STEP_NAME = """\
+{{ with printf "automation_step_info{job=%q,automation_id=%q,step_id=%q}" $labels.job $labels.automation_id $labels.step_id | query }}\
+{{ . | first | label "name" }}{{ else }}{{ $labels.step_id }}{{ end }}"""
+PLACE = "{{ with $labels.url_location }} (place {{ . }}){{ end }}"
 DASHBOARD = "/d/sendgrid-automation?var-automation={{ $labels.automation_id }}"
 
-NUMBERS = f"""\
-{{{{- with printf "topk(1, {SCORE}{{job=%q,automation_id=%q}})" $labels.job $labels.automation_id | query }}}}
-{{{{- $window := . | first | label "window" }}}}
-{{{{- with printf "{OBSERVED}{{job=%q,automation_id=%q,window=%q}}" $labels.job $labels.automation_id $window | query }}}}
-In the last {{{{ $window }}}} it had {{{{ . | first | value | printf "%.0f" }}}} clicks;
-{{{{- end }}}}
-{{{{- with printf "{EXPECTED}{{job=%q,automation_id=%q,window=%q}}" $labels.job $labels.automation_id $window | query }}}}
-about {{{{ . | first | value | printf "%.0f" }}}} were expected.
-{{{{- end }}}}{{{{ end }}}}"""
+
+def _numbers(score: str, observed: str, expected: str, labels: str) -> str:
+    """Return the template of a sentence with the numbers of the window that tells most."""
+    names = labels.split(", ")
+    matchers, arguments = ",".join(f"{name}=%q" for name in names), " ".join(f"$labels.{name}" for name in names)
+    one = f"{matchers},window=%q}}"
+    return (
+        f'{{{{ with printf "topk(1, {score}{{{matchers}}})" {arguments} | query }}}}{{{{ $window := . | first | label "window" }}}}'
+        f'{{{{ with printf "{observed}{{{one}" {arguments} $window | query }}}} In the last {{{{ $window }}}} it had '
+        '{{ $clicks := . | first | value }}{{ $clicks | printf "%.0f" }} click{{ if ne $clicks 1.0 }}s{{ end }}'
+        f'{{{{ with printf "{expected}{{{one}" {arguments} $window | query }}}}; about '
+        '{{ . | first | value | printf "%.0f" }} were expected{{ end }}.{{ end }}{{ end }}'
+    )
 
 
-def alerts() -> Iterator[Alert]:
-    """Return the rules in order."""
+NUMBERS = _numbers(SCORE, OBSERVED, EXPECTED, AUTOMATION)
+SINCE_THEN = f"""\
+{{{{ with printf "{MOVED}{{job=%q,automation_id=%q}}" $labels.job $labels.automation_id | query }}}} (since \
+{{{{ . | first | value | humanizeTimestamp }}}}){{{{ end }}}}"""
+
+
+def of_automations() -> Iterator[Alert]:
+    """Return the alerts on automations and accounts."""
+    silence, since = f"(time() - {MOVED})", f'{SINCE}{{kind="stopped"}}'
     yield Alert(
         "SendGridAutomationClicksStopped",
-        f'(time() - {MOVED}) and on ({AUTOMATION}) {STATE}{{kind="stopped"}}',
+        f"{silence} and on ({AUTOMATION}) ({since} > time() - {DAY})",
         "critical",
         f"Clicks on the automation {NAME} have stopped.",
-        f"The automation {NAME} has had no click for {{{{ $value | humanizeDuration }}}}.\n{NUMBERS}\n"
-        "See whether it still sends mail and whether its links open.",
+        f"Nobody has clicked in the automation {NAME} for {{{{ $value | humanizeDuration }}}}{SINCE_THEN}.{NUMBERS} "
+        "Look first whether it still sends mail, then whether its links were edited or removed.",
         DASHBOARD,
         "Nobody clicks any more.",
     )
     yield Alert(
+        "SendGridAutomationClicksStopped",
+        f"{silence} and on ({AUTOMATION}) ({since} <= time() - {DAY})",
+        "warning",
+        f"Clicks on the automation {NAME} stopped more than a day ago.",
+        f"Nobody has clicked in the automation {NAME} for {{{{ $value | humanizeDuration }}}}{SINCE_THEN}. If it is paused on purpose, "
+        "silence automation_id={{ $labels.automation_id }} or take it out of the exporter's configuration; otherwise the alert ends a week after the stop.",
+        DASHBOARD,
+        "The same after a day: who knows of it by now has paused it, or needs no page at night.",
+    )
+    yield Alert(
         "SendGridAutomationClicksDropped",
-        f'max without (kind) ({STATE}{{kind="dropped"}}) unless on ({AUTOMATION}) {STATE}{{kind="stopped"}}',
+        f'max without (kind) (time() - {SINCE}{{kind="dropped"}}) unless on ({AUTOMATION}) {since}',
         "warning",
         f"Clicks on the automation {NAME} have dropped.",
-        f"The automation {NAME} gets far fewer clicks than usual.\n{NUMBERS}\n"
-        "See whether it still sends as much mail as before and whether its links open.",
+        f"The automation {NAME} has had far fewer clicks than usual, noticed {{{{ $value | humanizeDuration }}}} ago.{NUMBERS} "
+        "Look first whether it sends as much mail as before, then which step or link fell.",
         DASHBOARD,
-        "Far fewer clicks than the season and the weeks before promise.",
+        "Far fewer clicks than in the last two weeks.",
     )
-    yield _silence(STEP, "SendGridStepClicksStopped", "step {{ $labels.step_id }}", _SEVERAL_LINKS)
-    yield _silence(LINK, "SendGridLinkClicksStopped", "link {{ $labels.url }}")
+    both = f"({MAILS_LAST_WEEK} < on ({WINDOW}) {MAILS_LAST_WEEK} offset 1w or on ({WINDOW}) ({MAILS_LAST_WEEK} offset 1w and on ({WINDOW}) {MAILS_LAST_WEEK}))"
     yield Alert(
-        "SendGridNumbersStandStill",
-        f"{STANDSTILL} and on (job) time() - {STANDSTILL_SINCE} > 3600 + 2 * max by (job) ({INTERVAL})",
-        "warning",
-        "SendGrid's click numbers stand still.",
-        "{{ $value }} automations stopped moving within the same 15 minutes, over an hour ago. That is SendGrid, not the\n"
-        "automations: none of them is reported as long as this lasts. Their clicks will arrive at once.",
+        "SendGridAutomationMailsStopped",
+        f"""\
+max by ({AUTOMATION}) (
+  {MAILS}{{window=~"1h|24h"}} < on ({WINDOW}) ({NO_MAILS} * ({both} >= {MAILS_AT_LEAST}))
+and on ({WINDOW})
+  avg_over_time({MISSED_SQUARED}[1d] offset 1d) / on ({WINDOW}) avg_over_time({USUAL_SQUARED}[1d] offset 1d) < {UNLIKE_AT_MOST}
+)
+and on ({AUTOMATION})
+  {CONFIGURED}""",
+        "critical",
+        f"The automation {NAME} sends no mail.",
+        f'The automation {NAME} delivered {{{{ $value | printf "%.0f" }}}} mail{{{{ if ne $value 1.0 }}}}s{{{{ end }}}} in seven hours or longer'
+        f'{{{{ with printf "{MAILS_LAST_WEEK}{{job=%q,automation_id=%q,window=%q}}" $labels.job $labels.automation_id "1h" | query }}}}; '
+        'about {{ . | first | value | printf "%.0f" }} in seven hours were usual at this time last week{{ end }}. '
+        "Look first whether it is live and people still enter it.",
+        DASHBOARD,
+        "Neither this week's mails nor anything like those of the last two weeks went out; only where those were alike.",
+        hold="1h",
+    )
+    yield Alert(
+        "SendGridAccountClicksStopped",
+        SILENT,
+        "critical",
+        "No automation of the account has clicks.",
+        "{{ $value }} automations of {{ $labels.job }}, most of those that have clicks at this time, have had none for two hours or longer"
+        f'{{{{ with printf "quantile by (job) (0.5, {MOVED}{{job=%q}})" $labels.job | query }}}} (since about {{{{ . | first | value | humanizeTimestamp }}}}){{{{ end }}}}. '
+        "Look first at SendGrid's status page (its statistics may stand still), then at your tracking domain: links that do not open count no click. "
+        "The automations are not reported one by one as long as this lasts.",
         "/d/sendgrid-automations",
         "One alert instead of one for each automation.",
+        hold="30m",
     )
 
 
-def _silence(level: Level, name: str, what: str, condition: str = "") -> Alert:
-    score, habit = level.series("silence_score"), level.series("silence_habit")
-    labels = level.labels.split(", ")
-    matchers, arguments = ",".join(f"{label}=%q" for label in labels), " ".join(f"$labels.{label}" for label in labels)
-    others, own = (
-        f'{{{{ with printf "{series}{{{matchers}}}" {arguments} | query }}}}{text}{{{{ end }}}}'
-        for series, text in (
-            (level.series("silence"), ' while the others had {{ . | first | value | printf "%.0f" }}'),
-            (level.series("silence_expected"), '; about {{ . | first | value | printf "%.0f" }} were expected'),
-        )
-    )
-    return Alert(
-        name,
-        f"""\
-    ({score} and on ({AUTOMATION}) {HELD} offset 1w or {score} / 1.5)
-  >= {OF_AUTOMATION}
-    {SENSITIVITY.record}
-unless
-  {score} <= 2 * last_over_time({habit}[2h]){condition}""",
+def of_parts() -> Iterator[Alert]:
+    """Return the alerts on links and steps."""
+    sensitivity = f"last_over_time({SENSITIVITY.record}[20m])"
+    replaced = f"({PART_EXPECTED} * {REPLACING} <= on ({AUTOMATION}, step_id, url_location) group_left () {YOUNG})"
+    dead = f"max by ({PART}) (max_over_time({PART_SCORE}{{which}}[2h])) >= {OF_AUTOMATION} {sensitivity} and on ({PART}) {PART_COUNTED}"
+    gone = f"max by ({PART}) ({PART_SCORE}{{which}} and on ({PART_WINDOW}) {replaced})"
+    link, step = 'url!~"|__other__"', 'url=""'
+    numbers = _numbers(PART_SCORE, PART_OBSERVED, PART_EXPECTED, PART)
+    yield Alert(
+        "SendGridStepClicksStopped",
+        dead.replace("which", step),
         "warning",
-        f"Nobody clicks the {what} of the automation {NAME} any more.",
-        f"The {what} of the automation {NAME} has had no click{others}{own}.\n"
-        "Open it and see whether it works, or whether somebody has taken it out.",
+        f"The step {STEP_NAME} of the automation {NAME} has lost its clicks.",
+        f"The step {STEP_NAME} of the automation {NAME} gets hardly any clicks while the others go on.{numbers} "
+        "Look first whether it still sends; if it was switched off on purpose, silence step_id={{ $labels.step_id }}.",
         DASHBOARD,
-        """Told by its share of the automation's clicks, so it needs no hour of waiting. A silence less than twice as
-        remarkable as one in the same days of earlier weeks is a habit. In its first week an automation needs half as
-        much evidence again.""",
+        "A step that has lost its share of the automation's clicks.",
     )
-
-
-_SEVERAL_LINKS = f"""
-and
-  (
-    {STEP.series("silence_expected")} * last_over_time({BESIDE_LARGEST}[2h]) >= 3
-  or
-    last_over_time({BESIDE_LARGEST}[2h]) == 0
-  )"""
-"""A step is dead when the links beside its largest are silent too, or when it has just that one."""
+    yield Alert(
+        "SendGridLinkClicksStopped",
+        f"{dead.replace('which', link)} unless on ({PART}) {gone.replace('which', link)}",
+        "warning",
+        f"The link {{{{ $labels.url }}}} of the automation {NAME} has lost its clicks.",
+        f"The link {{{{ $labels.url }}}}{PLACE} in the step {STEP_NAME} of the automation {NAME} gets hardly any clicks while the others go on.{numbers} "
+        "Look first whether the mail still has it: a link that was edited, removed or hidden loses its clicks, one whose page is broken does not.",
+        DASHBOARD,
+        "A link that has lost its share of the automation's clicks, and no younger one at its place has them.",
+    )
+    yield Alert(
+        "SendGridLinkReplaced",
+        f"{gone.replace('which', link)} >= {OF_AUTOMATION} {sensitivity}",
+        "info",
+        f"The link {{{{ $labels.url }}}} of the automation {NAME} was replaced.",
+        f"The link {{{{ $labels.url }}}}{PLACE} in the step {STEP_NAME} of the automation {NAME} gets hardly any clicks any more, a younger link at its place has them. Nothing to do if you edited it.",
+        DASHBOARD,
+        "It lost its clicks, and a younger link at its place has them.",
+    )

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from tools.rules import click_alerts, drops, expected, shares, silences, totals
-from tools.rules.rules import Alert, Group, Recording
+from tools.rules import click_alerts, counting, parts, totals
+from tools.rules.rules import Group
 
 
 def groups() -> list[Group]:
     """Return the groups of the file on clicks."""
-    rules: list[Recording | Alert] = [
-        *expected.data(),
-        *expected.season(),
-        *totals.thresholds(),
-        *totals.windows(),
-        *totals.evidence(),
-        *drops.standstill(),
-        *drops.state(),
-        *silences.silences(),
-        *click_alerts.alerts(),
+    return [
+        Group(
+            "sendgrid-clicks",
+            [
+                *counting.counting(),
+                *totals.windows(),
+                *totals.mails(),
+                *totals.evidence(),
+                *totals.drops(),
+                *totals.account(),
+                *click_alerts.of_automations(),
+            ],
+        ),
+        Group(
+            "sendgrid-click-parts",
+            [*parts.counting(), *parts.windows(), *parts.evidence(), *click_alerts.of_parts()],
+            interval="5m",
+        ),
+        Group("sendgrid-click-weeks", [*totals.unlikeness(), *parts.shares()], interval="30m"),
     ]
-    return [Group("sendgrid-clicks", rules), Group("sendgrid-click-shares", [*shares.shares()], interval="30m")]

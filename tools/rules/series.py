@@ -1,85 +1,90 @@
-"""Names of recorded series, windows and thresholds that rules and dashboards share."""
+"""Names of recorded series, windows and constants that rules, dashboards and the backtest share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 AUTOMATION = "job, automation_id"
+WINDOW = f"{AUTOMATION}, window"
+PART = f"{AUTOMATION}, step_id, url, url_location"
+"""A link, or a whole step: then url and url_location are empty."""
+PART_WINDOW = f"{PART}, window"
 OF_AUTOMATION = f"on ({AUTOMATION}) group_left ()"
-"""Joins what is known of an automation to its links, steps or windows."""
+"""Joins what is known of an automation to its parts or windows."""
 
+WINDOWS = {"1h": 1.0, "2h": 2.0, "5h": 5.0, "14h": 14.0, "24h": 24.0, "72h": 72.0}
+"""The windows in which an automation is judged, in hours; which of them decides depends on the clicks usual in it."""
 
-WINDOWS = {"1h": 1.0, "80m": 4 / 3, "2h": 2.0, "5h": 5.0, "14h": 14.0, "24h": 24.0, "72h": 72.0}
-"""The windows that are judged at once; which of them decides depends on the clicks expected in it."""
+PART_WINDOWS = {"30m": 0.5, "90m": 1.5, "8h": 8.0, "24h": 24.0, "72h": 72.0}
+"""The windows in which links and steps are judged, in hours."""
 
-HOURLY_VARIANCE = 0.045
-"""Relative variance of one hour's clicks around the expectation: 20 % from hour to hour, and the baseline's own."""
+USUAL_VARIANCE = 0.35
+"""Relative variance of the usual clicks because they are a count themselves, times that count."""
 
-LEVEL_VARIANCE = 0.01
-"""Relative variance that no longer window takes away: weeks differ."""
+LEVEL_VARIANCE, HOURLY_VARIANCE = 0.01, 0.015
+"""Relative variance that every automation is given: of any window, and by how much more in an hour."""
 
-SHARE_VARIANCE = 0.03
-"""Relative variance of a share around what it was in the week before."""
+UNLIKE_WEIGHT, UNLIKE_STEEPNESS = 0.22, 6
+"""How an automation's own unlikeness from week to week adds to that: weight * (exp(steepness * share) - 1)."""
 
-ASKED_OF_AN_HOUR, LESS_BY_LENGTH = 1.02, 0.06
+ASKED, LESS_BY_LENGTH = 1.02, 0.06
 """What a window's evidence is divided by, and how much less by the logarithm of its hours: long ones err less often."""
 
-TRIALS = 5.5
-"""Minus the logarithm of how often chance may end a link or a step in a week, before its clicks are counted in."""
+PART_ASKED, PART_LESS_BY_LENGTH = 1.38, 0.12
+"""The same for links and steps, of which there are many."""
 
-MEMORY_HOURS = 3
-"""How long Prometheus may be away and sums go on where they were."""
+SHARE_VARIANCE = 0.03
+"""Relative variance of a share around what it was in earlier weeks."""
 
-BURST = 1.6
-"""How many times the expected clicks count as evidence against a silent link; more is a burst that tells nothing of it."""
+SHARE_DOUBT = 0.3
+"""Relative variance of what is expected of a part because it is a count itself, times that count."""
+
+REPLACING = 0.3
+"""The part of a link's expected clicks that younger links at its place must have to be called its replacement."""
+
+MAIL_LAG_HOURS = 6
+"""How much longer than the clicks' own window the mails are counted from that the clicks came from."""
 
 GAINED = "job_automation:sendgrid_clicks:gained"
-CREDITED = "job_automation:sendgrid_clicks:credited"
-WEEK = "job_automation:sendgrid_clicks:week"
 COUNTED = "job_automation:sendgrid_clicks:counted"
-TOTAL = "job_automation:sendgrid_clicks:total"
-RATE = "job_automation:sendgrid_clicks:expected_rate"
-UNALIKE = "job_automation:sendgrid_clicks:weeks_unalike"
-SUM = "job_automation:sendgrid_clicks:expected_sum"
-LEVEL = "job_automation:sendgrid_clicks:level"
-SCALE = "job_automation:sendgrid_clicks:scale"
-STEP_HOURS = "sendgrid:click_clock:step_hours"
-CLOCK = "sendgrid:click_clock:timestamp_seconds"
 HELD = "job_automation:sendgrid_clicks:held"
+TOTAL = "job_automation:sendgrid_clicks:total"
 MOVED = "job_automation:sendgrid_clicks:last_moved_timestamp_seconds"
 INTERVAL = "job_automation:sendgrid_poll_interval:seconds"
 FRESH = "job_automation:sendgrid_data:fresh"
-SEEN = "job_automation:sendgrid_data:seen_timestamp_seconds"
-STANDSTILL = "job:sendgrid_standstill:automations"
-STANDSTILL_SINCE = "job:sendgrid_standstill:since_timestamp_seconds"
-STATE = "job_automation:sendgrid_click_drop:state"
-JUDGEABLE = "job_automation:sendgrid_click_drop:judgeable"
-CALM = "job_automation:sendgrid_click_drop:calm"
+CONFIGURED = "job_automation:sendgrid_data:configured"
+SHARDS = "job:sendgrid_exporter:shards"
+HOURS = "sendgrid:click_window:hours"
+
 OBSERVED = "job_automation_window:sendgrid_clicks:observed"
+LAST_WEEK = "job_automation_window:sendgrid_clicks:last_week"
+USUAL = "job_automation_window:sendgrid_clicks:usual"
+MISSED_SQUARED = "job_automation_window:sendgrid_clicks:missed_squared"
+USUAL_SQUARED = "job_automation_window:sendgrid_clicks:usual_squared"
+LEVEL = "job_window:sendgrid_clicks:level"
 EXPECTED = "job_automation_window:sendgrid_clicks:expected"
+CERTAINTY = "job_automation_window:sendgrid_clicks:certainty"
 SCORE = "job_automation_window:sendgrid_clicks:score"
-SHORT = "job_automation_window:sendgrid_clicks:short"
-SHORT_EXPECTED = "job_automation_window:sendgrid_clicks:short_expected"
 LOW = "job_automation_window:sendgrid_clicks:low"
-STALE = f"({SEEN} unless {FRESH})"
+MISSING = "job_automation:sendgrid_click_drop:missing"
+JUDGEABLE = "job_automation:sendgrid_click_drop:judgeable"
+SINCE = "job_automation:sendgrid_click_drop:since_timestamp_seconds"
+SILENT = "job:sendgrid_account:silent_automations"
 
+DELIVERED = "job_automation:sendgrid_mails:delivered"
+MAILS = "job_automation_window:sendgrid_mails:delivered"
+MAILS_LAST_WEEK = "job_automation_window:sendgrid_mails:last_week"
+CLICK_RATE = "job_automation_window:sendgrid_mails:click_rate"
 
-@dataclass(frozen=True)
-class Level:
-    """What can fall silent while its automation goes on."""
-
-    what: str
-    prefix: str
-    labels: str
-
-    def series(self, name: str) -> str:
-        """Return the name of a recorded series of this level."""
-        return f"{self.prefix}:sendgrid_clicks:{name}"
-
-
-STEP = Level("step", "job_step", f"{AUTOMATION}, step_id")
-LINK = Level("link", "job_link", f"{AUTOMATION}, step_id, url, url_location")
-BESIDE_LARGEST = STEP.series("beside_largest_link")
+PART_TOTAL = "job_part:sendgrid_clicks:total"
+PART_COUNTED = "job_part:sendgrid_clicks:counted"
+PART_SHARE = "job_part:sendgrid_clicks:share"
+PART_ODDS = "job_part:sendgrid_clicks:odds"
+PART_MOVED = "job_link:sendgrid_clicks:moved_timestamp_seconds"
+YOUNG = "job_place:sendgrid_clicks:young"
+PART_OBSERVED = "job_part_window:sendgrid_clicks:observed"
+PART_EXPECTED = "job_part_window:sendgrid_clicks:expected"
+PART_SCORE = "job_part_window:sendgrid_clicks:score"
 
 
 @dataclass(frozen=True)
