@@ -12,6 +12,9 @@ ARGS ?=
 PYTEST_ARGS ?=
 # Test processes at a time: make test JOBS=1 is the easiest to debug.
 JOBS ?= auto
+# What `make test-fresh` makes: a suite of Debian; `all` of README's commands, or in their place the tests that ten minutes allow (`quick`).
+SUITE ?= trixie
+EXTENT ?= all
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -39,7 +42,7 @@ demo: ## serve http://localhost:10154/metrics from a simulated SendGrid: no key,
 .PHONY: wheel
 wheel: setup-python ## build the wheel into dist/
 	@rm -rf dist build
-	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@scripts/build-wheel $(BIN)/python dist
 	@ls dist/*.whl
 
 ## Set it up (the other targets do so by themselves)
@@ -61,8 +64,8 @@ setup-tools: setup-python setup-packages
 
 .PHONY: clean
 clean: ## remove what was built, cached or set up here
-	@rm -rf .venv .tools .cache .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist htmlcov
-	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rm -rf .venv .tools .cache tools/pictures/drawing/node_modules .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache build dist htmlcov
+	@find . \( -name __pycache__ -o -name .ruff_cache \) -type d -prune -exec rm -rf {} +
 
 ## Test it
 
@@ -85,15 +88,15 @@ coverage: setup-python ## all tests with their branch coverage, subprocesses inc
 
 .PHONY: unit
 unit: setup-python ## the tests without sockets and processes: seconds
-	@$(PYTEST) tests/unit $(PYTEST_ARGS)
+	@$(PYTEST) -m unit $(PYTEST_ARGS)
 
 .PHONY: contract
 contract: setup-python ## the tests of what is promised: names, texts, the API's forms
-	@$(PYTEST) tests/contract $(PYTEST_ARGS)
+	@$(PYTEST) -m contract $(PYTEST_ARGS)
 
 .PHONY: e2e
 e2e: setup ## the tests with real processes, a real Prometheus among them
-	@$(PYTEST) $(PARALLEL) tests/e2e $(PYTEST_ARGS)
+	@$(PYTEST) $(PARALLEL) -m e2e $(PYTEST_ARGS)
 
 ## Change it
 
@@ -110,20 +113,33 @@ docs: setup-python ## write anew what is generated in the README, in docs/ and i
 
 .PHONY: golden
 golden: setup-python ## write tests/data/golden/ anew from the code; read the diff before you commit
-	@$(PYTEST) tests/contract --update-golden --quiet $(PYTEST_ARGS)
+	@$(PYTEST) -m contract --update-golden --quiet $(PYTEST_ARGS)
 
 # Targets that take longer than `make test` may, each with a line in .ci/run where it belongs there, stand below here.
+
+.PHONY: test-fresh
+test-fresh: ## README's commands on a fresh Debian, as a plain user and as root: make test-fresh SUITE=sid EXTENT=quick
+	@scripts/install-packages fresh
+	@scripts/test-fresh "$(SUITE)" "$(EXTENT)"
 
 .PHONY: test-wheel
 test-wheel: setup-python ## build the wheel, and try it in an environment of its own
 	@$(BIN)/python scripts/test-wheel
+
+.PHONY: test-lowest
+test-lowest: ## the unit and contract tests with the oldest dependencies that pyproject.toml admits
+	@PYTHON="$(PYTHON)" scripts/lowest test $(PYTEST_ARGS)
+
+.PHONY: audit
+audit: ## ask the advisory database about every lock and the lower bounds of pyproject.toml
+	@PYTHON="$(PYTHON)" scripts/lowest audit
 
 .PHONY: test-image
 test-image: setup-python ## build the container image and run it as a cluster would
 	@scripts/test-image
 
 .PHONY: lock
-lock: setup-python ## resolve the image's dependencies anew, with hashes
+lock: setup-python ## resolve what the locks pin, with hashes
 	@scripts/lock
 
 .PHONY: structure
@@ -136,7 +152,7 @@ matrix: setup-python ## the fault matrix: run it, then print its table
 	@$(BIN)/python -m scripts.matrix
 
 .PHONY: soak
-soak: setup-python ## 10,000 polls with churn and faults, and 200 kills: about six minutes
+soak: setup-python ## 10,000 polls with churn and faults, 200 kills, a hung state disk: about seven minutes
 	@$(BIN)/python -m scripts.soak $(ARGS)
 
 .PHONY: fuzz

@@ -10,8 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from benchmarks.workload import Workload
-from sendgrid_simulator.model import FixedAutomation, Row
-from sendgrid_simulator.simulator import Simulator
+from sendgrid_simulator import FixedAutomation, Row, Simulator
 
 _REMEMBERED: Final = 100_000
 """Requests: more than a sweep makes."""

@@ -9,7 +9,7 @@ import subprocess
 import zlib
 from pathlib import Path
 
-_PACKAGES = ("prometheus-client", "pydantic", "pydantic-core", "requests", "urllib3", "httptools")
+_PACKAGES = ("prometheus-client", "pydantic", "pydantic-core", "requests", "urllib3")
 _PROGRAMS = {"go": ("go", "version"), "nginx": ("nginx", "-v"), "prometheus": ("prometheus", "--version")}
 
 

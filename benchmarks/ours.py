@@ -10,6 +10,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
 from benchmarks.holds import LockWatch
@@ -49,7 +50,11 @@ class PreparedSource:
             self.last_ns = time.thread_time_ns()
             return body
 
-        return read_stats(fetch, ADDRESS.format(automation.id))
+        return read_stats(fetch, ADDRESS.format(automation.id), lambda _: "")
+
+    def holding(self) -> AbstractContextManager[None]:
+        """Account for nothing: the bodies were there before."""
+        return nullcontext()
 
 
 class Exporter:
@@ -155,12 +160,18 @@ class Unused:
     def status(self) -> Status:
         return Status()
 
+    def login_failed(self) -> None:
+        pass
+
+    def web_config_read(self, *, successful: bool) -> None:
+        pass
+
 
 def serve(metrics: Metrics) -> WebServer:
     """Serve scrapes with the exporter's own web layer, on any free port of the loopback address."""
     unused = Unused()
     page = Page("benchmark", "0", "The benchmarks' exporter.")
-    ports = Ports(metrics=metrics, health=unused, reloader=unused, status=unused, page=page)
+    ports = Ports(metrics=metrics, health=unused, reloader=unused, status=unused, page=page, observer=unused)
     options = WebOptions(listen=(("127.0.0.1", 0),))
     server = WebServer(options, ports, clock=SystemClock(), limits=Limits())
     server.start()

@@ -1,127 +1,170 @@
 """The command line: arguments and signals in, output and exit codes out."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from traceback import format_exc
 from typing import Final
 
 from exporter.about import DISTRIBUTION, about
 from exporter.app import App
+from exporter.assembly import state_file_warning
 from exporter.clock import SystemClock
 from exporter.domain import Automation, AutomationId
 from exporter.errors import ConfigurationError, StartError
+from exporter.inputs import Inputs
+from exporter.logs import LineWriter, log_uncaught, write_all
 from exporter.settings import Invocation, Mode, Settings, help_text, load, redacted
 from exporter.signals import Signals
-from exporter.web.watch import validate
+from exporter.web.server import check_web_config
+
+_log = logging.getLogger(__name__)
 
 _DONE: Final = 0
 _FAILED: Final = 1
 _MISUSED: Final = 2
+_STDOUT: Final = 1
+_STDERR: Final = 2
 
 
 def run(arguments: Sequence[str], signals: Signals) -> int:
-    """Do what the arguments and the environment ask for; return the exit code."""
-    try:
-        invocation = load(arguments, os.environ)
-        with _settings_source(arguments, invocation) as settings:
-            return _run(invocation, settings, signals)
-    except ConfigurationError as exc:
-        for problem in exc.problems:
-            _complain(problem)
-        _complain("nothing was started; --help lists every setting")
-        return _MISUSED
-    except StartError as exc:
-        _complain(str(exc))
-        return _FAILED
+    """Do what the arguments and the environment ask for; return the exit code, whatever stdout and stderr are."""
+    with LineWriter(None if sys.stderr is None else _STDERR) as lines:
+        log_uncaught()
+        return _Command(arguments, signals, lines).run()
 
 
-def _run(invocation: Invocation, settings: Callable[[], Settings], signals: Signals) -> int:
-    match invocation.mode:
-        case Mode.HELP:
-            return _DONE if _print(help_text()) else _FAILED
-        case Mode.VERSION:
-            known = about()
-            text = f"{DISTRIBUTION} {known.version} (revision {known.revision}, Python {known.python_version})\n"
-            return _DONE if _print(text) else _FAILED
-        case Mode.CHECK:
-            _warn(invocation)
-            return _check(settings())
-        case Mode.ONCE:
-            _warn(invocation)
-            return _once(App(settings, clock=SystemClock(), signals=signals))
-        case Mode.SERVE:
-            _warn(invocation)
-            return _serve(App(settings, clock=SystemClock(), signals=signals))
+class _Command:
+    """One run of the command."""
+
+    def __init__(self, arguments: Sequence[str], signals: Signals, lines: LineWriter) -> None:
+        self._arguments = arguments
+        self._signals = signals
+        self._lines = lines
+        self._inputs = Inputs(SystemClock())
+
+    def run(self) -> int:
+        try:
+            invocation = load(self._arguments, os.environ, self._inputs)
+            with self._settings_source(invocation) as settings:
+                return self._run(invocation, settings)
+        except ConfigurationError as exc:
+            for problem in exc.problems:
+                self._complain(problem)
+            self._complain("nothing was started; --help lists every setting")
+            return _MISUSED
+        except StartError as exc:
+            self._complain(str(exc))
+            return _FAILED
+        except Exception:  # noqa: BLE001  # Python itself would wait for stderr's reader before it ends
+            self._complain(f"a defect of the exporter ended it:\n{format_exc()}")
+            return _FAILED
+
+    def _run(self, invocation: Invocation, settings: Callable[[], Settings]) -> int:
+        match invocation.mode:
+            case Mode.HELP:
+                return _DONE if self._print(help_text()) else _FAILED
+            case Mode.VERSION:
+                known = about()
+                text = f"{DISTRIBUTION} {known.version} (revision {known.revision}, Python {known.python_version})\n"
+                return _DONE if self._print(text) else _FAILED
+            case Mode.CHECK:
+                self._warn(invocation)
+                return self._check(settings())
+            case Mode.ONCE:
+                self._warn(invocation)
+                self._signals.cut_short_status = _FAILED
+                return self._once(self._app(settings))
+            case Mode.SERVE:
+                self._warn(invocation)
+                return self._serve(self._app(settings))
+
+    def _app(self, settings: Callable[[], Settings]) -> App:
+        return App(settings, clock=SystemClock(), signals=self._signals, lines=self._lines)
+
+    def _check(self, settings: Settings) -> int:
+        warnings = [*filter(None, [state_file_warning(settings)])]
+        warnings += check_web_config(settings.web.config_file) if settings.web.config_file else ()
+        for warning in warnings:
+            self._complain(f"warning: {warning}")
+        return _DONE if self._print(redacted(settings)) else _FAILED
+
+    def _once(self, app: App) -> int:
+        text, failed, unfinished = app.once()
+        printed = self._print(text)
+        for automation, outcome in failed:
+            self._complain(f"automation {automation.id} failed: {outcome}")
+        if unfinished:
+            self._complain(f"stopped with {unfinished} of the automations not polled: the output is incomplete")
+        return _FAILED if failed or unfinished or not printed else _DONE
+
+    def _serve(self, app: App) -> int:
+        reason = app.serve()
+        if reason is not None:
+            self._complain(reason)
+        return _DONE if reason is None else _FAILED
+
+    def _print(self, text: str) -> bool:
+        """Write to stdout in UTF-8, whatever the locale; return whether it was taken. Who stopped reading has enough.
+
+        It is written past Python's buffer, which would be tried again at the end and change the exit code.
+        """
+        if sys.stdout is None:
+            self._complain("the output cannot be written: stdout is closed")
+            return False
+        try:
+            write_all(_STDOUT, text.encode())
+        except BrokenPipeError:
+            return True
+        except OSError as exc:
+            self._complain(f"the output cannot be written ({exc.strerror})")
+            return False
+        return True
+
+    def _warn(self, invocation: Invocation) -> None:
+        for warning in invocation.warnings:
+            self._complain(f"warning: {warning}")
+
+    def _complain(self, text: str) -> None:
+        self._lines.put(f"{DISTRIBUTION}: {text}")
+
+    @contextmanager
+    def _settings_source(self, invocation: Invocation) -> Iterator[Callable[[], Settings]]:
+        """Give what returns the settings: at first those that were checked, later those that a reload reads.
+
+        A demo has its simulated SendGrid meanwhile.
+        """
+        checked: list[Invocation] = [invocation]
+
+        def settings() -> Settings:
+            return _settings_of(checked.pop() if checked else self._reloaded())
+
+        if not invocation.demo or invocation.mode in {Mode.HELP, Mode.VERSION}:
+            yield settings
+            return
+        from sendgrid_simulator import Simulator, demo_automations  # noqa: PLC0415  # only a demo needs it
+
+        with Simulator(demo_automations(), rate_limit=0) as simulator:
+
+            def demo() -> Settings:
+                read = settings()
+                automations = [
+                    Automation(AutomationId(each.id), each.name, read.poll.interval) for each in simulator.automations
+                ]
+                return read.with_demo(base_url=simulator.base_url, api_key=simulator.api_key, automations=automations)
+
+            yield demo
+
+    def _reloaded(self) -> Invocation:
+        invocation = load(self._arguments, os.environ, self._inputs)
+        for warning in invocation.warnings:
+            _log.warning("%s", warning)
+        return invocation
 
 
-def _check(settings: Settings) -> int:
-    for warning in validate(settings.web.config_file) if settings.web.config_file else ():
-        _complain(f"warning: {warning}")
-    return _DONE if _print(redacted(settings)) else _FAILED
-
-
-def _once(app: App) -> int:
-    text, failed = app.once()
-    printed = _print(text)
-    for automation, outcome in failed:
-        _complain(f"automation {automation.id} failed: {outcome}")
-    return _FAILED if failed or not printed else _DONE
-
-
-def _serve(app: App) -> int:
-    reason = app.serve()
-    if reason is not None:
-        _complain(reason)
-    return _DONE if reason is None else _FAILED
-
-
-def _print(text: str) -> bool:
-    """Write to stdout in UTF-8, whatever the locale; return whether it was taken. Who stopped reading has enough."""
-    try:
-        sys.stdout.buffer.write(text.encode())
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError, AttributeError) as exc:
-        _complain(f"the output cannot be written ({exc})")
-        with suppress(OSError, ValueError, AttributeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
-    return True
-
-
-@contextmanager
-def _settings_source(arguments: Sequence[str], invocation: Invocation) -> Iterator[Callable[[], Settings]]:
-    """Give what reads the settings, now and at each reload; a demo has its simulated SendGrid meanwhile."""
-    if not invocation.demo or invocation.mode in {Mode.HELP, Mode.VERSION}:
-        yield lambda: _loaded(arguments)
-        return
-    from sendgrid_simulator import Simulator, demo_automations, recent_start  # noqa: PLC0415  # only a demo needs it
-
-    with Simulator(demo_automations(started=recent_start(SystemClock().time())), rate_limit=0) as simulator:
-
-        def demo() -> Settings:
-            settings = _loaded(arguments)
-            automations = [
-                Automation(AutomationId(each.id), each.name, settings.poll.interval) for each in simulator.automations
-            ]
-            return settings.with_demo(base_url=simulator.base_url, api_key=simulator.api_key, automations=automations)
-
-        yield demo
-
-
-def _loaded(arguments: Sequence[str]) -> Settings:
-    settings = load(arguments, os.environ).settings
-    if settings is None:
+def _settings_of(invocation: Invocation) -> Settings:
+    if invocation.settings is None:
         raise ConfigurationError(["the arguments ask for help, not for a run"])
-    return settings
-
-
-def _warn(invocation: Invocation) -> None:
-    for warning in invocation.warnings:
-        _complain(f"warning: {warning}")
-
-
-def _complain(text: str) -> None:
-    sys.stderr.write(f"{DISTRIBUTION}: {text}\n")
+    return invocation.settings

@@ -64,8 +64,13 @@ class AutomationStats:
     links: tuple[LinkClicks, ...]
     """Each (step_id, url, url_location) once."""
     total_clicks: int
+    """As SendGrid says it, also where the links' clicks are others."""
     pages: int = 1
     """Pages that were read for it."""
+    counted: bool = True
+    """Whether SendGrid itself says that it has so many links."""
+    gap: int = 0
+    """By how much the links' clicks exceed every total that SendGrid gave; negative where they fall short of all."""
 
 
 @dataclass(frozen=True, slots=True)

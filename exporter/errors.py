@@ -5,6 +5,7 @@ ExporterError
 ├── StartError               something outside refuses at start (an address in use), exit code 1
 ├── StoppedError             the process is stopping, so a wait was cut short
 ├── StateError               the state file cannot be used; the exporter goes on without it
+│   └── ForeignFileError         it is somebody else's file: nothing is started, and it stays as it is
 └── SendGridError            a poll failed; each class is one outcome
     ├── UnauthorizedError        401
     ├── ForbiddenError           403
@@ -50,6 +51,10 @@ class StateError(ExporterError):
     """The state file cannot be opened, read or written."""
 
 
+class ForeignFileError(StateError):
+    """The state file's path names something that the exporter did not make."""
+
+
 class SendGridError(ExporterError):
     """A poll of an automation that failed in a known way."""
 
@@ -57,10 +62,12 @@ class SendGridError(ExporterError):
     transient: ClassVar[bool] = False
     """Whether the same request may succeed some seconds later."""
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None, reason: int | str | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         """Seconds that SendGrid asked to wait, where it did."""
+        self.reason = reason
+        """What tells failures of one outcome apart: the HTTP status, or which step of a connection failed."""
 
 
 class UnauthorizedError(SendGridError):
@@ -122,15 +129,12 @@ class InvalidResponseError(SendGridError):
 
 
 class IncompleteError(SendGridError):
-    """The pages contradict each other."""
+    """The answers do not show one whole list."""
 
     outcome = Outcome.INCOMPLETE
 
-    def __init__(
-        self, message: str, *, difference: tuple[int, int] | None = None, stats: AutomationStats | None = None
-    ) -> None:
+    def __init__(self, message: str, *, stats: AutomationStats | None = None) -> None:
         super().__init__(message)
-        self.difference = difference
-        """(rows too many, clicks too many), negative where too few; None where the answer leaves it open."""
         self.stats = stats
-        """What the pages hold all the same, to be published once the difference has proved to be SendGrid's own."""
+        """What they show all the same, to be published once that has proved to be SendGrid's own; None where nothing
+        of it can be."""

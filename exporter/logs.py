@@ -1,41 +1,172 @@
-"""Log lines as logfmt or JSON, on stderr, without the key."""
+"""Log lines as logfmt or JSON, on stderr: without the key, bounded, and never in the way of whoever logs."""
 
 import json
 import logging
+import os
 import re
+import select
 import sys
+import threading
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, TextIO
+from types import TracebackType
+from typing import Final, Self
+
+_log = logging.getLogger(__name__)
 
 _PLAIN: Final = re.compile(r"[^\s\"=\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _LIBRARIES: Final = ("urllib3", "asyncio")
 """Their debug lines show headers or bodies, so they speak from warnings on, whatever the level."""
+_OWN: Final = "exporter"
+_LONGEST_LINE: Final = 8192
+_FRAME: Final = 300
+"""Room for a line's time, level, logger and the names of its fields."""
+_LONGEST_LOGGER: Final = 100
+_LEAST_SECRET: Final = 8
+"""Hiding anything shorter would take letters out of ordinary words, and by that tell what they are."""
+_QUEUED: Final = 1000
+"""Lines that wait to be written; with the longest line they are 8 MB."""
+_QUIET_SECONDS: Final = 10.0
+"""Lines beyond the burst are counted, and told as a number after so long."""
+_OWN_BURST: Final = 100
+"""Lines of one kind at once: every automation may begin to fail at the same moment."""
+_FOREIGN_BURST: Final = 5
+_LONGEST_KIND: Final = 60
+_MOST_KINDS: Final = 1000
+_LEFT_OUT: Final = "left_out"
+"""The record's attribute that says how many lines of its kind were counted before it instead of written."""
+
+Secrets = Callable[[], tuple[str, ...]]
+"""Returns what no line may show; never waits."""
+
+
+class LineWriter:
+    """Writes lines in a thread of its own, so that whoever logs never waits for whoever reads.
+
+    A line that finds the queue full, or that cannot be written, is dropped and counted. The log says so when lines
+    can be written again. Use it with `with`: the end waits for what is queued, but not for long.
+    """
+
+    def __init__(self, descriptor: int | None) -> None:
+        """Write to the file descriptor; None where stderr was closed before the start, and every line is dropped."""
+        self._descriptor = descriptor
+        self._changed = threading.Condition()
+        self._lines: deque[str] = deque()
+        self._writing = False
+        self._dropped = 0
+        self._reported = 0
+        self.on_quiet: Callable[[], None] = lambda: None
+        """Called when no line came for some seconds."""
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._run, name="log", daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.flush()
+
+    @property
+    def dropped(self) -> int:
+        """Return how many lines were dropped so far."""
+        return self._dropped
+
+    def put(self, line: str) -> None:
+        """Queue the line; never wait."""
+        with self._changed:
+            if self._descriptor is None or len(self._lines) >= _QUEUED:
+                self._dropped += 1
+                return
+            self._lines.append(line)
+            self._changed.notify_all()
+
+    def flush(self, seconds: float = 0.5) -> bool:
+        """Wait until every line is written, or for the seconds; return whether they are."""
+        self.on_quiet()
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._lines and not self._writing, seconds)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._writing = False
+                self._changed.notify_all()
+                self._writing = self._changed.wait_for(lambda: bool(self._lines), _QUIET_SECONDS)
+                line = self._lines.popleft() if self._writing else None
+            if line is None or self._descriptor is None:
+                self.on_quiet()
+            else:
+                self._write(self._descriptor, line)
+
+    def _write(self, descriptor: int, line: str) -> None:
+        try:
+            write_all(descriptor, f"{line}\n".encode(errors="backslashreplace"))
+        except OSError:
+            with self._changed:
+                self._dropped += 1
+            return
+        with self._changed:
+            if self._dropped == self._reported or len(self._lines) > _QUEUED // 2:  # or there would be no room for it
+                return
+            lost, self._reported = self._dropped - self._reported, self._dropped
+        _log.warning("%d log lines were dropped, because stderr was not read or could not be written", lost)
+
+
+def write_all(descriptor: int, content: bytes) -> None:
+    """Write the whole content, however long that takes; raise OSError when it cannot be written."""
+    rest = memoryview(content)
+    while rest:
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except BlockingIOError:  # another program that has the same terminal or pipe made it non-blocking
+            poll = select.poll()
+            poll.register(descriptor, select.POLLOUT)
+            poll.poll()
 
 
 class _Formatter(logging.Formatter):
-    """Formats a record as its fields in a fixed order."""
+    """Formats a record as its fields in a fixed order, each bounded so that the line is."""
 
-    def __init__(self, secrets: Callable[[], tuple[str, ...]]) -> None:
+    def __init__(self, secrets: Secrets) -> None:
         super().__init__()
         self._secrets = secrets
 
     def fields(self, record: logging.LogRecord) -> dict[str, str]:
         when = datetime.fromtimestamp(record.created, UTC)
+        room = (_LONGEST_LINE - _FRAME) // (2 if record.exc_info else 1)
+        left_out = record.__dict__.get(_LEFT_OUT)
+        message = _message(record) + (f" (and {left_out} more lines like this one before it)" if left_out else "")
         fields = {
             "ts": when.strftime("%Y-%m-%dT%H:%M:%S.") + f"{when.microsecond // 1000:03}Z",
             "level": record.levelname.lower().replace("warning", "warn").replace("critical", "error"),
-            "logger": record.name,
-            "msg": record.getMessage(),
+            "logger": self._fit(record.name, _LONGEST_LOGGER),
+            "msg": self._fit(message, room),
         }
         if record.exc_info:
-            fields["exception"] = self.formatException(record.exc_info)
-        return {name: self._without_secrets(text) for name, text in fields.items()}
+            fields["exception"] = self._fit(self.formatException(record.exc_info), room)
+        return fields
 
-    def _without_secrets(self, text: str) -> str:
-        for secret in filter(None, self._secrets()):
-            text = text.replace(secret, "<hidden>")
-        return text
+    def _fit(self, text: str, room: int) -> str:
+        """Return the text without secrets; of what takes more than the room, quoted, the middle is left out."""
+        secrets = sorted({secret for secret in self._secrets() if len(secret) >= _LEAST_SECRET}, key=len, reverse=True)
+        longest = len(secrets[0]) if secrets else 0
+        window = room + longest
+        length = len(text)
+        if length > 2 * window:
+            # A huge text is cut before it is searched. A cut may go through a secret, so both ends lose its length.
+            head, tail = _without(secrets, text[:window]), _without(secrets, text[-window:])
+            text = head[: len(head) - longest] + tail[longest:]
+            shortened = _shortened(text, length, len(text))
+        else:
+            shortened = text = _without(secrets, text)
+        kept = len(text)
+        while (quoted := len(json.dumps(shortened))) > room:
+            kept = min(kept - 1, kept * room // quoted)
+            shortened = _shortened(text, length, kept)
+        return shortened
 
 
 class LogfmtFormatter(_Formatter):
@@ -52,18 +183,130 @@ class JsonFormatter(_Formatter):
         return json.dumps(self.fields(record))
 
 
-def set_up_logs(
-    level: str, log_format: str, secrets: Callable[[], tuple[str, ...]], stream: TextIO | None = None
-) -> None:
-    """Let the root logger write to the stream (default stderr); `secrets` are hidden in every line."""
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(JsonFormatter(secrets) if log_format == "json" else LogfmtFormatter(secrets))
+@dataclass(slots=True)
+class _Kind:
+    """Lines of one logger, level and format."""
+
+    name: str
+    level: int
+    text: str
+    since: float
+    burst: int
+    written: int = 1
+    left_out: int = 0
+
+
+class _Floods:
+    """Counts lines by their kind, and leaves out those beyond a burst."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[tuple[str, int, str], _Kind] = {}
+
+    def admit(self, record: logging.LogRecord) -> int | None:
+        """Return how many lines were left out before this one, which is to be written; None to leave it out too."""
+        own = record.name.partition(".")[0] == _OWN
+        if own and record.levelno < logging.INFO:
+            return 0
+        text = str(record.msg)[:_LONGEST_KIND].partition("\n")[0]
+        kind = self._kinds.get(self._key(record, text))
+        if kind is None or not 0 <= record.created - kind.since < _QUIET_SECONDS:
+            left_out = kind.left_out if kind else 0
+            burst = 1 if left_out else _OWN_BURST if own else _FOREIGN_BURST
+            fresh = _Kind(record.name, record.levelno, text, record.created, burst)
+            self._kinds[self._key(record, text)] = fresh
+            return left_out
+        if kind.written < kind.burst:
+            kind.written += 1
+            return 0
+        kind.left_out += 1
+        return None
+
+    def ended(self) -> list[_Kind]:
+        """Return the kinds of which lines were left out, and forget all."""
+        ended = [kind for kind in self._kinds.values() if kind.left_out]
+        self._kinds.clear()
+        return ended
+
+    def _key(self, record: logging.LogRecord, text: str) -> tuple[str, int, str]:
+        """Return the record's kind; where there are very many, the logger's and the level's."""
+        key = (record.name[:_LONGEST_LOGGER], record.levelno, text)
+        return key if key in self._kinds or len(self._kinds) < _MOST_KINDS else (*key[:2], "")
+
+
+class _Handler(logging.Handler):
+    """Hands lines to the writer; neither waits nor raises."""
+
+    def __init__(self, lines: LineWriter) -> None:
+        super().__init__()
+        self.lines = lines
+        self._floods = _Floods()
+        lines.on_quiet = self._tell_ended
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            left_out = self._floods.admit(record)
+            if left_out is not None:
+                record.__dict__[_LEFT_OUT] = left_out
+                self.lines.put(self.format(record))
+        except Exception as exc:  # noqa: BLE001  # a library may log any object, and logging must not end who logs
+            self.lines.put(f"a log line of {record.name} cannot be written ({type(exc).__name__})")
+
+    def _tell_ended(self) -> None:
+        """Write how many lines were left out since the last one of their kind."""
+        self.acquire()
+        try:
+            for kind in self._floods.ended():
+                text, values = "%d more lines like this one were left out: %s", (kind.left_out, kind.text)
+                self.lines.put(self.format(logging.LogRecord(kind.name, kind.level, "", 0, text, values, None)))
+        finally:
+            self.release()
+
+
+def set_up_logs(level: str, log_format: str, secrets: Secrets, lines: LineWriter) -> None:
+    """Let every logger write through `lines`; `secrets` are hidden in every line."""
     root = logging.getLogger()
+    handler = next((one for one in root.handlers if isinstance(one, _Handler) and one.lines is lines), None)
+    handler = handler or _Handler(lines)
+    handler.setFormatter(JsonFormatter(secrets) if log_format == "json" else LogfmtFormatter(secrets))
     root.handlers[:] = [handler]
     root.setLevel({"warn": logging.WARNING}.get(level) or level.upper())
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     logging.captureWarnings(capture=True)
+
+
+def log_uncaught() -> None:
+    """Log what ends a thread, or is raised where nobody can catch it: Python itself would wait for stderr's reader."""
+
+    def of_thread(ended: threading.ExceptHookArgs) -> None:
+        name = ended.thread.name if ended.thread else "unknown"
+        raised = ended.exc_value
+        _log.error("the thread %s has ended", name, exc_info=raised if raised is not None else True)
+
+    def of_object(found: "sys.UnraisableHookArgs") -> None:
+        _log.error("an error that nobody could catch", exc_info=found.exc_value)
+
+    threading.excepthook = of_thread
+    sys.unraisablehook = of_object
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception as exc:  # noqa: BLE001  # a library's wrong format must not end who logs; its text says enough
+        return f"{record.msg} (the line's values do not fit it: {type(exc).__name__})"
+
+
+def _without(secrets: list[str], text: str) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "<hidden>")
+    return text
+
+
+def _shortened(text: str, length: int, kept: int) -> str:
+    """Return so many characters of the text, three quarters from its beginning; `length` is what it had at first."""
+    tail = kept // 4
+    return f"{text[: kept - tail]} … ({length - kept} characters left out) … {text[len(text) - tail :]}"
 
 
 def _quoted(text: str) -> str:

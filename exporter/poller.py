@@ -1,7 +1,9 @@
 """What one poll does: read, clean, render, publish — or keep the last good and say why."""
 
 import logging
+from array import array
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -15,8 +17,9 @@ from exporter.telemetry import Telemetry
 
 _log = logging.getLogger(__name__)
 
+_HASH_MASK: Final = 0xFFFFFFFF
 _LASTING: Final = 3
-"""Polls in a row that must show the same difference before it counts as SendGrid's own."""
+"""Polls in a row that must contradict SendGrid's count or total before that counts as SendGrid's own."""
 
 
 class Source(Protocol):
@@ -24,6 +27,9 @@ class Source(Protocol):
 
     def stats(self, automation: Automation, deadline: float) -> AutomationStats:
         """Return the automation's stats, whole, before the deadline (monotonic); raise SendGridError otherwise."""
+
+    def holding(self) -> AbstractContextManager[None]:
+        """Account for what this thread's poll keeps in memory, until the end of the block."""
 
 
 class Keeper(Protocol):
@@ -33,20 +39,43 @@ class Keeper(Protocol):
         """Keep the block, and what it answers; never raise."""
 
 
+_Reason = tuple[Outcome, int | str | None]
+"""What tells failures apart: the outcome, and the status or the step that failed; not a message's changing figures."""
+
+
+@dataclass(slots=True)
+class _Doubted:
+    """Rows that nothing showed to be the whole list."""
+
+    rows: frozenset[int] = frozenset()
+    """Hashes of the last poll's."""
+    polls: int = 0
+    """How many polls in a row gave these rows, or some of them and no other ones."""
+    question: str = ""
+    """What they answer."""
+    is_logged: bool = False
+
+
 @dataclass(slots=True)
 class _Memory:
     """What is remembered of an automation from poll to poll."""
 
-    failing: Outcome | None = None
+    failing: "_Reason | None" = None
+    """Why the last poll failed; None after a success."""
     last: Outcome | None = None
     succeeded_at: float | None = None
     """Monotonic."""
     question: str = ""
     """What the block that is shown answers."""
-    difference: tuple[int, int] | None = None
-    repeated: int = 0
-    folded: frozenset[int] = frozenset()
-    """Hashes of the rows in the rest, to count a row once when it enters it."""
+    block: Block | None = None
+    """The last that was shown, also when it has grown stale since."""
+    doubted: _Doubted = field(default_factory=_Doubted)
+    counted: bool = True
+    """Whether SendGrid counted the links that were last shown; an API whose counts are each page's own does not."""
+    gaps: int = 0
+    """Polls in a row whose links' clicks did not make SendGrid's total."""
+    folded: "array[int]" = field(default_factory=lambda: array("I"))
+    """Hashes of the rows in the rest, to count a row once when it enters it; 4 bytes each, since they may be many."""
 
 
 @dataclass(slots=True)
@@ -81,19 +110,22 @@ class Poller:
         started = self.clock.monotonic()
         question = self.question(automation.id)
         try:
-            stats = self._read(automation, memory, deadline)
-            if question != self.question(automation.id):
-                return PollResult(Outcome.SUCCESS, stats.pages)  # a reload came between: it is polled again at once
-            self._publish(automation, memory, stats, stale_after, question)
+            with self.source.holding():
+                stats = self._read(automation, memory, deadline, question)
+                if not self._publish(automation, memory, stats, stale_after, question):
+                    return PollResult(Outcome.SUCCESS, stats.pages)  # a reload came between: it is polled again at once
             self._note_success(automation, memory)
             result = PollResult(Outcome.SUCCESS, stats.pages)
         except SendGridError as exc:
-            self._note_failure(automation, memory, exc.outcome, str(exc))
+            self._note_failure(automation, memory, (exc.outcome, exc.reason), str(exc))
             result = PollResult(exc.outcome)
         except StoppedError:
             return PollResult(Outcome.TIMEOUT)
-        except Exception:  # one automation's defect must not end the polling of the others; it is counted and shown
-            self._note_failure(automation, memory, Outcome.INTERNAL_ERROR, "a defect of the exporter", traceback=True)
+        except (
+            Exception
+        ) as exc:  # one automation's defect must not end the polling of the others; it is counted and shown
+            reason = (Outcome.INTERNAL_ERROR, type(exc).__name__)
+            self._note_failure(automation, memory, reason, "a defect of the exporter", traceback=True)
             result = PollResult(Outcome.INTERNAL_ERROR)
         memory.last = result.outcome
         self.telemetry.polled(result.outcome, self.clock.monotonic() - started)
@@ -109,59 +141,125 @@ class Poller:
         memory = self._memories.get(automation_id)
         return None if memory is None else memory.succeeded_at
 
-    def remember(self, automation_id: AutomationId, succeeded_at: float) -> None:
-        """Take note of a success of an earlier run (monotonic)."""
+    def remember(self, automation_id: AutomationId, succeeded_at: float, block: Block) -> None:
+        """Take note of a success of an earlier run (monotonic) and of what it showed."""
         memory = self._memories.setdefault(automation_id, _Memory())
         memory.succeeded_at, memory.question = succeeded_at, self.question(automation_id)
+        memory.block = block
 
-    def _read(self, automation: Automation, memory: _Memory, deadline: float) -> AutomationStats:
-        """Read the stats; a difference that lasts is SendGrid's own, and must not blind the exporter."""
+    def _read(self, automation: Automation, memory: _Memory, deadline: float, question: str) -> AutomationStats:
+        """Return what can be published; raise SendGridError where nothing can.
+
+        Rows that nothing shows to be the whole list are published once three polls in a row gave the same ones, or
+        more: that is SendGrid's own way then, which must not blind the exporter.
+        """
         try:
-            stats = self.source.stats(automation, deadline)
+            stats = self._checked(automation, memory, deadline, question)
         except IncompleteError as exc:
-            same = exc.difference is not None and exc.difference == memory.difference
-            memory.difference, memory.repeated = exc.difference, memory.repeated + 1 if same else 1
-            if memory.repeated < _LASTING or exc.stats is None:
-                raise
-            if memory.repeated == _LASTING:
-                _log.warning("automation %s: published all the same, as for %d polls: %s", automation.id, _LASTING, exc)
-            self.telemetry.mismatched()
-            return exc.stats
+            return self._doubted(automation, memory, exc, question)
         except SendGridError:
-            memory.difference, memory.repeated = None, 0
+            memory.doubted = _Doubted()
             raise
-        memory.difference, memory.repeated = None, 0
+        memory.doubted = _Doubted()
+        self._note_gap(automation, memory, stats)
         return stats
+
+    def _checked(self, automation: Automation, memory: _Memory, deadline: float, question: str) -> AutomationStats:
+        """Return the stats; raise IncompleteError where links are gone and SendGrid does not say how many there are.
+
+        Where it did not before, the count of a list without them may be that of the only page that came.
+        """
+        stats = self.source.stats(automation, deadline)
+        believed = stats.counted and (memory.counted or not stats.links)
+        lost, shown = (0, 0) if believed else self._lost(automation.id, memory, stats, question)
+        if lost:
+            why = "SendGrid counted none of them before" if stats.counted else "SendGrid gives no count of them"
+            raise IncompleteError(f"{lost} of {shown} links are gone, and {why}", stats=stats)
+        return stats
+
+    def _doubted(
+        self, automation: Automation, memory: _Memory, doubt: IncompleteError, question: str
+    ) -> AutomationStats:
+        """Return the stats all the same where they have lasted; raise the doubt otherwise.
+
+        A list without half of the links that were shown is never published unless SendGrid counts as many as it has.
+        """
+        stats = doubt.stats
+        if stats is None:
+            memory.doubted = _Doubted()
+            raise doubt
+        rows = frozenset(hash(row[:3]) for row in stats.links)
+        stays = question == memory.doubted.question and memory.doubted.rows <= rows
+        polls = memory.doubted.polls + 1 if stays else 1
+        memory.doubted = _Doubted(rows, polls, question, is_logged=stays and memory.doubted.is_logged)
+        lost, shown = (0, 0) if stats.counted else self._lost(automation.id, memory, stats, question)
+        if polls < _LASTING or 2 * lost >= shown > 0:
+            raise doubt
+        if not memory.doubted.is_logged:
+            _log.warning("automation %s: published all the same, as for %d polls: %s", automation.id, _LASTING, doubt)
+        memory.doubted.is_logged = True
+        self.telemetry.mismatched()
+        return stats
+
+    def _lost(
+        self, automation_id: AutomationId, memory: _Memory, stats: AutomationStats, question: str
+    ) -> tuple[int, int]:
+        """Return how many of the links that are shown the stats do not have, and how many are shown.
+
+        Whatever answers another question, under other label rules say, has no links in common with the stats.
+        """
+        if memory.block is None or question != memory.question:
+            return 0, 0
+        shown = memory.block.link_keys()
+        return len(shown - {key_of(automation_id, row) for row in self.hygiene.clean(stats.links)}), len(shown)
+
+    def _note_gap(self, automation: Automation, memory: _Memory, stats: AutomationStats) -> None:
+        memory.gaps = memory.gaps + 1 if stats.gap else 0
+        if memory.gaps == _LASTING:
+            message = (
+                "automation %s: in %d polls its links' clicks were not SendGrid's total; now they are %d %s than its %d"
+            )
+            more = "more" if stats.gap > 0 else "fewer"
+            _log.warning(message, automation.id, _LASTING, abs(stats.gap), more, stats.total_clicks)
+        if memory.gaps >= _LASTING:
+            self.telemetry.mismatched()
 
     def _publish(
         self, automation: Automation, memory: _Memory, stats: AutomationStats, stale_after: float, question: str
-    ) -> None:
+    ) -> bool:
+        """Show and keep what was read; return False, and do neither, where a reload asks another question by now."""
+        if question != self.question(automation.id):
+            return False
         before = self.store.snapshot.block(automation.id)
         links = self._capped(automation.id, memory, self.hygiene.clean(stats.links), before)
         lines = lines_of(automation.id, links)
         block = block_of(lines, len(links), stats.total_clicks)
         if before is not None and before.links == block.links:
             block = Block(before.links, block.series, block.total_clicks)
-        memory.succeeded_at = self.clock.monotonic()
-        wall = round(self.clock.time(), 3)
-        self.store.publish(
+        succeeded_at, wall = self.clock.monotonic(), round(self.clock.time(), 3)
+        published = self.store.publish(
             automation.id,
             block,
             last_success=wall,
-            expires=memory.succeeded_at + stale_after,
+            expires=succeeded_at + stale_after,
             decreased=before is not None and question == memory.question and block.fell_below(before, lines),
+            is_wanted=lambda: question == self.question(automation.id),  # a reload may come while this is rendered
         )
+        if not published:
+            return False
+        memory.succeeded_at = succeeded_at
         if self.keeper is not None:
             self.keeper.save(automation.id, question, block, wall)
-        memory.question = question
+        memory.question, memory.block, memory.counted = question, block, stats.counted
+        return True
 
     def _capped(
         self, automation_id: AutomationId, memory: _Memory, links: tuple[LinkClicks, ...], before: Block | None
     ) -> tuple[LinkClicks, ...]:
         published = before.clicks_by_link() if before is not None and self.hygiene.exceeds(links) else {}
         capped = self.hygiene.cap(links, lambda row: key_of(automation_id, row) in published)
-        folded = frozenset(hash(row[:3]) for row in capped.folded)
-        self.telemetry.folded(len(folded - memory.folded))
+        folded = array("I", (hash(row[:3]) & _HASH_MASK for row in capped.folded))
+        self.telemetry.folded(len(set(folded).difference(memory.folded)))
         memory.folded = folded
         return capped.links
 
@@ -171,11 +269,10 @@ class Poller:
         memory.failing = None
 
     def _note_failure(
-        self, automation: Automation, memory: _Memory, outcome: Outcome, message: str, *, traceback: bool = False
+        self, automation: Automation, memory: _Memory, reason: _Reason, message: str, *, traceback: bool = False
     ) -> None:
         self.store.failed(automation.id)
-        if memory.failing is None:
-            _log.warning("automation %s began to fail (%s): %s", automation.id, outcome, message, exc_info=traceback)
-        else:
-            _log.debug("automation %s still fails (%s): %s", automation.id, outcome, message, exc_info=traceback)
-        memory.failing = outcome
+        before, memory.failing = memory.failing, reason
+        level = logging.DEBUG if before == reason else logging.WARNING
+        how = "began to fail" if before is None else "still fails" if before == reason else "now fails in another way"
+        _log.log(level, "automation %s %s (%s): %s", automation.id, how, reason[0], message, exc_info=traceback)

@@ -114,6 +114,19 @@ class Schedule:
         if recovered:
             self._hurry()
 
+    def forgive(self, now: float) -> None:
+        """End every slow-down, since the key has changed: what was refused is polled at once."""
+        slowed = [entry for entry in self._entries.values() if self._key_refused or entry.refused]
+        self._key_refused = 0
+        self.version += bool(slowed)
+        for entry in slowed:
+            entry.refused = entry.key_refused = 0
+            if entry.running:
+                entry.again = True
+            else:
+                entry.due = now
+                self._push(entry)
+
     def fit(self, requests_per_second: float) -> bool:
         """Stretch the intervals so that all requests fit the budget; return whether that changed them."""
         wanted = max(1.0, self.demand() / requests_per_second) if requests_per_second > 0 else self.stretch

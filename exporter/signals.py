@@ -23,6 +23,8 @@ class Signals:
     def __init__(self) -> None:
         self.stop = threading.Event()
         self.reload_asked = threading.Event()
+        self.cut_short_status = 0
+        """The exit status when the end has to be forced: what was asked for may be unfinished by then."""
 
     def heed(self, end: Callable[[int], None] = os._exit) -> None:
         """Take signals from now on: SIGHUP asks for a reload, SIGTERM and SIGINT for the end, a second one at once."""
@@ -33,10 +35,10 @@ class Signals:
             if signal.sigwait(_HEEDED) not in _ENDING:
                 self.reload_asked.set()
             elif self.stop.is_set():
-                end(0)
+                end(self.cut_short_status)
             else:
                 self.stop.set()
-                last_resort = threading.Timer(_PATIENCE, end, (0,))
+                last_resort = threading.Timer(_PATIENCE, lambda: end(self.cut_short_status))
                 last_resort.daemon = True
                 last_resort.start()
 

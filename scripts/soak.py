@@ -1,9 +1,10 @@
-"""Soak the exporter and kill it often, by hand; print the figures that docs/reliability.md tells."""
+"""Soak the exporter, kill it often, let its state disk hang; print the figures of docs/reliability.md."""
 
 import argparse
 import sys
 import time
 
+from tests.reliability.hung_disk import hang
 from tests.reliability.kills import kill_repeatedly
 from tests.reliability.soak import soak
 
@@ -11,13 +12,15 @@ _MOST_GROWTH = 0.02
 
 
 def main(arguments: list[str]) -> int:
-    """Run both; return 1 where a promise was broken."""
+    """Run all three; return 1 where a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m scripts.soak", description=__doc__)
     parser.add_argument("--polls", type=int, default=10_000)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--hung-seconds", type=float, default=60.0, help="how long the state file's disk hangs")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    return int(not (_soaked(options.polls, options.seed) & _killed(options.kills, options.seed)))
+    kept = _soaked(options.polls, options.seed) & _killed(options.kills, options.seed) & _hung(options.hung_seconds)
+    return int(not kept)
 
 
 def _soaked(polls: int, seed: int) -> bool:
@@ -46,6 +49,16 @@ def _killed(times: int, seed: int) -> bool:
     print(f"kills                     {kills.done}, {kills.within_50_ms} of them within 50 ms of a write")
     print(f"blocks served after them  {kills.blocks}; lost or older than stored: {len(kills.damaged)}")
     return not kills.damaged
+
+
+def _hung(seconds: float) -> bool:
+    if not seconds:
+        return True
+    result = hang(seconds)
+    print(f"hung state disk           {seconds:g} s, by {result.way}")
+    print(f"scrapes meanwhile         {result.scrapes}, {len(result.wrong)} wrong; oldest values {result.oldest:.1f} s")
+    sys.stdout.writelines(f"{line}\n" for line in (*result.wrong[:10], *result.lines))
+    return not result.wrong
 
 
 if __name__ == "__main__":

@@ -1,46 +1,106 @@
 """The simulated account: its automations and its keys, which change while the API runs."""
 
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
-from sendgrid_simulator.model import Automation, FixedAutomation, Row, summed_over_steps
-from sendgrid_simulator.sources import FixedSource, GeneratedSource, Order, Source
+from sendgrid_simulator.counts import FixedSource, GeneratedSource, Order, Source
+from sendgrid_simulator.messages import Endpoint
+from sendgrid_simulator.model import Automation, FixedAutomation, Stats
 
 AnyAutomation = Automation | FixedAutomation
 
 
-class Account:
-    """Automations by id and keys with their right to read; every method may be called from any thread."""
+_USUAL_SCOPES: Final = ("2fa_required", "sender_verification_eligible")
+_MARKETING_SCOPES: Final = ("marketing.automation.read", "marketing.read")
 
-    def __init__(self, seed: int, automations: Iterable[AnyAutomation] = (), order: Order = Order.BIRTH) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a key may do."""
+
+    scoped: bool = True
+    """Whether it has the scopes that statistics need."""
+    forbidden: frozenset[Endpoint] = frozenset()
+    """Endpoints that are refused to it whatever its scopes say."""
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Return its scopes as the API lists them."""
+        return tuple(sorted((*_USUAL_SCOPES, *(_MARKETING_SCOPES if self.scoped else ("mail.send",)))))
+
+    def allow(self, endpoint: Endpoint) -> bool:
+        """Return whether the key may use the endpoint."""
+        return endpoint not in self.forbidden and (self.scoped or endpoint is Endpoint.SCOPES)
+
+
+class Listed(NamedTuple):
+    """An automation in the list of all, and the moment whose numbers are listed."""
+
+    source: Source
+    moment: float
+
+    @property
+    def id(self) -> str:
+        return self.source.automation.id
+
+    def stats(self) -> Mapping[str, Stats]:
+        """Return the statistics by step."""
+        return self.source.stats(self.moment)
+
+
+class Account:
+    """Automations by id and keys with their rights; every method may be called from any thread."""
+
+    def __init__(self, seed: int, automations: Iterable[AnyAutomation] = (), order: Order = Order.FIRST_CLICK) -> None:
         self._seed = seed
         self.secret = f"tokens {seed}".encode()
         """What page tokens are signed with."""
         self._order = order
         self._sources: dict[str, Source] = {}
-        self._keys: dict[str, bool] = {}
+        self._deleted: dict[str, float] = {}
+        self._keys: dict[str, Rights] = {}
         self._lock = threading.Lock()
         for automation in automations:
             self.put(automation)
 
     @property
     def automations(self) -> tuple[AnyAutomation, ...]:
-        """Return the automations in the order in which they came."""
+        """Return the automations in the order in which they were added, without deleted ones."""
         with self._lock:
-            return tuple(source.automation for source in self._sources.values())
+            return tuple(source.automation for id_, source in self._sources.items() if id_ not in self._deleted)
+
+    def listed(self, now: float, *, drafts: bool, deleted: bool) -> tuple[Listed, ...]:
+        """Return what a list of all automations holds; a deleted one has the numbers that it had in the end."""
+        with self._lock:
+            listed = [Listed(source, min(now, self._deleted.get(id_, now))) for id_, source in self._sources.items()]
+            gone = {id_ for id_, at in self._deleted.items() if at <= now} if not deleted else set()
+        return tuple(
+            each for each in listed if each.id.lower() not in gone and (drafts or each.source.known(each.moment))
+        )
 
     def put(self, automation: AnyAutomation) -> None:
         """Add an automation, or replace the one of that id."""
         with self._lock:
+            self._deleted.pop(automation.id.lower(), None)
             self._sources[automation.id.lower()] = self._source(automation)
 
     def remove(self, automation_id: str) -> None:
+        """Remove an automation without a trace."""
         with self._lock:
             del self._sources[automation_id.lower()]
+            self._deleted.pop(automation_id.lower(), None)
+
+    def delete(self, automation_id: str, at: float) -> None:
+        """Delete an automation as a user does: its links are not found, and the list may still hold it."""
+        with self._lock:
+            if automation_id.lower() not in self._sources:
+                raise LookupError(f"the account has no automation {automation_id}")
+            self._deleted[automation_id.lower()] = at
 
     def change(self, automation_id: str, changed: Callable[[Automation], Automation]) -> None:
-        """Replace a generated automation by what the function makes of it."""
+        """Replace a generated automation by what the function returns for it."""
         with self._lock:
             automation = self._sources[automation_id.lower()].automation
             if not isinstance(automation, Automation):
@@ -53,20 +113,23 @@ class Account:
             self._sources[automation_id.lower()] = self._source(replace(automation, name=name))
 
     def source(self, automation_id: str) -> Source | None:
+        """Return the automation's source, None where there is no such automation or it was deleted."""
         with self._lock:
+            if automation_id.lower() in self._deleted:
+                return None
             return self._sources.get(automation_id.lower())
 
-    def allow(self, key: str, *, scoped: bool = True) -> None:
-        """Accept a key; one that is not scoped may not read statistics."""
+    def allow(self, key: str, *, scoped: bool = True, forbidden: Iterable[Endpoint] = ()) -> None:
+        """Accept a key; one that is not scoped may not read statistics, and any may be refused single endpoints."""
         with self._lock:
-            self._keys[key] = scoped
+            self._keys[key] = Rights(scoped, frozenset(forbidden))
 
     def revoke(self, key: str) -> None:
         with self._lock:
             del self._keys[key]
 
-    def scope(self, key: str) -> bool | None:
-        """Tell whether the key may read statistics; None for a key that is not accepted at all."""
+    def rights(self, key: str) -> Rights | None:
+        """Return what the key may do; None for a key that is not accepted at all."""
         with self._lock:
             return self._keys.get(key)
 
@@ -74,14 +137,3 @@ class Account:
         if isinstance(automation, FixedAutomation):
             return FixedSource(automation)
         return GeneratedSource(automation, self._seed, self._order)
-
-
-def stats_of(
-    source: Source, now: float, *, grouped: bool, step_ids: tuple[str, ...] = ()
-) -> tuple[tuple[Row, ...], int]:
-    """Return the rows and the total of one list as the API tells them at that moment."""
-    rows, total = source.rows(now), source.total(now)
-    if step_ids:
-        rows = tuple(row for row in rows if row.step_id in step_ids)
-        total = sum(row.clicks for row in rows)
-    return (rows if grouped else summed_over_steps(rows)), total

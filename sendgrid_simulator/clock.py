@@ -2,7 +2,11 @@
 
 import threading
 import time
-from typing import Protocol
+from collections.abc import Callable
+from typing import Final, Protocol
+
+BUSY_HOUR: Final = 1739264400.0
+"""Tuesday 2025-02-11, 09:00 UTC: the busiest hours of the week begin, five weeks after generated automations start."""
 
 
 def monotonic() -> float:
@@ -11,27 +15,42 @@ def monotonic() -> float:
 
 
 class Clock(Protocol):
-    """Tells the simulated time."""
+    """The simulated time."""
 
     def time(self) -> float:
         """Return seconds since the epoch."""
 
 
-class RealClock:
-    """The machine's wall clock, from the moment of construction on at `speed` times its pace."""
+class SimulatedClock:
+    """Time that starts at a fixed busy hour and goes on at `speed` times the pace of real time.
 
-    def __init__(self, speed: float = 1.0) -> None:
+    Clicks follow the hour and the day of the week. Started at the wall clock's hour instead, a demo would hardly move
+    at night, and a test that waits for clicks would fail there.
+    """
+
+    def __init__(
+        self, speed: float = 1.0, *, start: float = BUSY_HOUR, elapsed: Callable[[], float] = monotonic
+    ) -> None:
         if not speed > 0:
             raise ValueError(f"the speed must be above 0, not {speed}")
         self._speed = speed
-        self._origin = time.time()
+        self._start = start
+        self._elapsed = elapsed
+        self._origin = elapsed()
 
     def time(self) -> float:
-        return self._origin + (time.time() - self._origin) * self._speed
+        return self._start + (self._elapsed() - self._origin) * self._speed
+
+
+class WallClock:
+    """The machine's wall clock, for what a client compares with its own: `Date` and the rate limit's windows."""
+
+    def time(self) -> float:
+        return time.time()
 
 
 class ManualClock:
-    """Time that only moves when told to; steps backwards are allowed, as an operator's mistake is."""
+    """Time that moves only when a test moves it, backwards too."""
 
     def __init__(self, now: float) -> None:
         self._now = now

@@ -1,21 +1,21 @@
-"""Orders over HTTP, for a test that runs the simulator in a process of its own."""
+"""Control over HTTP, for a test that runs the simulator in a process of its own."""
 
 import json
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
+from sendgrid_simulator.api import Exchange
+from sendgrid_simulator.endpoints import row_document, stats_fields
 from sendgrid_simulator.faults import Fault
 from sendgrid_simulator.messages import Request, Response, error_response, json_response
-from sendgrid_simulator.model import Row
-from sendgrid_simulator.paging import row_document
-from sendgrid_simulator.records import Exchange
+from sendgrid_simulator.model import Row, Stats
 
 CONTROL_PATH: Final = "/_simulator/"
 
 
 class Plan(Protocol):
-    """Where faults are planned."""
+    """The plan of faults."""
 
     def add(self, *faults: Fault) -> None:
         """Plan faults."""
@@ -25,7 +25,7 @@ class Plan(Protocol):
 
 
 class Controlled(Protocol):
-    """What can be ordered of a simulator."""
+    """The part of a simulator that can be controlled."""
 
     @property
     def faults(self) -> Plan:
@@ -35,44 +35,52 @@ class Controlled(Protocol):
     def requests(self) -> tuple[Exchange, ...]:
         """Return the last exchanges."""
 
-    def stats(self, automation_id: str, *, group_by: bool = True) -> tuple[tuple[Row, ...], int]:
-        """Return the rows and the total of a list now."""
+    def links(self, automation_id: str, *, group_by: bool = True) -> tuple[tuple[Row, ...], int]:
+        """Return the rows and the total of a list of links now."""
+
+    def step_statistics(self, automation_id: str) -> Mapping[str, Stats]:
+        """Return the statistics by step now."""
 
     def hold(self) -> None:
-        """Hold time still."""
+        """Stop time."""
 
     def release(self) -> None:
         """Let time go on."""
 
 
 class Control:
-    """Takes orders: POST `faults` (one or a list), `hold`, `release`; DELETE `faults`; GET `requests`, `stats/<id>`."""
+    """The commands.
+
+    POST `faults` (one or a list), `hold`, `release`; DELETE `faults`; GET `requests`, `links/<id>`, `statistics/<id>`.
+    """
 
     def __init__(self, simulator: Controlled) -> None:
         self._simulator = simulator
-        self._orders: Mapping[tuple[str, str], Callable[[Request], Response]] = {
+        self._commands: Mapping[tuple[str, str], Callable[[Request], Response]] = {
             ("POST", "faults"): self._plan,
             ("DELETE", "faults"): self._forget,
             ("GET", "requests"): self._requests,
             ("POST", "hold"): self._hold,
             ("POST", "release"): self._release,
         }
+        self._numbers: Mapping[str, Callable[[str], Response]] = {"links": self._links, "statistics": self._statistics}
 
     def response(self, request: Request) -> Response | None:
-        """Return the answer to an order, None to any other request."""
+        """Return the answer to a command, None to any other request."""
         if not request.path.startswith(CONTROL_PATH):
             return None
         name = request.path.removeprefix(CONTROL_PATH)
+        kind, _, automation_id = name.partition("/")
         try:
-            if request.method == "GET" and name.startswith("stats/"):
-                return self._stats(name.removeprefix("stats/"))
-            if (order := self._orders.get((request.method, name))) is not None:
-                return order(request)
+            if request.method == "GET" and automation_id and kind in self._numbers:
+                return self._numbers[kind](automation_id)
+            if (command := self._commands.get((request.method, name))) is not None:
+                return command(request)
         except (ValueError, TypeError) as error:
             return error_response(HTTPStatus.BAD_REQUEST, str(error))
         except LookupError as error:
             return error_response(HTTPStatus.NOT_FOUND, str(error))
-        return error_response(HTTPStatus.NOT_FOUND, f"no order {request.method} {name}")
+        return error_response(HTTPStatus.NOT_FOUND, f"no command {request.method} {name}")
 
     def _plan(self, request: Request) -> Response:
         document: Any = json.loads(request.body)
@@ -85,11 +93,15 @@ class Control:
         return json_response({})
 
     def _requests(self, _: Request) -> Response:
-        return json_response([_told(exchange) for exchange in self._simulator.requests])
+        return json_response([_exchange_document(exchange) for exchange in self._simulator.requests])
 
-    def _stats(self, automation_id: str) -> Response:
-        rows, total = self._simulator.stats(automation_id)
+    def _links(self, automation_id: str) -> Response:
+        rows, total = self._simulator.links(automation_id)
         return json_response({"results": [row_document(row) for row in rows], "total_clicks": total})
+
+    def _statistics(self, automation_id: str) -> Response:
+        steps = self._simulator.step_statistics(automation_id)
+        return json_response({step_id: stats_fields(stats) for step_id, stats in steps.items()})
 
     def _hold(self, _: Request) -> Response:
         self._simulator.hold()
@@ -100,8 +112,8 @@ class Control:
         return json_response({})
 
 
-def _told(exchange: Exchange) -> dict[str, object]:
-    """Return an exchange as JSON; of its fault only that it was there."""
+def _exchange_document(exchange: Exchange) -> dict[str, object]:
+    """Return an exchange as JSON; of its fault only whether there was one."""
     return {
         **exchange._asdict(),
         "query": dict(exchange.query),

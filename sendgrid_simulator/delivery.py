@@ -1,13 +1,12 @@
-"""How an answer's bytes are put on the wire: honestly, or as a fault wants them."""
+"""An answer's bytes on the wire: whole, or cut, stalled, trickled and malformed as a fault wants them."""
 
 import gzip
 import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
-from sendgrid_simulator.connection import Connection
 from sendgrid_simulator.faults import Delivery, Fault
 from sendgrid_simulator.messages import Response, phrase
 
@@ -17,15 +16,29 @@ _GZIP: Final = ("Content-Encoding", "gzip")
 _LINE_END: Final = b"\r\n"
 
 
+class Connection(Protocol):
+    """A client's connection; its methods raise OSError once either side has left."""
+
+    def send(self, data: bytes) -> None:
+        """Send all of it."""
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, until the client leaves at the latest."""
+
+    def reset(self) -> None:
+        """Close with RST."""
+
+
 def wire_head(response: Response, *headers: tuple[str, str]) -> bytes:
-    """Return status line and headers; a lone surrogate stands for the raw byte that it escapes."""
+    """Return status line and headers; a lone surrogate becomes the raw byte that it escapes (PEP 383)."""
+    # Not Python's HTTPStatus throughout: a fault may have a status that no standard knows.
     lines = [f"HTTP/1.1 {response.status} {phrase(response.status)}"]
     lines += [f"{name}: {value}" for name, value in (*response.headers, *headers)]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
 
 
 def wire_bytes(response: Response) -> bytes:
-    """Return the whole honest answer, to be sent at once."""
+    """Return the whole correct answer, to be sent at once."""
     if any(name.lower() == "content-length" for name, _ in response.headers):
         return wire_head(response) + response.body
     return wire_head(response, ("Content-Length", str(len(response.body)))) + response.body
@@ -33,7 +46,9 @@ def wire_bytes(response: Response) -> bytes:
 
 def deliver(connection: Connection, response: Response, fault: Fault) -> bool:
     """Send the answer as the fault wants it; return whether the connection can take another request."""
-    return _WAYS[fault.deliver](connection, response, fault)
+    if fault.preface:
+        connection.send(fault.preface)
+    return _DELIVERIES[fault.deliver](connection, response, fault)
 
 
 def _whole(connection: Connection, response: Response, _: Fault) -> bool:
@@ -42,6 +57,7 @@ def _whole(connection: Connection, response: Response, _: Fault) -> bool:
 
 
 def _close_after(connection: Connection, response: Response, _: Fault) -> bool:
+    # RFC 9112, 9.6: the server announces that it will close, and a client must not reuse the connection.
     connection.send(wire_bytes(response.with_headers(("Connection", "close"))))
     return False
 
@@ -63,6 +79,7 @@ def _gzip(connection: Connection, response: Response, _: Fault) -> bool:
 
 
 def _wrong_gzip(connection: Connection, response: Response, _: Fault) -> bool:
+    # The header promises gzip, the body is plain: what a misconfigured proxy does.
     connection.send(wire_bytes(Response(response.status, response.body, (*response.headers, _GZIP))))
     return True
 
@@ -75,12 +92,28 @@ def _cut_gzip(connection: Connection, response: Response, _: Fault) -> bool:
 
 
 def _continue(connection: Connection, response: Response, _: Fault) -> bool:
+    # RFC 9110, 15.2: a client must be able to parse interim answers that it did not ask for.
     connection.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + wire_bytes(response))
     return True
 
 
+def _early_hints(connection: Connection, response: Response, fault: Fault) -> bool:
+    connection.send(
+        b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
+    )
+    connection.wait(fault.pace)
+    connection.send(wire_bytes(response))
+    return True
+
+
+def _second_answer(connection: Connection, response: Response, _: Fault) -> bool:
+    connection.send(wire_bytes(response) * 2)
+    return True
+
+
+# A trickle defeats a timeout that counts from one read to the next: each read brings a byte in time.
 def _trickle(part: Delivery) -> Callable[[Connection, Response, Fault], bool]:
-    def way(connection: Connection, response: Response, fault: Fault) -> bool:
+    def send(connection: Connection, response: Response, fault: Fault) -> bool:
         data = wire_bytes(response)
         line, head = data.index(_LINE_END), data.index(_LINE_END * 2) + 4
         begin, end = {
@@ -95,52 +128,55 @@ def _trickle(part: Delivery) -> Callable[[Connection, Response, Fault], bool]:
         connection.send(data[end:])
         return True
 
-    return way
+    return send
 
 
 def _part(response: Response, where: str) -> bytes:
     """Return the beginning of the answer, up to the middle of its headers or of its body."""
     data = wire_bytes(response)
     head = data.index(_LINE_END * 2) + 4
-    return {"before": b"", "headers": data[: head // 2], "body": data[: head + max(len(response.body) // 2, 0)]}[where]
+    return {"before": b"", "headers": data[: head // 2], "body": data[: head + len(response.body) // 2]}[where]
 
 
 def _stall(where: str) -> Callable[[Connection, Response, Fault], bool]:
-    def way(connection: Connection, response: Response, _: Fault) -> bool:
+    def send(connection: Connection, response: Response, _: Fault) -> bool:
         connection.send(_part(response, where))
         connection.wait(math.inf)
         return False
 
-    return way
+    return send
 
 
 def _reset(where: str) -> Callable[[Connection, Response, Fault], bool]:
-    def way(connection: Connection, response: Response, fault: Fault) -> bool:
+    def send(connection: Connection, response: Response, fault: Fault) -> bool:
         connection.send(_part(response, where))
+        # RST discards what the client has not read yet, so it gets a moment to read the part first.
         if where != "before":
             connection.wait(fault.pace)
         connection.reset()
         return False
 
-    return way
+    return send
 
 
 def _cut(where: str) -> Callable[[Connection, Response, Fault], bool]:
-    def way(connection: Connection, response: Response, _: Fault) -> bool:
+    def send(connection: Connection, response: Response, _: Fault) -> bool:
         connection.send(_part(response, where))
         return False
 
-    return way
+    return send
 
 
 def _cut_chunk(connection: Connection, response: Response, _: Fault) -> bool:
+    # RFC 9112, 8: without the chunk of size zero a chunked body is incomplete.
     size = len(response.body)
     connection.send(wire_head(response, _CHUNKED) + b"%x\r\n" % size + response.body[: size // 2])
     return False
 
 
 def _filler(size: int) -> Iterator[bytes]:
-    """Yield that many bytes of a JSON object that never gets to its end."""
+    """Yield that many bytes of a JSON object without its end."""
+    # The beginning is valid, so that a parser which decides while it reads does not stop early.
     begin = b'{"results":[],"total_clicks":0,"padding":"'
     yield begin
     for sent in range(len(begin), size, _BLOCK):
@@ -171,7 +207,9 @@ def _huge_headers(connection: Connection, response: Response, fault: Fault) -> b
 
 
 def _gzip_bomb(connection: Connection, response: Response, fault: Fault) -> bool:
-    """Send blocks that inflate a thousandfold; the trailer is wrong, for whoever reads that far has lost already."""
+    """Send blocks that inflate a thousandfold; no client should get as far as the wrong trailer."""
+    # RFC 1952: ten bytes of header, the deflate stream, eight of checksum and length. A full flush ends a block on a
+    # byte and forgets the window, so that one compressed block can be sent again and again.
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     block = packer.compress(b" " * (1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
     connection.send(wire_head(response, _GZIP, _CHUNKED) + b"a\r\n\x1f\x8b\x08" + bytes(7) + _LINE_END)
@@ -182,11 +220,12 @@ def _gzip_bomb(connection: Connection, response: Response, fault: Fault) -> bool
 
 
 def _not_http(connection: Connection, _: Response, __: Fault) -> bool:
+    # The greeting of a mail server: what answers where an address names the wrong port.
     connection.send(b"220 mail.example.com ESMTP ready\r\n")
     return False
 
 
-_WAYS: Final[Mapping[Delivery, Callable[[Connection, Response, Fault], bool]]] = MappingProxyType(
+_DELIVERIES: Final[Mapping[Delivery, Callable[[Connection, Response, Fault], bool]]] = MappingProxyType(
     {
         Delivery.WHOLE: _whole,
         Delivery.CLOSE_AFTER: _close_after,
@@ -195,6 +234,8 @@ _WAYS: Final[Mapping[Delivery, Callable[[Connection, Response, Fault], bool]]] =
         Delivery.WRONG_GZIP: _wrong_gzip,
         Delivery.CUT_GZIP: _cut_gzip,
         Delivery.CONTINUE: _continue,
+        Delivery.EARLY_HINTS: _early_hints,
+        Delivery.SECOND_ANSWER: _second_answer,
         Delivery.TRICKLE_STATUS: _trickle(Delivery.TRICKLE_STATUS),
         Delivery.TRICKLE_HEADERS: _trickle(Delivery.TRICKLE_HEADERS),
         Delivery.TRICKLE_BODY: _trickle(Delivery.TRICKLE_BODY),

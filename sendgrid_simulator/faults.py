@@ -1,4 +1,4 @@
-"""What goes wrong, for which requests, and how often."""
+"""Faults: what goes wrong, for which requests, and how often."""
 
 import base64
 import hashlib
@@ -8,18 +8,20 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, Final, Self
 
-from sendgrid_simulator.alterations import Alteration
-from sendgrid_simulator.messages import Request, Response, error_response
+from sendgrid_simulator.alterations import Alteration, StatisticsAlteration
+from sendgrid_simulator.messages import Endpoint, Request, Response, error_response
 
 
 class Delivery(StrEnum):
-    """How the bytes of an answer reach the client, or do not."""
+    """How the bytes of an answer reach the client, or fail to."""
 
     WHOLE = "whole"
     CLOSE_AFTER = "close_after"
     CHUNKED = "chunked"
     GZIP = "gzip"
     CONTINUE = "continue"
+    EARLY_HINTS = "early_hints"
+    SECOND_ANSWER = "second_answer"
     TRICKLE_STATUS = "trickle_status"
     TRICKLE_HEADERS = "trickle_headers"
     TRICKLE_BODY = "trickle_body"
@@ -44,18 +46,20 @@ class Delivery(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong, and the requests that meet it."""
+    """One thing that goes wrong, and the requests that it happens to."""
 
+    endpoint: Endpoint | None = None
+    """Only requests for this endpoint; None is any, unknown paths too."""
     automation: str | None = None
-    """Only requests for this automation's links; None is any request."""
+    """Only requests for this automation; None is any request."""
     page: int | None = None
     """Only the page of that number, from 1."""
     skip: int = 0
-    """So many requests that would meet it pass unharmed first."""
+    """How many matching requests pass unharmed first."""
     times: int | None = 1
-    """So many requests meet it, then it is over; None is for ever."""
+    """How many requests meet it before it is over; None is for ever."""
     share: float = 1.0
-    """Which part of the requests that would meet it do, drawn from the simulator's seed."""
+    """The share of matching requests that meet it, drawn from the simulator's seed."""
     predicate: Callable[[Request], bool] | None = None
     """Only requests that it accepts; not available over HTTP."""
 
@@ -63,19 +67,21 @@ class Fault:
     """Answer with this status instead, with the documented body unless `body` is given."""
     body: bytes | None = None
     headers: tuple[tuple[str, str | None], ...] = ()
-    """In place of the answer's own of the same name; None takes one away."""
-    alter: Alteration | None = None
-    """What becomes of an honest page."""
+    """Replace the answer's own of the same name; None removes one."""
+    alter: Alteration | StatisticsAlteration | None = None
+    """How the page breaks the API's promises."""
     deliver: Delivery = Delivery.WHOLE
+    preface: bytes = b""
+    """Raw bytes before the status line: an interim answer such as `HTTP/1.1 103 Early Hints`, or nonsense."""
     delay: float = 0.0
     """Seconds before the first byte."""
     pace: float = 0.02
     """Seconds between two bytes of a trickle."""
     size: int = 1 << 30
-    """How large a huge body or an inflated bomb is."""
+    """Bytes of a huge body, or of a bomb once inflated."""
 
     def response(self) -> Response | None:
-        """Return what stands in place of the honest answer; None where the fault lets it be."""
+        """Return the answer that replaces the correct one; None where the fault keeps it."""
         if self.status is None and self.body is None:
             return None
         response = error_response(self.status or 200)
@@ -85,12 +91,13 @@ class Fault:
 
     @classmethod
     def from_document(cls, document: Mapping[str, object]) -> Self:
-        """Make a fault from a decoded JSON object: `body` is text, `body_base64` bytes, `headers` an object."""
+        """Make a fault from a JSON object; `body` and `preface` are text, or base64 as `body_base64` and so on."""
         values = dict(document)
-        if "body_base64" in values:
-            values["body"] = base64.b64decode(str(values.pop("body_base64")), validate=True)
-        elif isinstance(values.get("body"), str):
-            values["body"] = str(values["body"]).encode("utf-8", "surrogatepass")
+        for name in ("body", "preface"):
+            if f"{name}_base64" in values:
+                values[name] = base64.b64decode(str(values.pop(f"{name}_base64")), validate=True)
+            elif isinstance(text := values.get(name), str):
+                values[name] = text.encode("utf-8", "surrogatepass")
         known = {each.name for each in fields(cls)} - {"predicate"}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"a fault has no {', '.join(unknown)}; it has {', '.join(sorted(known))}")
@@ -104,7 +111,7 @@ class _Planned:
 
 
 class FaultPlan:
-    """The faults to come; the first that matches a request and is not over happens to it."""
+    """The planned faults; a request meets the first that matches it and is not over."""
 
     def __init__(self, seed: int = 0, faults: Iterable[Fault] = ()) -> None:
         self._seed = seed
@@ -119,34 +126,50 @@ class FaultPlan:
         with self._lock:
             self._planned.clear()
 
-    def take(self, request: Request, automation: str | None, page: Callable[[], int | None]) -> Fault | None:
+    def take(
+        self,
+        request: Request,
+        *,
+        endpoint: Endpoint | None,
+        automation: str | None,
+        page: Callable[[], int | None],
+    ) -> Fault | None:
         """Return the fault that this request meets, and count it."""
         with self._lock:
             for planned in self._planned:
-                if _concerns(planned.fault, request, automation, page) and self._meets(planned):
+                fault = planned.fault
+                if fault.endpoint not in (None, endpoint) or not _is_of(fault, automation):
+                    continue
+                if _matches(fault, request, page) and self._counted(planned):
                     return planned.fault
         return None
 
-    def _meets(self, planned: _Planned) -> bool:
+    def _counted(self, planned: _Planned) -> bool:
         fault, number = planned.fault, planned.met
         if fault.times is not None and number >= fault.skip + fault.times:
             return False
         planned.met += 1
         if number < fault.skip:
             return False
+        # A hash of seed and number instead of a generator: runs agree however the requests of threads interleave.
         draw = hashlib.blake2b(f"{self._seed} fault {number}".encode(), digest_size=4).digest()
         return int.from_bytes(draw, "big") < fault.share * (1 << 32)
 
 
-def _concerns(fault: Fault, request: Request, automation: str | None, page: Callable[[], int | None]) -> bool:
-    if fault.automation is not None and (automation is None or fault.automation.lower() != automation.lower()):
-        return False
+def _is_of(fault: Fault, automation: str | None) -> bool:
+    if fault.automation is None:
+        return True
+    return automation is not None and fault.automation.lower() == automation.lower()
+
+
+def _matches(fault: Fault, request: Request, page: Callable[[], int | None]) -> bool:
     if fault.page is not None and fault.page != page():
         return False
     return fault.predicate is None or fault.predicate(request)
 
 
 _TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "endpoint": str,
     "automation": str,
     "page": int,
     "skip": int,
@@ -157,15 +180,16 @@ _TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
     "headers": dict,
     "alter": str,
     "deliver": str,
+    "preface": bytes,
     "delay": (int, float),
     "pace": (int, float),
     "size": int,
 }
-_OPTIONAL: Final = frozenset({"automation", "page", "times", "status", "body", "alter"})
+_OPTIONAL: Final = frozenset({"endpoint", "automation", "page", "times", "status", "body", "alter"})
 
 
 def _typed(values: Mapping[str, object]) -> dict[str, Any]:
-    """Return the values of the types that a fault wants, or raise ValueError naming the one that is not."""
+    """Return the values with the types of the fields, or raise ValueError naming the wrong one."""
     for name, value in values.items():
         if not isinstance(value, _TYPES[name]) and not (value is None and name in _OPTIONAL):
             raise ValueError(f"a fault's {name} cannot be {value!r}")
@@ -173,7 +197,9 @@ def _typed(values: Mapping[str, object]) -> dict[str, Any]:
     if isinstance(headers := values.get("headers"), dict):
         typed["headers"] = tuple((str(name), None if text is None else str(text)) for name, text in headers.items())
     if isinstance(alter := values.get("alter"), str):
-        typed["alter"] = Alteration(alter)
+        typed["alter"] = StatisticsAlteration(alter) if alter in set(StatisticsAlteration) else Alteration(alter)
+    if isinstance(endpoint := values.get("endpoint"), str):
+        typed["endpoint"] = Endpoint(endpoint)
     if isinstance(deliver := values.get("deliver"), str):
         typed["deliver"] = Delivery(deliver)
     return typed

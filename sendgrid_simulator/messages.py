@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from functools import cached_property
 from http import HTTPStatus
 from types import MappingProxyType
@@ -19,6 +20,19 @@ _MESSAGES: Final[Mapping[int, str]] = {
     406: "the resource can only be given as application/json",
     429: "too many requests",
 }
+
+
+class Endpoint(StrEnum):
+    """What a request can be for; each has a rate limit of its own."""
+
+    LINKS = "links"
+    """`/v3/marketing/stats/automations/{id}/links`."""
+    STATISTICS = "statistics"
+    """`/v3/marketing/stats/automations`: the list of all automations."""
+    STEP_STATISTICS = "step_statistics"
+    """`/v3/marketing/stats/automations/{id}`: one automation, by step and day where asked for."""
+    SCOPES = "scopes"
+    """`/v3/scopes`: what the key may do."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +63,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response before it is put on the wire, which adds Content-Length."""
+    """A response; Content-Length is added on the wire."""
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
 
     def with_headers(self, *headers: tuple[str, str | None]) -> "Response":
-        """Return the response with these headers in place of any of the same name; None takes one away."""
+        """Return the response with these headers in place of any of the same name; None removes one."""
         names = {name.lower() for name, _ in headers}
         kept = tuple(header for header in self.headers if header[0].lower() not in names)
         added = tuple((name, value) for name, value in headers if value is not None)
@@ -85,6 +99,7 @@ def phrase(status: int) -> str:
 
 def json_bytes(document: object) -> bytes:
     """Encode compactly, in UTF-8 where the text allows it, else escaped (a lone surrogate)."""
+    # RFC 8259, 8.2: JSON can hold a lone surrogate as an escape, UTF-8 cannot hold it at all.
     try:
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:
@@ -101,6 +116,7 @@ def error_response(status: int, message: str = "", field_name: str | None = None
     text = message or _MESSAGES.get(status) or phrase(status).lower()
     error: dict[str, object] = {"field": field_name, "message": text}
     document: dict[str, object] = {"errors": [error]}
+    # The forms are those of the published examples; that 404 has the long one too is likely, not published.
     if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
         error["help"] = None if field_name is None else {"parameter": field_name}
         document["id"] = f"simulated-{status}"

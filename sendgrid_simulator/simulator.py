@@ -4,30 +4,29 @@ import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Self
 
-from sendgrid_simulator.account import Account, AnyAutomation, stats_of
-from sendgrid_simulator.catalogue import simulated_key
-from sendgrid_simulator.clock import Clock, HeldClock, RealClock
+from sendgrid_simulator.account import Account, AnyAutomation
+from sendgrid_simulator.api import Api, Exchange, RateLimit, Records, ServedPage
+from sendgrid_simulator.catalog import edited, simulated_key
+from sendgrid_simulator.clock import Clock, HeldClock, SimulatedClock, WallClock
 from sendgrid_simulator.control import Control
-from sendgrid_simulator.exchange import Answers, Behaviour
+from sendgrid_simulator.counts import Order, links_of
+from sendgrid_simulator.endpoints import Behavior
 from sendgrid_simulator.faults import Fault, FaultPlan
-from sendgrid_simulator.messages import Request, Response
-from sendgrid_simulator.model import Change, FixedAutomation, Row
-from sendgrid_simulator.openmetrics import history_lines
-from sendgrid_simulator.ratelimit import RateLimit
-from sendgrid_simulator.records import Exchange, Records, ServedPage
+from sendgrid_simulator.messages import Endpoint, Request, Response
+from sendgrid_simulator.model import Automation, Change, FixedAutomation, Row, Stats, summed
 from sendgrid_simulator.server import Server
-from sendgrid_simulator.sources import Order
 
 
 class Simulator:
     """A SendGrid API that serves these automations until it is stopped.
 
-    `clock` moves the clicks; `wall` is the time of `Date` and of the rate limit, which nobody wants to be sped up.
-    `rate_limit` is in requests a minute for the endpoint, 0 for none. With `control` the simulator takes
-    orders over HTTP under `/_simulator/`, for tests that run it in a process of its own. The last
-    `record_requests` requests are kept for tests to look at, and the last `record_pages` pages as they were told.
+    `clock` moves the clicks, from a fixed busy hour on by default; `wall` is the time of `Date` and of the rate limit,
+    which stays real when clicks are sped up. `rate_limit` is in requests a minute for each endpoint, 0 for none. With
+    `control` the simulator takes commands over HTTP under `/_simulator/`, for tests that run it in a process of its
+    own. The last `record_requests` requests are kept for tests to look at, and the last `record_pages` pages of links.
     """
 
     def __init__(
@@ -37,7 +36,7 @@ class Simulator:
         seed: int = 1,
         clock: Clock | None = None,
         wall: Clock | None = None,
-        order: Order = Order.BIRTH,
+        order: Order = Order.FIRST_CLICK,
         rate_limit: int = 600,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -46,8 +45,8 @@ class Simulator:
         record_requests: int = 1_000,
         record_pages: int = 0,
     ) -> None:
-        self._clock = HeldClock(clock or RealClock())
-        self._limit = RateLimit(wall or RealClock(), rate_limit)
+        self._clock = HeldClock(clock or SimulatedClock())
+        self._limit = RateLimit(wall or WallClock(), rate_limit)
         self._server: Server | None = None
         self._where = (host, port, tls)
         self.api_key = simulated_key(seed)
@@ -55,7 +54,7 @@ class Simulator:
         self.account.allow(self.api_key)
         self.faults = FaultPlan(seed)
         self._records = Records(record_requests, record_pages)
-        self._answers = Answers(
+        self._api = Api(
             self.account,
             self._clock,
             limit=self._limit,
@@ -84,7 +83,7 @@ class Simulator:
 
     @property
     def base_url(self) -> str:
-        """Return what a client takes for https://api.sendgrid.com; the port is known once started."""
+        """Return the address to use instead of https://api.sendgrid.com; the port is known once started."""
         host, port, tls = self._where
         return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
@@ -103,27 +102,38 @@ class Simulator:
         """Return the simulated time."""
         return self._clock.time()
 
-    def stats(
+    def links(
         self, automation_id: str, *, group_by: bool = True, step_ids: tuple[str, ...] = ()
     ) -> tuple[tuple[Row, ...], int]:
-        """Return the rows and the total that the API would tell of the whole list now."""
+        """Return all rows and the total of the list of links that the API has now."""
         source = self.account.source(automation_id)
         if source is None:
             raise LookupError(f"the account has no automation {automation_id}")
-        return stats_of(source, self._clock.time(), grouped=group_by, step_ids=step_ids)
+        return links_of(source, self._clock.time(), grouped=group_by, step_ids=step_ids)
+
+    def statistics(self, automation_id: str) -> Stats:
+        """Return the statistics that the API has of the automation now, which may lag its links."""
+        return summed([Stats(), *self.step_statistics(automation_id).values()])
+
+    def step_statistics(self, automation_id: str) -> Mapping[str, Stats]:
+        """Return the same by step."""
+        source = self.account.source(automation_id)
+        if source is None:
+            raise LookupError(f"the account has no automation {automation_id}")
+        return source.stats(self._clock.time() - self.behavior.statistics_lag)
 
     def warm(self) -> None:
-        """Work out all clicks so far, so that no request has to wait for it."""
+        """Compute all clicks so far, so that no request has to wait for it."""
         for automation in self.automations:
-            self.stats(automation.id)
+            self.links(automation.id)
 
     def answer(self, request: Request) -> Response:
-        """Answer a request without a socket; of a fault its delivery and delay are left out."""
-        return self._answers.answer(request)[0]
+        """Answer a request without a socket, and so without a fault's delivery and delay."""
+        return self._api.answer(request)[0]
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the time of the clicks still, so that all pages of a list are of one moment."""
+        """Stop the time of the clicks, so that all pages of a list are of one moment."""
         self.hold()
         try:
             yield
@@ -137,26 +147,27 @@ class Simulator:
         self._clock.release()
 
     def behave(self, **changes: Any) -> None:
-        """Change fields of `Behaviour` while running."""
-        self._answers.behaviour = replace(self._answers.behaviour, **changes)
+        """Change fields of `Behavior` while running."""
+        self._api.behavior = replace(self._api.behavior, **changes)
 
     @property
-    def behaviour(self) -> Behaviour:
+    def behavior(self) -> Behavior:
         """Return how the API behaves where nothing is published."""
-        return self._answers.behaviour
+        return self._api.behavior
 
-    def limit(self, requests_per_minute: int) -> None:
-        """Change the rate limit; 0 is none."""
-        self._limit.limit = requests_per_minute
+    def limit(self, requests_per_minute: int, *, endpoint: Endpoint | None = None) -> None:
+        """Change the rate limit of one endpoint, or of each; 0 is none."""
+        self._limit.change(requests_per_minute, endpoint)
 
     def put_rows(self, automation_id: str, rows: Iterable[Row], *, total: int | None = None) -> None:
         """Give a fixed automation other rows; the total is their sum unless given."""
-        source = self.account.source(automation_id)
-        if source is None or not isinstance(source.automation, FixedAutomation):
-            raise LookupError(f"the account has no fixed automation {automation_id}")
         kept = tuple(rows)
         total = sum(row.clicks for row in kept) if total is None else total
-        self.account.put(replace(source.automation, rows=kept, total=total))
+        self.account.put(replace(self._fixed(automation_id), rows=kept, total=total))
+
+    def put_stats(self, automation_id: str, stats: Mapping[str, Stats]) -> None:
+        """Give a fixed automation other statistics, by step; none derives them from its rows."""
+        self.account.put(replace(self._fixed(automation_id), stats=MappingProxyType(dict(stats))))
 
     def slow(
         self,
@@ -167,13 +178,33 @@ class Simulator:
         step_id: str | None = None,
         url: str | None = None,
     ) -> None:
-        """Let clicks arrive `factor` times as fast from a moment on (now), on all links or one step or URL; 0 stops."""
+        """Change the pace of clicks from a moment on (now), on all links or those of a step or URL; 0 stops them."""
         change = Change(self.time if at is None else at, factor)
         self.account.change(automation_id, lambda automation: automation.changed(change, step_id=step_id, url=url))
 
+    def send(self, automation_id: str, factor: float, *, at: float | None = None, step_id: str | None = None) -> None:
+        """Change the pace of sending from a moment on (now), of all steps or one, and of clicks with it; 0 stops it."""
+        change = Change(self.time if at is None else at, factor)
+        self.account.change(automation_id, lambda automation: automation.sending_changed(change, step_id=step_id))
+
+    def edit(self, automation_id: str) -> Automation:
+        """Do what an edit does: add and return a duplicate with ids of its own, and let the old one go quiet."""
+        source = self.account.source(automation_id)
+        if source is None or not isinstance(source.automation, Automation):
+            raise LookupError(f"the account has no generated automation {automation_id}")
+        now = self.time
+        duplicate = edited(source.automation, now)
+        self.account.put(duplicate)
+        self.send(automation_id, 0.0, at=now)
+        return duplicate
+
+    def delete(self, automation_id: str) -> None:
+        """Delete an automation as a user does; `Behavior.list_deleted` decides whether the list still holds it."""
+        self.account.delete(automation_id, self.time)
+
     @property
     def requests(self) -> tuple[Exchange, ...]:
-        """Return the last requests and what became of them, oldest first."""
+        """Return the last requests and their outcome, oldest first."""
         return self._records.requests
 
     @property
@@ -183,22 +214,21 @@ class Simulator:
 
     @property
     def pages(self) -> tuple[ServedPage, ...]:
-        """Return the last pages that were told unaltered, oldest first."""
+        """Return the last pages of links that were served unaltered, oldest first."""
         return self._records.pages
-
-    def history_openmetrics(
-        self, start: float, end: float, step: float, target: Mapping[str, str] | None = None
-    ) -> Iterator[str]:
-        """Yield the lines of what a Prometheus would have stored, had it scraped an exporter every `step`."""
-        sources = [self.account.source(automation.id) for automation in self.automations]
-        return history_lines([source for source in sources if source], (start, end, step), target or {})
 
     def fault(self, fault: Fault | None = None, **fields: Any) -> None:
         """Plan a fault, given whole or by its fields."""
         self.faults.add(fault or Fault(**fields))
 
+    def _fixed(self, automation_id: str) -> FixedAutomation:
+        source = self.account.source(automation_id)
+        if source is None or not isinstance(source.automation, FixedAutomation):
+            raise LookupError(f"the account has no fixed automation {automation_id}")
+        return source.automation
+
     def _reply(self, request: Request) -> tuple[Response, Fault | None, float]:
-        if self._control is not None and (order := self._control.response(request)) is not None:
-            return order, None, 0.0
-        response, fault = self._answers.answer(request)
-        return response, fault, self._answers.behaviour.latency + (fault.delay if fault is not None else 0.0)
+        if self._control is not None and (command := self._control.response(request)) is not None:
+            return command, None, 0.0
+        response, fault = self._api.answer(request)
+        return response, fault, self._api.behavior.latency + (fault.delay if fault is not None else 0.0)

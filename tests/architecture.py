@@ -7,11 +7,15 @@ from typing import Final
 
 LAYERS: Final[Mapping[str, int]] = {
     "domain": 0,
-    "clock": 1,
+    "authorities": 1,
+    "clock": 0,
+    "web/toolkit": 0,
     "errors": 1,
     "about": 1,
+    "inputs": 1,
     "logs": 1,
     "signals": 1,
+    "urls": 1,
     "settings": 2,
     "labels": 2,
     "sendgrid": 2,
@@ -30,7 +34,8 @@ LAYERS: Final[Mapping[str, int]] = {
     "cli": 10,
     "__main__": 11,
 }
-"""Unit → layer. A unit is a module or a package of `exporter/`; `poller_x` belongs to the unit `poller`."""
+"""Unit → layer. A unit is a module or a package of `exporter/`; `poller_x` belongs to the unit `poller`. `web/toolkit`
+is one of its own, for what lies lower may use it too."""
 SIMULATOR: Final = "sendgrid_simulator"
 KNOWS_THE_SIMULATOR: Final = "exporter.cli"
 """It starts the demo."""
@@ -39,11 +44,18 @@ LIBRARY_HOMES: Final[Mapping[str, tuple[str, ...]]] = {
     "requests": ("exporter.sendgrid",),
     "urllib3": ("exporter.sendgrid",),
     "pydantic_settings": ("exporter.settings",),
-    "time": ("exporter.clock", "sendgrid_simulator.clock"),
+    "time": ("exporter.clock", "exporter.web.toolkit.files", "sendgrid_simulator.clock"),
     "sqlite3": ("exporter.state",),
-    "httptools": ("exporter.web",),
+    "yaml": ("exporter.web.toolkit.strict_yaml", "exporter.settings.document", "exporter.settings.redaction"),
 }
 """Library → the only modules, or packages with all in them, that may import it."""
+
+SELF_CONTAINED: Final = ("exporter.web.toolkit",)
+"""Packages that import nothing of the exporter outside themselves, so that others can take them as they are."""
+BLIND: Final[Mapping[str, tuple[str, ...]]] = {
+    "exporter.web.http": ("exporter.web.handlers", "exporter.web.pages", "exporter.web.server", "exporter.web.toolkit")
+}
+"""Package → what it must not know though it stands on the same layer: a connection only gets a function to ask."""
 
 LONGEST: Final = 600
 """Lines of a module: beyond them it is hard to hold in the head, and mostly two subjects."""
@@ -89,13 +101,14 @@ EFFECTS: Final = frozenset(
 
 
 def broken_rules(files: Mapping[str, str]) -> list[str]:
-    """Return a sentence for every broken rule; `files` maps paths such as `exporter/web/routes.py` to their text."""
+    """Return a sentence for every broken rule; `files` maps paths such as `exporter/web/handlers.py` to their text."""
     modules = {name_of(path): ast.parse(text) for path, text in files.items()}
     packages = {name_of(path) for path in files if path.endswith("__init__.py")}
     found = [f"{path}: {problem}" for path, text in files.items() for problem in _of_file(path, text)]
     imports = {name: list(_imports(name, tree, name in packages, modules.keys())) for name, tree in modules.items()}
     for name, tree in modules.items():
-        problems = [*_layers(name, imports[name]), *_libraries(name, imports[name]), *_hidden_imports(tree)]
+        problems = [*_layers(name, imports[name]), *_rooms(name, imports[name]), *_libraries(name, imports[name])]
+        problems += _hidden_imports(tree)
         problems += [*_registry(tree), *_time(name, tree), *_state(tree), *_effects(tree)]
         found += [f"{name}: {problem}" for problem in problems]
     return found + _cycles({name: [one for one in targets if one in modules] for name, targets in imports.items()})
@@ -127,7 +140,24 @@ def _imports(name: str, tree: ast.Module, is_package: bool, known: object) -> It
                 yield whole if whole in known or start == "exporter" else start
 
 
+def _is_in(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def _rooms(name: str, imports: Sequence[str]) -> Iterator[str]:
+    for package in SELF_CONTAINED:
+        for target in imports if _is_in(name, package) else ():
+            if target.split(".")[0] in ("exporter", SIMULATOR) and not _is_in(target, package):
+                yield f"{package} imports nothing of the exporter outside itself, but {target}"
+    for package, others in BLIND.items():
+        for target in imports if _is_in(name, package) else ():
+            if any(_is_in(target, other) for other in others):
+                yield f"{package} does not know {target}"
+
+
 def _unit(module: str) -> str:
+    if _is_in(module, "exporter.web.toolkit"):
+        return "web/toolkit"
     unit = module.split(".")[1]
     return "poller" if unit.startswith("poller") else unit
 

@@ -8,9 +8,10 @@ import hypothesis
 import pytest
 
 from tests.network import loopback_only
-from tests.programs import find_program, how_to_get, versions
+from tests.programs import skip_without, versions
 
 ROOT = Path(__file__).parents[1]
+KINDS = ("unit", "contract", "e2e")
 
 # Tests against documents beside the checkout that are not the project's to publish: collected only where those are.
 collect_ignore = [] if (ROOT.parent / "shared").is_dir() else ["shared"]
@@ -33,15 +34,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write tests/data/golden/ anew instead of comparing")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files of another kind before they are imported, which takes longer than the unit tests do."""
+    kind = config.getoption("-m")
+    if kind not in KINDS or not collection_path.name.startswith("test_") or not collection_path.is_file():
+        return None
+    return f"pytest.mark.{kind}" not in collection_path.read_text(encoding="utf-8") or None
+
+
 def pytest_report_header() -> list[str]:
     return [f"programs: {', '.join(versions())}"]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("needs"):
-        for program in mark.args:
-            if find_program(program) is None:
-                pytest.skip(f"{program} is not installed: {how_to_get(program)}")
+        skip_without(*mark.args)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -73,7 +80,7 @@ def _skips_that_fail(config: pytest.Config) -> list[pytest.TestReport]:
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take away what a developer's shell would configure the exporter with, or send it through a proxy with."""
     for name in os.environ:
-        if name.upper().startswith(("EXPORTER_", "SENDGRID_")) or name.upper().endswith("_PROXY"):
+        if name.upper().startswith(("EXPORTER_", "SENDGRID_")) or name.upper().endswith(("_PROXY", "_CA_BUNDLE")):
             monkeypatch.delenv(name)
 
 

@@ -61,12 +61,12 @@ def a_row(**changes: Any) -> dict[str, Any]:
     return row
 
 
-def a_page(*rows: dict[str, Any], total: Any = None, count: Any = None, token: str | None = None) -> dict[str, Any]:
-    """Return a page as the API spells it; the total is the rows' sum unless given."""
+def a_page(*rows: dict[str, Any], total: Any = None, count: Any = "own", token: str | None = None) -> dict[str, Any]:
+    """Return a page as the API spells it; count and total are those of a list of this page alone unless given."""
     url = "https://api.sendgrid.com/v3/marketing/stats/automations/x/links"
     metadata: dict[str, Any] = {"self": url}
     if count is not None:
-        metadata["count"] = count
+        metadata["count"] = len(rows) if count == "own" else count
     if token is not None:
         metadata["next"] = f"{url}?page_token={token}"
     clicks = sum(row["clicks"] for row in rows)

@@ -4,6 +4,7 @@ import io
 import json
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,6 +69,9 @@ class FakeSource:
             raise answer
         return answer
 
+    def holding(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
 
 class FakeKeeper:
     """Keeps blocks in memory."""
@@ -101,7 +105,7 @@ class Reply:
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     breaks: Exception | None = None
-    """Raised when the body is read."""
+    """Raised when the body has been read."""
 
 
 def json_reply(document: Any, status: int = 200, **headers: str) -> Reply:
@@ -142,19 +146,22 @@ class ScriptedAdapter(BaseAdapter):
         return self
 
 
-class _Breaking(io.RawIOBase):
-    def __init__(self, error: Exception) -> None:
+class _Breaking(io.BytesIO):
+    """A body that breaks at its end."""
+
+    def __init__(self, body: bytes, error: Exception) -> None:
+        super().__init__(body)
         self._error = error
 
-    def readable(self) -> bool:
-        return True
-
-    def read(self, *_: object, **__: object) -> bytes:
-        raise self._error
+    def read(self, size: int | None = -1) -> bytes:
+        found = super().read(size)
+        if not found:
+            raise self._error
+        return found
 
 
 def _response(request: requests.PreparedRequest, reply: Reply) -> requests.Response:
-    body = io.BytesIO(reply.body) if reply.breaks is None else _Breaking(reply.breaks)
+    body = io.BytesIO(reply.body) if reply.breaks is None else _Breaking(reply.body, reply.breaks)
     response = requests.Response()
     response.status_code = reply.status
     response.headers.update(reply.headers)

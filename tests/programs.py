@@ -20,6 +20,9 @@ _PLACES: Final = {
     "promtool-newer": TOOLS / "debian-sid/usr/bin/promtool",
     "alertmanager-newer": TOOLS / "debian-sid/usr/bin/prometheus-alertmanager",
     "amtool-newer": TOOLS / "debian-sid/usr/bin/amtool",
+    "vmalert": TOOLS / "debian-bookworm/usr/bin/vmalert",
+    "victoria-metrics": TOOLS / "debian-bookworm/usr/bin/victoria-metrics",
+    "quadlet": TOOLS / "podman/usr/libexec/podman/quadlet",
     "docker-compose": TOOLS / "debian-trixie/usr/libexec/docker/cli-plugins/docker-compose",
     "actionlint": TOOLS / "actionlint/actionlint",
     "helm-3": TOOLS / "helm-3/helm",
@@ -52,6 +55,13 @@ def program(name: str) -> str:
     found = find_program(name)
     assert found is not None, f"{name} is not installed, and the test has no @needs({name!r})"
     return str(found)
+
+
+def skip_without(*names: str) -> None:
+    """Skip the test, with the command that provides it, where one of the programs is missing; for fixtures."""
+    for name in names:
+        if find_program(name) is None:
+            pytest.skip(f"{name} is not installed: {how_to_get(name)}")
 
 
 def how_to_get(name: str) -> str:

@@ -31,6 +31,10 @@ class Block:
         """Return the published clicks, keyed as `key_of` keys a row."""
         return samples(self.links.text())
 
+    def link_keys(self) -> frozenset[bytes]:
+        """Return what names the published links, as `key_of` does, without the rest rows."""
+        return frozenset(key for key in self.clicks_by_link() if _REST not in key)
+
     def fell_below(self, before: "Block", lines: Iterable[bytes]) -> bool:
         """Tell whether the total or a published link has fewer clicks; a rest row loses those of a promoted link.
 

@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -194,8 +195,14 @@ def _number(text: str | None) -> float | None:
 
 
 def _http_date(text: str | None) -> float | None:
+    """Return the seconds since the epoch of a date in any of HTTP's forms (RFC 9110, 5.6.7), all of them UTC.
+
+    asctime's form has no zone, and `-0000` says that it is unknown: the parser then leaves the zone open, which Python
+    would take for the machine's own.
+    """
     try:
-        return parsedate_to_datetime(text).timestamp() if text else None
+        moment = parsedate_to_datetime(text) if text else None
+        return None if moment is None else (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
 

@@ -1,38 +1,51 @@
 """One exchange with SendGrid: a request for a page, its answer's body or one error of our tree."""
 
+import random
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 from urllib.parse import quote
 
 import requests
-import tenacity
-import urllib3
-from requests import exceptions
 from requests.adapters import HTTPAdapter
 
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationStats
-from exporter.errors import ExchangeTimeoutError, ForbiddenError, SendGridError, StoppedError
+from exporter.errors import (
+    ConnectionFailedError,
+    ExchangeTimeoutError,
+    ForbiddenError,
+    InvalidResponseError,
+    SendGridError,
+    StoppedError,
+    UnauthorizedError,
+)
 from exporter.sendgrid.body import read_body
 from exporter.sendgrid.budget import Budget, RateLimit, read_rate_limit
 from exporter.sendgrid.failures import LIBRARY_ERRORS, broken_exchange, refusal
+from exporter.sendgrid.key import Refusals
+from exporter.sendgrid.memory import MemoryBudget, cost
 from exporter.sendgrid.pages import read_stats
+from exporter.sendgrid.proxy import proxy_secrets
 from exporter.sendgrid.session import ClientOptions, Connection, deadline_adapters
 from exporter.sendgrid.sockets import Deadline
-from exporter.sendgrid.wire import explain_error
+from exporter.sendgrid.wire import explain_error, foreign_text, named_automation
 
-_SHORTEST: Final = 0.001
-"""The libraries take no timeout of 0; a deadline that has just passed still ends the exchange at once."""
 _LEAST_SECRET: Final = 16
-"""A key from this length on is hidden in what is published, should a server echo it; a real one has 69 characters, and
+"""A secret from this length on is hidden in what is published, should a server echo it; a key has 69 characters, and
 a shorter text could stand in an address by chance."""
 _MOST_TRIES: Final = 4
-_BACKOFF: Final = tenacity.wait_random_exponential(multiplier=1, max=30)
-"""Full jitter: up to 1, 2, 4 … 30 seconds, so that workers that failed together do not come back together."""
+_LONGEST_BACKOFF: Final = 30.0
+_LARGEST_EXPLANATION: Final = 64 * 1024
+"""Bytes of an error's body: SendGrid's have some hundred, a proxy's page some thousand."""
+_MOST_IDLE: Final = 60.0
+"""Seconds after which an idle connection is not used again. Load balancers discard one without a word, Azure's after 4
+minutes and AWS's network balancer after 350 seconds, and the next request on it would wait for the whole timeout. A
+poll's pages follow each other faster, and between two rounds, 5 minutes by default, a new connection costs little."""
 
 
 class Observer(Protocol):
@@ -54,6 +67,7 @@ class SendGridClient:
         clock: Clock,
         stop: threading.Event,
         observer: Observer,
+        memory: MemoryBudget | None = None,
         adapter: Callable[[Deadline], HTTPAdapter] | None = None,
     ) -> None:
         self._options = options
@@ -62,41 +76,66 @@ class SendGridClient:
         self._clock = clock
         self._stop = stop
         self._observer = observer
+        self._memory = memory or MemoryBudget(clock=clock)
         self._adapter = adapter or deadline_adapters(options)
-        self._idle: deque[Connection] = deque()
+        self._proxy_secrets = proxy_secrets(options.proxy)
+        self._refusals = Refusals(clock)
+        self._idle: deque[tuple[Connection, float]] = deque()
+        """Connections with the moment since which they are idle, the latest at the end."""
         self._lock = threading.Lock()
         self._closed = False
+        self._names_what_was_asked: bool | None = None
+        """Whether the automation that an answer names is the one that was asked for; None until one names any."""
+
+    def holding(self) -> AbstractContextManager[None]:
+        """Account for the memory of this thread's poll until the end of the block, where its numbers are published."""
+        return self._memory.poll()
 
     def stats(self, automation: Automation, deadline: float) -> AutomationStats:
         """Return the automation's stats, whole, before the deadline (monotonic); raise one SendGridError otherwise."""
-        return read_stats(lambda page_token: self.fetch(automation, page_token, deadline), self._url(automation))
+        url = self._url(automation)
+        with self._memory.poll():
+            try:
+                return read_stats(lambda page_token: self.fetch(automation, page_token, deadline), url, self._explain)
+            except InvalidResponseError as exc:
+                if url in str(exc):
+                    raise
+                raise InvalidResponseError(f"{url}: HTTP 200, but {exc}") from None
 
     def fetch(self, automation: Automation, page_token: str | None, deadline: float) -> bytes:
         """Return the body of one page of the automation's link clicks.
 
         Waits for the budget, and tries again after a failure that may pass, all before the deadline (monotonic). A
-        failure raises one SendGridError, whose message names the request and never the key.
+        failure raises one SendGridError, whose message names the request and never a secret.
         """
-        retrying = tenacity.Retrying(
-            retry=_may_pass,
-            wait=_wait,
-            stop=self._enough(deadline),
-            sleep=self._sleep,
-            reraise=True,
-        )
-        return retrying(self._try, automation, page_token, deadline)
+        if self._refusals.in_effect(self._key):
+            text = "not asked, since the key was refused to other automations a moment ago"
+            raise UnauthorizedError(f"{self._url(automation)}: {text}", reason=requests.codes.unauthorized)
+        failed: list[type[SendGridError]] = []
+        while True:
+            answer = _Answer()
+            try:
+                return self._try(automation, page_token, deadline, answer)
+            except SendGridError as exc:
+                pause = _pause(exc, failed)
+                if pause is None or self._clock.monotonic() + pause >= deadline:
+                    if UnauthorizedError in failed and isinstance(exc, UnauthorizedError):
+                        self._refusals.refused(answer.key, automation.id)
+                    raise
+                failed.append(type(exc))
+            if self._clock.wait(self._stop, pause):
+                raise StoppedError("the exporter is stopping")
 
     def close(self) -> None:
         """Close the idle connections; busy ones close when they come back."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, deque()
-        for connection in idle:
+        for connection, _ in idle:
             connection.session.close()
 
-    def _try(self, automation: Automation, page_token: str | None, deadline: float) -> bytes:
+    def _try(self, automation: Automation, page_token: str | None, deadline: float, answer: "_Answer") -> bytes:
         self._budget.acquire(deadline, self._stop)
-        answer = _Answer()
         started = self._clock.monotonic()
         try:
             with self._connection() as connection:
@@ -111,30 +150,60 @@ class SendGridClient:
         self, connection: Connection, automation: Automation, page_token: str | None, deadline: float, answer: "_Answer"
     ) -> bytes:
         url, key = self._url(automation), self._key()
-        seconds = min(self._options.timeout, deadline - self._clock.monotonic())
+        answer.key = key
+        now = self._clock.monotonic()
+        seconds = min(self._options.timeout, deadline - now)
         if seconds <= 0:
             raise ExchangeTimeoutError(f"{url}: the poll's time was over before this request")
         connection.deadline.set(seconds)
+        secrets = (key, *self._proxy_secrets)
+        hide = partial(_hidden, secrets)
+        is_new, connection.was_used = not connection.was_used, True
         try:
-            with connection.get(url, self._query(automation, page_token), key, seconds) as response:
+            with (
+                self._memory.exchange(now + seconds, self._stop, url) as reserve,
+                connection.get(url, self._query(automation, page_token), key, seconds) as response,
+            ):
                 answer.status = response.status_code
                 answer.rate_limit = read_rate_limit(response.headers, self._clock.time())
-                body = self._body(response, url)
+                if answer.status != requests.codes.ok:
+                    said = _explanation(response, url, hide)
+                    raise refusal(url, answer.status, said, retry_after=answer.rate_limit.retry_after)
+                self._refusals.accepted()
+                body = read_body(response.raw, response.headers.get("Content-Encoding", ""), url, reserve=reserve)
+                reserve(cost(body) - len(body))
         except LIBRARY_ERRORS as exc:
-            raise broken_exchange(url, exc, key) from None
-        if answer.status != requests.codes.ok:
-            said = explain_error(body, secret=key)
-            raise refusal(url, answer.status, said, retry_after=answer.rate_limit.retry_after)
-        return body.replace(key.encode(), b"<hidden>") if len(key) >= _LEAST_SECRET else body
+            raise broken_exchange(url, exc, hide) from None
+        if foreign := foreign_text(body, response.headers.get("Content-Type", ""), hide):
+            raise InvalidResponseError(f"{url}: HTTP 200 with {foreign}; does a proxy answer in place of SendGrid?")
+        if self._names_another(automation, body, is_new=is_new):
+            connection.start_anew()
+            raise ConnectionFailedError(f"{url}: the answer was about another automation")
+        for secret in secrets:
+            if len(secret) >= _LEAST_SECRET:
+                body = body.replace(secret.encode(), b"<hidden>")
+        return body
 
-    def _body(self, response: requests.Response, what: str) -> bytes:
-        encoding = response.headers.get("Content-Encoding", "")
-        if response.status_code == requests.codes.ok:
-            return read_body(response.raw, encoding, what)
-        try:
-            return read_body(response.raw, encoding, what)
-        except (SendGridError, urllib3.exceptions.HTTPError, exceptions.RequestException, OSError):
-            return b""  # the status already tells the failure; its explanation is only lost
+    def _names_another(self, automation: Automation, body: bytes, *, is_new: bool) -> bool:
+        """Tell whether the answer is another automation's.
+
+        A server that sends an answer nobody asked for, just when the next request leaves, puts every later answer under
+        the next request's id, and nothing in HTTP shows it; a cache on the way may mix answers up. Once an answer named
+        what it was asked for, every one must that names any. Until then the first answer over a new connection is
+        believed: should it name another automation, that is the API's way (a gateway that maps ids, say).
+        """
+        named = named_automation(body)
+        if named is None:
+            return False
+        if named == automation.id.lower():
+            self._names_what_was_asked = True
+            return False
+        if is_new and self._names_what_was_asked is None:
+            self._names_what_was_asked = False
+        return self._names_what_was_asked is not False
+
+    def _explain(self, body: bytes) -> str:
+        return explain_error(body, "", partial(_hidden, (self._key(), *self._proxy_secrets)))
 
     def _url(self, automation: Automation) -> str:
         return f"{self._options.base_url}/v3/marketing/stats/automations/{quote(automation.id, safe='')}/links"
@@ -147,47 +216,68 @@ class SendGridClient:
             query["page_token"] = page_token
         return query
 
-    def _enough(self, deadline: float) -> Callable[[tenacity.RetryCallState], bool]:
-        return lambda state: (
-            state.attempt_number >= _MOST_TRIES or self._clock.monotonic() + state.upcoming_sleep >= deadline
-        )
-
-    def _sleep(self, seconds: float) -> None:
-        if self._clock.wait(self._stop, seconds):
-            raise StoppedError("the exporter is stopping")
-
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
-        with self._lock:
-            connection = self._idle.pop() if self._idle else None
-        connection = connection or Connection(self._options, self._clock, self._adapter)
+        connection = self._idle_connection() or Connection(self._options, self._clock, self._adapter)
         try:
             yield connection
         finally:
             with self._lock:
                 keep = not self._closed
                 if keep:
-                    self._idle.append(connection)
+                    self._idle.append((connection, self._clock.monotonic()))
             if not keep:
                 connection.session.close()
+
+    def _idle_connection(self) -> Connection | None:
+        """Return the connection that is idle for the shortest time, and close those that are idle for too long."""
+        with self._lock:
+            now = self._clock.monotonic()
+            old = [connection for connection, since in self._idle if now - since > _MOST_IDLE]
+            for _ in old:
+                self._idle.popleft()
+            found = self._idle.pop()[0] if self._idle else None
+        for connection in old:
+            connection.session.close()
+        return found
 
 
 @dataclass(slots=True)
 class _Answer:
-    """What is known of an answer so far, also when its body breaks."""
+    """What is known of an exchange so far, also when its answer's body breaks."""
 
+    key: str = ""
+    """The key that was sent."""
     status: int | None = None
     rate_limit: RateLimit | None = None
 
 
-def _may_pass(state: tenacity.RetryCallState) -> bool:
-    """Tell whether trying again makes sense: a transient failure always, a 403 once, since blocks can be short."""
-    error = state.outcome.exception() if state.outcome else None
-    first_refusal = isinstance(error, ForbiddenError) and state.attempt_number == 1
-    return first_refusal or (isinstance(error, SendGridError) and error.transient)
+def _explanation(response: requests.Response, url: str, hide: Callable[[str], str]) -> str:
+    encoding, content_type = (response.headers.get(name, "") for name in ("Content-Encoding", "Content-Type"))
+    try:
+        body = read_body(response.raw, encoding, url, largest=_LARGEST_EXPLANATION)
+    except InvalidResponseError:
+        return ""  # the status already tells the failure; its explanation is only lost
+    except LIBRARY_ERRORS:
+        return ""
+    return explain_error(body, content_type, hide)
 
 
-def _wait(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, SendGridError) else None
-    return max(_BACKOFF(state), asked or 0.0)
+def _pause(error: SendGridError, failed: Sequence[type[SendGridError]]) -> float | None:
+    """Return the seconds until the next try; None where another makes no sense after this one and those that failed.
+
+    A transient failure is tried again, a refusal of the key or of the automation once: SendGrid's blocks can be short.
+    The pause is random, up to 1, 2, 4 … 30 seconds ("full jitter"), so that workers that failed together do not come
+    back together, and never shorter than SendGrid asks for.
+    """
+    first_refusal = isinstance(error, (ForbiddenError, UnauthorizedError)) and type(error) not in failed
+    if len(failed) + 1 >= _MOST_TRIES or not (error.transient or first_refusal):
+        return None
+    backoff = random.uniform(0, min(2.0 ** len(failed), _LONGEST_BACKOFF))  # noqa: S311  # spreads load, hides nothing
+    return max(backoff, error.retry_after or 0.0)
+
+
+def _hidden(secrets: Sequence[str], text: str) -> str:
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "<hidden>")
+    return text

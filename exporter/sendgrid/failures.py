@@ -1,8 +1,12 @@
 """From the libraries' errors and HTTP's statuses to one error of our tree."""
 
-from collections.abc import Mapping
+import re
+import socket
+import ssl
+from collections.abc import Callable, Mapping
 from typing import Final
 
+import requests
 import urllib3
 from requests import exceptions
 
@@ -38,37 +42,73 @@ _BY_LIBRARY_ERROR: Final[tuple[tuple[type[Exception], type[SendGridError]], ...]
 LIBRARY_ERRORS: Final[tuple[type[Exception], ...]] = tuple(theirs for theirs, _ in _BY_LIBRARY_ERROR)
 """Everything that `broken_exchange` knows."""
 
+_CHECK_PROXY: Final = "the proxy refused its credentials: check sendgrid.proxy"
+
 _BY_STATUS: Final[Mapping[int, tuple[type[SendGridError], str]]] = {
     401: (UnauthorizedError, "the key was refused: check that it is complete and not revoked"),
     403: (
         ForbiddenError,
         "the key may not read this: it needs read access to Marketing (and Automation), or is blocked for a while",
     ),
-    407: (BadRequestError, "the proxy refused its credentials: check sendgrid.proxy"),
+    407: (BadRequestError, _CHECK_PROXY),
     404: (NotFoundError, "no such automation, or no statistics for it yet"),
     429: (RateLimitedError, "too many requests"),
 }
 
 
-def broken_exchange(url: str, exc: Exception, key: str) -> SendGridError:
-    """Return the error for an exchange that requests, urllib3 or the system broke off; its text never holds the key."""
+_TUNNEL: Final = re.compile(r"Tunnel connection failed: (\d{3})\b")
+"""How urllib3 reports what a proxy answers to CONNECT. The phrase after the status is the proxy's own: it is not
+repeated, since it may quote the credentials in any encoding."""
+
+_ADVICE: Final[tuple[tuple[type[Exception], str, str], ...]] = (
+    (socket.gaierror, "DNS", "check the host in sendgrid.base_url or sendgrid.proxy, and this machine's DNS"),
+    (ConnectionRefusedError, "refused", "check sendgrid.base_url and sendgrid.proxy, or what a firewall rejects"),
+    (
+        ssl.SSLCertVerificationError,
+        "certificate",
+        "check sendgrid.base_url and the clock; where a proxy intercepts TLS, name its authority in sendgrid.ca_file",
+    ),
+    (ssl.SSLError, "TLS", "check that the port of sendgrid.base_url or sendgrid.proxy speaks TLS"),
+)
+"""The cause's class, its name as a reason, and the next step; the first that fits counts."""
+
+_LONGEST_CAUSE: Final = 200
+
+
+def broken_exchange(url: str, exc: Exception, hide: Callable[[str], str]) -> SendGridError:
+    """Return the error for an exchange that requests, urllib3 or the system broke off; `hide` takes secrets out."""
     error = next(ours for theirs, ours in _BY_LIBRARY_ERROR if isinstance(exc, theirs))
     cause = _root_cause(exc)
     if error is ExchangeTimeoutError or isinstance(cause, TimeoutError):
-        return ExchangeTimeoutError(f"{url}: no whole answer in time")
+        return _too_late(url, exc)
+    if refused := _TUNNEL.search(str(cause)):
+        return _no_tunnel(url, int(refused[1]))
     text = str(cause) if isinstance(cause, OSError) else f"the answer breaks HTTP ({type(cause).__name__})"
-    return error(f"{url}: {_without(key, text)}")
+    text = " ".join(hide(text).split())[:_LONGEST_CAUSE]
+    via = "the proxy: " if isinstance(exc, (exceptions.ProxyError, urllib3.exceptions.ProxyError)) else ""
+    reason, advice = next(((name, f"; {step}") for kind, name, step in _ADVICE if isinstance(cause, kind)), (None, ""))
+    return error(f"{url}: {via}{text}{advice}", reason=reason)
+
+
+def _too_late(url: str, exc: Exception) -> SendGridError:
+    connecting = isinstance(exc, (exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError))
+    if connecting:
+        text = "no connection in time; check the network, a firewall that discards packets, or sendgrid.proxy"
+        return ExchangeTimeoutError(f"{url}: {text}", reason="no connection")
+    return ExchangeTimeoutError(f"{url}: no whole answer in time; check the network, or raise sendgrid.timeout")
+
+
+def _no_tunnel(url: str, status: int) -> SendGridError:
+    if status == requests.codes.proxy_authentication:
+        return BadRequestError(f"{url}: HTTP {status} to CONNECT: {_CHECK_PROXY}", reason=status)
+    text = f"HTTP {status} to CONNECT: the proxy opens no connection; check its rules, or sendgrid.proxy"
+    return ConnectionFailedError(f"{url}: {text}", reason=f"proxy {status}")
 
 
 def refusal(url: str, status: int, said: str, *, retry_after: float | None) -> SendGridError:
-    """Return the error for an answer other than 200; `said` is SendGrid's explanation."""
+    """Return the error for an answer other than 200; `said` is what it says for an explanation."""
     error, advice = _kind(status)
-    hint = f" (SendGrid says: {said})" if said else ""
-    return error(f"{url}: HTTP {status}: {advice}{hint}", retry_after=retry_after)
-
-
-def _without(key: str, text: str) -> str:
-    return text.replace(key, "<hidden>")
+    return error(f"{url}: HTTP {status}: {advice}{said and f' ({said})'}", retry_after=retry_after, reason=status)
 
 
 def _kind(status: int) -> tuple[type[SendGridError], str]:

@@ -10,8 +10,10 @@ from urllib.parse import urlencode
 import requests
 from requests.adapters import HTTPAdapter
 
+from exporter.authorities import Authorities
 from exporter.clock import Clock
-from exporter.sendgrid.sockets import Deadline, pool_classes, trusting_context
+from exporter.sendgrid.proxy import proxy_authorization
+from exporter.sendgrid.sockets import Deadline, Resolver, pool_classes, trusting_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class ClientOptions:
     user_agent: str
     on_behalf_of: str | None = None
     proxy: str | None = None
+    authorities: Authorities | None = None
+    """Those to trust instead of the system's."""
 
 
 class _Session(requests.Session):
@@ -45,6 +49,8 @@ class Connection:
         adapter: Callable[[Deadline], HTTPAdapter],
     ) -> None:
         self.deadline = Deadline(clock)
+        self.was_used = False
+        """Whether it carried a request since it was made or started anew."""
         self._base_url = options.base_url
         self._prepared: requests.PreparedRequest | None = None
         self.session = _Session()
@@ -70,16 +76,21 @@ class Connection:
             self._prepared = self.session.prepare_request(requests.Request("GET", self._base_url))
         request = self._prepared.copy()
         base = str(self._prepared.url).rstrip("/")
-        request.url = f"{base}{url.removeprefix(self._base_url)}?{urlencode(query)}"
+        request.url = f"{base}{url.removeprefix(self._base_url)}?{urlencode(query, errors='surrogateescape')}"
         request.headers["Authorization"] = f"Bearer {key}"
         return self.session.send(request, timeout=seconds, stream=True, allow_redirects=False)
+
+    def start_anew(self) -> None:
+        """Close whatever is connected; the next request connects again."""
+        self.session.close()
+        self.was_used = False
 
 
 class _DeadlineAdapter(HTTPAdapter):
     """An adapter whose connections obey the deadline and trust one context, made once."""
 
-    def __init__(self, deadline: Deadline, trust: SSLContext | None) -> None:
-        self._pool_classes = pool_classes(deadline)
+    def __init__(self, deadline: Deadline, trust: SSLContext | None, resolver: Resolver) -> None:
+        self._pool_classes = pool_classes(deadline, resolver)
         self._trust = trust
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
@@ -92,15 +103,21 @@ class _DeadlineAdapter(HTTPAdapter):
         manager.pool_classes_by_scheme = self._pool_classes
         return manager
 
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        """Return the credentials as the proxy's URL has them; requests can send none beyond Latin-1."""
+        authorization = proxy_authorization(proxy)
+        return {"Proxy-Authorization": authorization} if authorization else {}
+
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Leave trust to the context, which holds the authorities already."""
 
 
-def deadline_adapters(options: ClientOptions) -> Callable[[Deadline], HTTPAdapter]:
+def deadline_adapters(options: ClientOptions, resolver: Resolver | None = None) -> Callable[[Deadline], HTTPAdapter]:
     """Return what makes each connection's adapter; the authorities, some megabytes, are read once and only for TLS."""
     encrypted = any(address.startswith("https:") for address in (options.base_url, options.proxy or ""))
-    trust = trusting_context() if encrypted else None
-    return lambda deadline: _DeadlineAdapter(deadline, trust)
+    trust = trusting_context(options.authorities) if encrypted else None
+    resolver = resolver or Resolver()
+    return lambda deadline: _DeadlineAdapter(deadline, trust, resolver)
 
 
 def _headers(options: ClientOptions) -> dict[str, str]:

@@ -1,19 +1,30 @@
-"""Connections whose every wait ends at one deadline, however slowly the other side trickles.
+"""Connections whose every wait ends at one deadline, and that carry another request only when they are in step.
 
 A timeout of requests, urllib3 or the socket module bounds a single read, so a server that sends a byte now and then
 holds a call for ever. Here each read first shortens its timeout to what is left of the exchange.
+
+A connection is used again only after one final answer that was read whole, and while nothing waits in it to be read.
+It is closed after anything else. What this relies on in urllib3 2: a pool puts every connection back with `_put_conn`,
+also after a failure; before it lends one again it asks for its `is_connected` and closes it where that is false; and a
+connection makes its answer with http.client's `response_class`.
 """
 
 import socket
 import ssl
-from typing import Any
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, Final
 
 import certifi
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.util.ssltransport import SSLTransport
 
+from exporter.authorities import Authorities
 from exporter.clock import Clock
+from exporter.sendgrid.framing import Answer
 
 
 class Deadline:
@@ -35,16 +46,59 @@ class Deadline:
         return left
 
 
-def pool_classes(deadline: Deadline) -> dict[str, type[HTTPConnectionPool]]:
-    """Return urllib3's pools by scheme, with connections that obey the deadline."""
+Addresses = Sequence[tuple[Any, ...]]
+"""What `socket.getaddrinfo` returns."""
 
-    class Plain(HTTPConnection):
-        def _new_conn(self) -> socket.socket:
-            return _connect(self, deadline)
 
-    class TLS(HTTPSConnection):
+def _look_up(host: str, port: int | None) -> Addresses:
+    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+
+class Resolver:
+    """Looks names up with a deadline, which getaddrinfo does not have: it waits as long as a name server is silent.
+
+    A name is looked up by one thread at a time, whoever waits for it, so that a silent name server holds one thread.
+    """
+
+    def __init__(self, look_up: Callable[[str, int | None], Addresses] = _look_up) -> None:
+        self._look_up = look_up
+        self._lock = threading.Lock()
+        self._pending: dict[tuple[str, int | None], Future[Addresses]] = {}
+
+    def addresses(self, host: str, port: int | None, seconds: float) -> Addresses:
+        """Return the host's addresses; raise what getaddrinfo does, and TimeoutError when it takes longer than that."""
+        with self._lock:
+            found = self._pending.get((host, port))
+            if found is None:
+                found = self._pending[host, port] = Future()
+                threading.Thread(target=self._run, args=(host, port, found), name="dns", daemon=True).start()
+        return found.result(seconds)
+
+    def _run(self, host: str, port: int | None, found: Future[Addresses]) -> None:
+        try:
+            addresses = self._look_up(host, port)
+        except Exception as exc:  # noqa: BLE001  # whoever waits for it raises it
+            self._forget(host, port)
+            found.set_exception(exc)
+        else:
+            self._forget(host, port)
+            found.set_result(addresses)
+
+    def _forget(self, host: str, port: int | None) -> None:
+        with self._lock:
+            del self._pending[host, port]
+
+
+def pool_classes(deadline: Deadline, resolver: Resolver) -> dict[str, type[HTTPConnectionPool]]:
+    """Return urllib3's pools by scheme, with connections that obey the deadline and stay in step."""
+
+    class Plain(_InStep, HTTPConnection):
         def _new_conn(self) -> socket.socket:
-            return _connect(self, deadline)
+            return _connect(self, deadline, resolver)
+
+    class TLS(_InStep, HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            return _connect(self, deadline, resolver)
 
         def connect(self) -> None:
             super().connect()
@@ -52,13 +106,45 @@ def pool_classes(deadline: Deadline) -> dict[str, type[HTTPConnectionPool]]:
             if isinstance(outermost, _DeadlineTLSSocket):
                 outermost.deadline = deadline
 
-    class PlainPool(HTTPConnectionPool):
+    class PlainPool(_PoolInStep, HTTPConnectionPool):
         ConnectionCls = Plain
 
-    class TLSPool(HTTPSConnectionPool):
+    class TLSPool(_PoolInStep, HTTPSConnectionPool):
         ConnectionCls = TLS
 
     return {"http": PlainPool, "https": TLSPool}
+
+
+class _InStep(HTTPConnection):
+    """A connection that knows whether it may carry another request."""
+
+    _answer: Answer | None = None
+
+    def response_class(self, *args: Any, **options: Any) -> Answer:  # type: ignore[override]  # called, never inherited
+        self._answer = Answer(*args, **options)
+        return self._answer
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether its last answer was read whole and nothing waits to be read: no byte, no end, nothing decrypted."""
+        in_step = self._answer is not None and self._answer.in_step
+        return in_step and not _decrypted(self.sock) and super().is_connected
+
+
+class _PoolInStep(HTTPConnectionPool):
+    """A pool that closes what is out of step at once, instead of when it would be used again."""
+
+    def _put_conn(self, conn: Any) -> None:
+        if conn is not None and not conn.is_connected:
+            conn.close()
+        super()._put_conn(conn)
+
+
+def _decrypted(connected: Any) -> int:
+    """Return the bytes that TLS has taken from the socket and nobody has read, which no poll of the socket shows."""
+    if isinstance(connected, SSLTransport):  # TLS within a proxy's TLS
+        return int(connected.sslobj.pending()) + int(connected.incoming.pending)
+    return connected.pending() if isinstance(connected, ssl.SSLSocket) else 0
 
 
 class _DeadlineSocket(socket.socket):
@@ -85,20 +171,33 @@ class _DeadlineTLSSocket(ssl.SSLSocket):
             self.settimeout(self.deadline.remaining())
 
 
-def trusting_context() -> ssl.SSLContext:
-    """Return a context that trusts certifi's authorities and the system's (so `SSL_CERT_FILE` works, too)."""
-    context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())
+def trusting_context(authorities: Authorities | None) -> ssl.SSLContext:
+    """Return a context that trusts these authorities; without any, certifi's and the system's.
+
+    The system's are those of `SSL_CERT_FILE` and `SSL_CERT_DIR` where these are set.
+    """
+    context = ssl.create_default_context(cadata=authorities)
+    if authorities is None:
+        context.load_verify_locations(certifi.where())
+    # Python 3.13 checks authorities by every rule of RFC 5280, for instance that basicConstraints is critical
+    # (section 4.2.1.9). The private authorities of many companies break one of them; browsers, curl and earlier
+    # Pythons take them. Signatures, names, dates and purposes are still checked.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    # As Python 3.13 does: a bundle may hold the issuing authority alone, without its root.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.sslsocket_class = _DeadlineTLSSocket
     return context
 
 
-def _connect(connection: HTTPConnection, deadline: Deadline) -> socket.socket:
+def _connect(connection: HTTPConnection, deadline: Deadline, resolver: Resolver) -> socket.socket:
     """Try the host's addresses in turn, all of them within the deadline."""
     host, port = connection._dns_host, connection.port  # noqa: SLF001  # without a root dot
     try:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = resolver.addresses(host, port, deadline.remaining())
+    except TimeoutError:
+        reason = socket.gaierror(socket.EAI_AGAIN, "no name server has answered within the exchange's time")
+        raise NameResolutionError(host, connection, reason) from reason
     except (socket.gaierror, UnicodeError) as exc:
         reason = exc if isinstance(exc, socket.gaierror) else socket.gaierror(str(exc))
         raise NameResolutionError(host, connection, reason) from exc
@@ -110,6 +209,7 @@ def _connect(connection: HTTPConnection, deadline: Deadline) -> socket.socket:
             connected.settimeout(deadline.remaining() / left)
             connected.connect(address)
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _keep_alive(connected)
         except OSError as exc:
             connected.close()
             failure = exc
@@ -118,3 +218,15 @@ def _connect(connection: HTTPConnection, deadline: Deadline) -> socket.socket:
     if isinstance(failure, TimeoutError):
         raise ConnectTimeoutError(connection, "no connection within the exchange's time") from failure
     raise NewConnectionError(connection, f"cannot connect: {failure}") from failure
+
+
+_KEEP_ALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPALIVE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+"""Seconds of silence before the first probe (macOS names it differently) and between two, and how many may fail."""
+
+
+def _keep_alive(connected: socket.socket) -> None:
+    """Let the system probe a silent connection, so that what lies between knows it is in use, or its end is noticed."""
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, number in _KEEP_ALIVE:
+        if (option := getattr(socket, name, None)) is not None:
+            connected.setsockopt(socket.IPPROTO_TCP, option, number)

@@ -8,7 +8,7 @@ missing. Unknown fields are passed over. Numbers are counts: whole, from 0 to 2*
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Final, NotRequired
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetPydanticSchema, ValidationError
@@ -18,8 +18,25 @@ from exporter.errors import InvalidResponseError
 
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_TAG: Final = re.compile(r"<[^<>]*(>|$)")
+_SURROGATES: Final = re.compile(
+    r"(?<!\\)(?P<escaped>(?:\\\\)*+)"
+    r"(?:(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+"""Surrogates in JSON's escapes, pairs or halves (RFC 8259, 7 and 8.2), with the escaped backslashes before them."""
+_JSON_BEGINS: Final = re.compile(rb"[ \t\r\n\xef\xbb\xbf]*[\[{]")
+_SEARCHED: Final = 8192
+_MOST_WORDS: Final = 120
+_LONGEST_TYPE: Final = 60
 _LONGEST_EXPLANATION: Final = 500
+MOST_ROWS: Final = 20_000
+"""Rows of one page: 400 times the 50 that SendGrid gives at most, for an API that ignores page_size."""
 _LARGEST: Final = 2**53
+_SELF: Final = re.compile(
+    rb'"self"\s*:\s*"[^"]*?/automations\\?/([0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})\\?/'
+)
+"""The automation in an answer's own address; JSON may escape slashes (RFC 8259, section 7). A quotation mark within a
+text is always escaped, so no link can look like it."""
 
 
 def _not_negative(number: int) -> int:
@@ -59,6 +76,10 @@ class LinkRow(TypedDict):
     url_location: NotRequired[Location | None]
 
 
+Rows = Annotated[list[LinkRow], Field(fail_fast=True, max_length=MOST_ROWS)]
+"""The first wrong row ends the reading: pydantic would keep up to four errors for each."""
+
+
 class _Wire(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
@@ -74,9 +95,11 @@ class Metadata(_Wire):
 class Page(_Wire):
     """One page of an automation's link clicks."""
 
-    results: list[LinkRow] | None = None
+    results: Rows | None = None
     total_clicks: Count | None = None
     metadata: Metadata | None = Field(default=None, alias="_metadata")
+    errors: Any = None
+    """What belongs into a refusal only; beside a list it says that the list is none."""
 
 
 def parse_page(body: bytes) -> Page:
@@ -84,56 +107,83 @@ def parse_page(body: bytes) -> Page:
 
     Text that is not Unicode (invalid UTF-8, halves of surrogate pairs) is repaired with U+FFFD, since a link's
     address is data from outside. Anything else that is not the documented form raises InvalidResponseError, which
-    names the first wrong field and never its content.
+    names the first wrong field and never its content. The first wrong row ends the reading.
     """
     try:
         return Page.model_validate_json(body)
     except ValidationError as exc:
-        if not _is_malformed(exc):
-            raise InvalidResponseError(_first_problem(exc)) from None
-    try:
-        return Page.model_validate_json(_repaired(body))
-    except ValidationError as exc:
-        raise InvalidResponseError(_first_problem(exc)) from None
-    except (ValueError, RecursionError):
-        raise InvalidResponseError("the answer is not JSON") from None
+        problem, malformed = _first_problem(exc)
+    if malformed:
+        try:
+            return Page.model_validate_json(_repaired(body))
+        except ValidationError as exc:
+            problem, _ = _first_problem(exc)
+    raise InvalidResponseError(problem)
 
 
-def explain_error(body: bytes, *, secret: str) -> str:
-    """Return what an error answer says, in one line without the secret: `field`, `message`, `help` and `id`.
+def named_automation(body: bytes) -> str | None:
+    """Return the id of the automation that a page says to be about, in lower case; None where it says none."""
+    found = _SELF.search(body)
+    return found[1].decode().lower() if found else None
 
-    SendGrid documents `{"errors": [{"field", "message", "help"}], "id"}`; its 5xx answers were seen as
-    `{"message"}`, `{"error"}`, HTML or empty, which give an empty text unless they hold such a field.
+
+def explain_error(body: bytes, content_type: str, hide: Callable[[str], str]) -> str:
+    """Return what an error answer says, in one line, after `hide` took the secrets out; empty where it says nothing.
+
+    SendGrid documents `{"errors": [{"field", "message", "help"}], "id"}`, whose four fields are named; its 5xx answers
+    were seen as `{"message"}` and `{"error"}`. What is no JSON, as a proxy's page in HTML, gives its first words.
     """
     try:
         answer = json.loads(body.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
-        return ""
+        return foreign_text(body, content_type, hide)
     if not isinstance(answer, dict):
         return ""
-    text = "; ".join(_explanations(answer))
-    text = text.replace(secret, "<hidden>")  # before the cut, which could leave a part of it
-    return _CONTROL.sub(" ", _LONE_SURROGATE.sub("\ufffd", text))[:_LONGEST_EXPLANATION]
+    text = hide("; ".join(_explanations(answer)))  # before the cut, which could leave a part of a secret
+    return text and f"SendGrid says: {_in_one_line(text)[:_LONGEST_EXPLANATION]}"
 
 
-def _is_malformed(exc: ValidationError) -> bool:
-    return any(error["type"] == "json_invalid" for error in exc.errors(include_input=False, include_url=False))
+def foreign_text(body: bytes, content_type: str, hide: Callable[[str], str]) -> str:
+    """Return the type and the first words, without tags, of what cannot be JSON, such as a captive portal's page.
+
+    Empty for what begins as a JSON object or list does, and for nothing at all.
+    """
+    if not body or _JSON_BEGINS.match(body):
+        return ""
+    text = body[:_SEARCHED].decode("utf-8", "replace")
+    if len(body) > _SEARCHED:
+        text = " ".join(text.split()[:-1])  # the cut may go through a secret, which then would not be found
+    words = _in_one_line(hide(_TAG.sub(" ", text)))
+    shown = words if len(words) <= _MOST_WORDS else f"{words[:_MOST_WORDS]}…"
+    kind = _in_one_line(hide(content_type))[:_LONGEST_TYPE] or "no Content-Type"
+    return f"{kind}, beginning with: {shown}" if shown else kind
 
 
-def _first_problem(exc: ValidationError) -> str:
+def _in_one_line(text: str) -> str:
+    return " ".join(_CONTROL.sub(" ", _LONE_SURROGATE.sub("\ufffd", text)).split())
+
+
+def _first_problem(exc: ValidationError) -> tuple[str, bool]:
+    """Return the first error in a sentence, and whether it is that the body is no JSON."""
     first = exc.errors(include_input=False, include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("constrained", "function")))
-    return f"{where or 'the answer'}: {first['msg'][:200]}"
+    return f"{where or 'the answer'}: {first['msg'][:200]}", first["type"] == "json_invalid"
 
 
 def _repaired(body: bytes) -> str:
-    answer = json.loads(body.decode("utf-8-sig", "replace"))
-    return _LONE_SURROGATE.sub("\ufffd", json.dumps(answer, ensure_ascii=False))
+    """Return the JSON text with what is not Unicode replaced; all else, valid or not, stays as it is."""
+    return _SURROGATES.sub(_whole_pair, body.decode("utf-8-sig", "replace"))
+
+
+def _whole_pair(found: re.Match[str]) -> str:
+    return found[0] if found["pair"] else rf"{found['escaped']}\ufffd"
 
 
 def _explanations(answer: dict[str, Any]) -> Iterator[str]:
     errors = answer.get("errors")
-    for error in errors if isinstance(errors, list) else []:
+    for error in errors if isinstance(errors, list) else [errors]:
+        if isinstance(error, str) and error:
+            yield error
         if isinstance(error, dict):
             parts = [f"{key} {_compact(error[key])}" for key in ("field", "message", "help") if error.get(key)]
             if parts:
@@ -144,4 +194,9 @@ def _explanations(answer: dict[str, Any]) -> Iterator[str]:
 
 
 def _compact(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:  # the reader takes a deeper nesting than the writer
+        return "(nested too deeply to be shown)"

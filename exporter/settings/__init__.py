@@ -1,5 +1,6 @@
 """Settings: flags, environment and files brought to one frozen value, or to one error naming every problem."""
 
+from exporter.settings.api_key import oddity as key_oddity
 from exporter.settings.api_key import read_key_file
 from exporter.settings.catalogue import Key, reference
 from exporter.settings.groups import (
@@ -38,6 +39,7 @@ __all__ = [
     "WebSettings",
     "duration_text",
     "help_text",
+    "key_oddity",
     "load",
     "read_key_file",
     "redacted",

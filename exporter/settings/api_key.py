@@ -1,17 +1,34 @@
-"""The SendGrid key: what can be one, and how it is read from a file."""
+"""The SendGrid key: what can be one, what looks like one, and how it is read from a file."""
 
+import base64
+import binascii
+import re
 import unicodedata
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from pydantic import SecretStr
 
 from exporter.errors import ConfigurationError
+from exporter.inputs import Inputs, read_input
+from exporter.web.toolkit.files import Input
 
 LAST_OF_LATIN_1: Final = 0xFF
 """The last character that an HTTP header can carry."""
 
 _LONGEST: Final = 4096
+_USUAL: Final = re.compile(r"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}")
+_USUAL_LENGTH: Final = 69
+_ASSIGNMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*[=:]")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundKey:
+    """A key, and the file that it was read from."""
+
+    key: SecretStr
+    source: Input
 
 
 def checked_key(value: object) -> SecretStr:
@@ -34,29 +51,65 @@ def checked_key(value: object) -> SecretStr:
     return SecretStr(key)
 
 
+def oddity(secret: SecretStr) -> str | None:
+    """Return in what the key differs from those that SendGrid makes, `SG.`, 22, `.` and 43 characters; never the key.
+
+    Nothing promises that form, and a gateway may have keys of its own: this is worth a warning, no more.
+    """
+    key = secret.get_secret_value()
+    return None if _USUAL.fullmatch(key) else _difference(key)
+
+
+def _difference(key: str) -> str:
+    if _decoded(key).startswith(b"SG."):
+        return "looks like the base64 of a key; give it decoded"
+    if _ASSIGNMENT.match(key):
+        return "looks like a whole line NAME=key; give only what follows the sign"
+    if key[0] in "\"'`" or key[-1] in "\"'`":
+        return "begins or ends with a quote"
+    if not key.startswith("SG."):
+        return "does not begin with SG. as SendGrid's keys do"
+    if len(key) != _USUAL_LENGTH:
+        return f"has {len(key)} characters, where SendGrid's keys have {_USUAL_LENGTH}"
+    return "is not made of SG. and two groups of 22 and 43 letters, digits, - and _, as SendGrid's keys are"
+
+
 def read_key_file(path: Path) -> SecretStr:
-    """Return the key that the file holds; raise ConfigurationError, without the content, when it holds none."""
+    """Return the key that the file holds now; raise ConfigurationError, without the content, when it holds none."""
     try:
-        return _key_in(path)
-    except ValueError as exc:
-        problem = f"sendgrid.api_key_file: {exc}"
+        return _key_in(path, read_input(path, _LONGEST + 1)).key
+    except (OSError, ValueError) as exc:
+        problem = f"sendgrid.api_key_file: {unreadable(path, exc)}"
     raise ConfigurationError([problem])
 
 
-def _key_in(path: Path) -> SecretStr:
-    name = shown_path(path)
+def find_key(path: Path, inputs: Inputs) -> FoundKey:
+    """Return the key that the file or pipe holds; raise OSError or ValueError, without the content."""
+    return _key_in(path, inputs.read(path, _LONGEST + 1))
+
+
+def unreadable(path: Path, exc: OSError | ValueError) -> str:
+    """Return why the key file cannot be used."""
+    if isinstance(exc, OSError):
+        return f"cannot read {shown_path(path)} ({exc.strerror or type(exc).__name__})"
+    return str(exc)
+
+
+def _key_in(path: Path, source: Input) -> FoundKey:
     try:
-        with path.open("rb") as file:
-            content = file.read(_LONGEST + 2)
-    except OSError as exc:
-        raise ValueError(f"cannot read {name} ({exc.strerror or type(exc).__name__})") from None
-    try:
-        return checked_key(content.decode("utf-8-sig"))
+        return FoundKey(checked_key(source.content.decode("utf-8-sig")), source)
     except UnicodeDecodeError:
         problem = "it is not UTF-8 text"
     except ValueError as exc:
         problem = str(exc)
-    raise ValueError(f"{name} is no key file: {problem}")
+    raise ValueError(f"{shown_path(path)} is no key file: {problem}")
+
+
+def _decoded(key: str) -> bytes:
+    try:
+        return base64.b64decode(key, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
 
 
 def shown_path(path: Path) -> str:

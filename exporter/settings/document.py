@@ -1,23 +1,21 @@
 """The configuration file: YAML, every key known, every key once, and the line of each."""
 
-import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
+from exporter.inputs import Inputs
 from exporter.settings.api_key import shown_path
 from exporter.settings.catalogue import AUTOMATIONS, CONFIG_FILE, GROUPS, KEYS, KeyPath, keys_of
 from exporter.settings.layers import Layer
 from exporter.settings.problems import Problem, dotted, no_such_key, printable
+from exporter.web.toolkit.files import Input
+from exporter.web.toolkit.strict_yaml import YamlError, read_values
 
 _LARGEST: Final = 64 * 1024 * 1024
-_LOADER: Final[type[yaml.SafeLoader]] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_QUOTED: Final = re.compile(r"'[^']*'")
-_OWN_WORD: Final = re.compile(r"'(<[a-z ]+>|[^A-Za-z0-9]{1,2})'")
-"""What YAML quotes of its own grammar: `'<block end>'`, `']'`; anything else is the file's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +28,8 @@ class Document:
     problems: tuple[Problem, ...] = ()
     readable: bool = True
     """False when nothing is known of the content."""
+    path: Path | None = None
+    source: Input | None = None
 
     def layer(self) -> Layer:
         """Return the settings given by the file."""
@@ -44,83 +44,40 @@ class Document:
         return f"{self.name}:{line + 1}"
 
 
-def read_document(path: Path, origin: str) -> Document:
+def read_document(path: Path, origin: str, inputs: Inputs) -> Document:
     """Read and take apart the file; what is wrong with it is told in the document's problems."""
     name = shown_path(path)
     try:
-        text = _text_of(path)
-        root, content = _parse(text)
+        source = inputs.read(path, _LARGEST)
+        read = read_values(_text_of(source))
     except OSError as exc:
         return _broken(f"cannot read {name} ({exc.strerror or type(exc).__name__})", origin)
     except UnicodeDecodeError:
         return _broken(f"{name} is not UTF-8 text", origin)
-    except yaml.MarkedYAMLError as exc:
-        return _broken(f"{name} is not valid YAML: {_explain(exc)}", origin)
-    except (yaml.YAMLError, ValueError, TypeError, ArithmeticError, RecursionError):
-        return _broken(f"{name} is not valid YAML: it holds a value or a character that YAML does not allow", origin)
-    document = Document(name, root)
+    except YamlError as exc:
+        return _broken(f"{name} is not valid YAML: {exc}", origin)
+    document = Document(name, read.root)
     problems = [
-        Problem(path, f"is given twice; it stands in line {first + 1} already", f"{name}:{line + 1}")
-        for path, first, line in _duplicates(root)
+        Problem(
+            [*each.path[:-1], printable(each.path[-1]) or "a key"],
+            f"is given twice; it stands in line {each.first_line} already",
+            f"{name}:{each.line}",
+        )
+        for each in read.repeated
     ]
     values: dict[KeyPath, object] = {}
-    problems += _flatten(content, values, document)
-    return Document(name, root, values, tuple(problems))
+    problems += _flatten(read.content, values, document)
+    return Document(name, read.root, values, tuple(problems), path=path, source=source)
 
 
 def _broken(text: str, origin: str) -> Document:
     return Document(problems=(Problem(CONFIG_FILE, text, origin),), readable=False)
 
 
-def _text_of(path: Path) -> str:
-    with path.open("rb") as file:
-        content = file.read(_LARGEST + 1)
-    if len(content) > _LARGEST:
+def _text_of(source: Input) -> str:
+    if len(source.content) > _LARGEST:
         raise OSError(0, f"larger than {_LARGEST // 1024 // 1024} MiB")
-    return content.decode("utf-8-sig")
-
-
-def _parse(text: str) -> tuple[yaml.Node | None, Any]:
-    loader = _LOADER(text)
-    try:
-        root = loader.get_single_node()
-        return root, loader.construct_document(root) if root else None
-    finally:
-        loader.dispose()
-
-
-def _explain(exc: yaml.MarkedYAMLError) -> str:
-    """Return YAML's own words without the text that it quotes."""
-    mark = exc.problem_mark or exc.context_mark
-    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    words = " ".join(_QUOTED.sub(_own_word, exc.problem or exc.context or "it cannot be read").split())
-    return place + words
-
-
-def _own_word(quoted: re.Match[str]) -> str:
-    return quoted.group() if _OWN_WORD.fullmatch(quoted.group()) else "…"
-
-
-def _duplicates(root: yaml.Node | None) -> Iterator[tuple[list[str | int], int, int]]:
-    """Yield the path, the first line and the second line of every key that a mapping holds twice."""
-    seen: set[int] = set()
-    rest: list[tuple[list[str | int], yaml.Node | None]] = [([], root)]
-    while rest:
-        path, node = rest.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
-            rest += [([*path, index], item) for index, item in enumerate(node.value)]
-        if not isinstance(node, yaml.MappingNode):
-            continue
-        lines: dict[Hashable, int] = {}
-        for key, value in node.value:
-            here = [*path, printable(key.value) or "a key"]
-            rest.append((here, value))
-            if key.value in lines:
-                yield here, lines[key.value], key.start_mark.line
-            lines.setdefault(key.value, key.start_mark.line)
+    return source.content.decode("utf-8-sig")
 
 
 def _flatten(content: object, values: dict[KeyPath, object], document: Document) -> Iterator[Problem]:

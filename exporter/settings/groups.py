@@ -102,6 +102,11 @@ class SendGridSettings(_Group):
         metavar="URL",
         repr=False,
     )
+    ca_file: _Path | None = _key(
+        None,
+        "A PEM bundle of the authorities to trust instead of the system's, such as a TLS-intercepting proxy's.",
+        metavar="FILE",
+    )
 
 
 class PollSettings(_Group):
@@ -133,7 +138,16 @@ class LabelSettings(_Group):
         metavar="FORM",
     )
     drop_params: Annotated[tuple[str, ...], BeforeValidator(values.texts)] = _key(
-        (), "Query parameters to leave out, as patterns with commas: `utm_*,token`.", metavar="PATTERNS", shown="none"
+        (),
+        "Parameters to leave out of URLs, as patterns with commas: `utm_*,token`.",
+        metavar="PATTERNS",
+        shown="none",
+    )
+    drop_paths: Annotated[tuple[str, ...], BeforeValidator(values.path_patterns)] = _key(
+        (),
+        "Parts of paths to leave out, each given as a `*`: `/unsubscribe/*`; a `*` at the end is all that follows.",
+        metavar="PATTERNS",
+        shown="none",
     )
     max_links: Annotated[int, BeforeValidator(values.whole_number(1, 1_000_000))] = _key(
         1000, "Links published for each automation; the rest is one row, `__other__`.", metavar="NUMBER"

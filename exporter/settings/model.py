@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from exporter.authorities import Authorities
 from exporter.domain import Automation
 from exporter.settings.groups import (
     LabelSettings,
@@ -41,6 +42,10 @@ class Settings:
     log: LogSettings = field(default_factory=LogSettings)
     state: StateSettings = field(default_factory=StateSettings)
     shard: ShardSettings = field(default_factory=ShardSettings)
+    authorities: Authorities | None = field(default=None, repr=False)
+    """What `sendgrid.ca_file` holds; the file was read once, so what was checked is what is trusted."""
+    key_of_file: SecretStr | None = None
+    """What `sendgrid.api_key_file` held when it was checked, so that a pipe need not be read again."""
 
     def with_demo(self, *, base_url: str, api_key: str, automations: Sequence[Automation]) -> "Settings":
         """Return these settings turned to the simulator: its address, its key and its automations."""

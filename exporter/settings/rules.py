@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-from exporter.errors import ConfigurationError
 from exporter.settings.addresses import is_loopback, without_password
-from exporter.settings.api_key import read_key_file
+from exporter.settings.api_key import FoundKey, oddity
 from exporter.settings.automations import Entries
 from exporter.settings.catalogue import API_KEY, API_KEY_FILE, AUTOMATIONS, KeyPath
+from exporter.settings.document import Document
 from exporter.settings.layers import Layers
 from exporter.settings.problems import Problem
 from exporter.settings.sources import Given
 from exporter.settings.values import duration_text
+from exporter.web.toolkit.files import exposure
 
 _LEAST: Final = 10.0
 _LEAST_ON_LOOPBACK: Final = 1.0
@@ -20,6 +22,7 @@ _BASE_URL: Final = ("sendgrid", "base_url")
 _PROXY: Final = ("sendgrid", "proxy")
 _INTERVAL: Final = ("poll", "interval")
 _STALE_AFTER: Final = ("poll", "stale_after")
+_STATE: Final = ("state", "path")
 _INDEX: Final = ("shard", "index")
 
 
@@ -31,6 +34,11 @@ class Case:
     entries: Entries
     layers: Layers
     failed: frozenset[KeyPath]
+    document: Document
+    found: FoundKey | None
+    """The key that `sendgrid.api_key_file` holds."""
+    unusable: str | None
+    """Why there is none."""
     demo: bool
 
     def sound(self, *paths: KeyPath) -> bool:
@@ -50,6 +58,7 @@ def problems(case: Case) -> Iterator[Problem]:
     yield from _key_or_file(case)
     yield from _intervals(case)
     yield from _stale_after(case)
+    yield from _state_path(case)
     if case.sound(_INDEX, ("shard", "total")) and case.given.shard.index >= case.given.shard.total:
         yield case.problem(_INDEX, f"must be below shard.total, which is {case.given.shard.total}")
 
@@ -62,6 +71,9 @@ def warnings(case: Case) -> Iterator[str]:
     proxy = case.given.sendgrid.proxy
     if _PROXY in case.layers.flags.values and proxy and proxy != without_password(proxy):
         yield str(case.problem(_PROXY, "shows its password in the process list; use EXPORTER_SENDGRID__PROXY"))
+    if not case.demo:
+        yield from _odd_key(case)
+        yield from _exposed(case)
 
 
 def _some_automation(case: Case) -> Iterator[Problem]:
@@ -76,16 +88,44 @@ def _some_automation(case: Case) -> Iterator[Problem]:
 def _key_or_file(case: Case) -> Iterator[Problem]:
     if case.demo:
         return
-    file = case.given.sendgrid.api_key_file
     if case.layers.given(API_KEY) and case.layers.given(API_KEY_FILE):
         yield case.problem(API_KEY, f"is given together with {case.layers.origin(API_KEY_FILE)}; keep one of them")
     elif not case.layers.given(API_KEY) and not case.layers.given(API_KEY_FILE) and case.sound(API_KEY):
         yield Problem(API_KEY, "no key; set SENDGRID_API_KEY, or SENDGRID_API_KEY_FILE to the file that holds it")
-    if file is not None:
-        try:
-            read_key_file(file)
-        except ConfigurationError as exc:
-            yield case.problem(API_KEY_FILE, exc.problems[0].removeprefix("sendgrid.api_key_file: "))
+    if case.unusable is not None:
+        yield case.problem(API_KEY_FILE, case.unusable)
+
+
+def _state_path(case: Case) -> Iterator[Problem]:
+    """Names are compared, not files: the state file's disk may hang. What stands in the file is looked at later."""
+    others = (
+        (case.document.path, "the configuration file"),
+        (case.given.sendgrid.api_key_file, "the key file"),
+        (case.given.web.config_file, "the web config file"),
+    )
+    state = case.given.state.path
+    same = [what for path, what in others if path and state and Path.cwd() / path == Path.cwd() / state]
+    for what in same:
+        yield case.problem(_STATE, f"is {what}, which would be overwritten; name another file")
+
+
+def _odd_key(case: Case) -> Iterator[str]:
+    path, key = (API_KEY_FILE, case.found.key) if case.found else (API_KEY, case.given.sendgrid.api_key)
+    odd = oddity(key) if key is not None else None
+    if odd is not None:
+        yield str(case.problem(path, f"the key {odd}; SendGrid answers 401 when it is wrong"))
+
+
+def _exposed(case: Case) -> Iterator[str]:
+    """Yield a warning for each file with a secret that others of this machine may read."""
+    file, found = case.given.sendgrid.api_key_file, case.found
+    if file and found and (text := exposure(file, found.source.details, group=True)):
+        yield str(case.problem(API_KEY_FILE, text))
+    path, source = case.document.path, case.document.source
+    proxy = str(case.document.values.get(_PROXY))
+    secret = API_KEY if API_KEY in case.document.values else _PROXY if "@" in proxy else None
+    if path and source and secret and (text := exposure(path, source.details)):
+        yield str(case.problem(secret, f"stands in the file, and {text}"))
 
 
 def _intervals(case: Case) -> Iterator[Problem]:

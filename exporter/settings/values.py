@@ -22,6 +22,7 @@ _DURATION: Final = re.compile("".join(rf"(?:([0-9]+(?:\.[0-9]+)?){unit})?" for u
 _TRUE: Final = frozenset({"true", "yes", "on", "1"})
 _FALSE: Final = frozenset({"false", "no", "off", "0"})
 SWITCH_WORDS: Final = _TRUE | _FALSE
+_MOST_STARS: Final = 10
 _CONTROL: Final = frozenset({"Cc", "Cs"})
 _EMPTY: Final = "is empty; leave it out to get the default"
 _NOT_A_DURATION: Final = "must be a duration such as 30s, 5m or 1h30m, or a number of seconds"
@@ -125,6 +126,19 @@ def texts(value: object, *, each_at_most: int = 256, at_most: int = 1000) -> tup
     if len(value) > at_most:
         raise ValueError(f"has more than {at_most} entries")
     return tuple(_numbered(value, each_at_most))
+
+
+def path_patterns(value: object) -> tuple[str, ...]:
+    """Return patterns of paths such as `/unsubscribe/*`."""
+    patterns = texts(value, at_most=100)
+    for index, pattern in enumerate(patterns):
+        if any(mark in pattern for mark in ("://", "?", "#")):
+            raise ValueError(f"entry {index} must be a path such as /unsubscribe/*, without a scheme, a host, ? or #")
+        if "*" not in pattern:
+            raise ValueError(f"entry {index} must hold a * for what to leave out, such as /unsubscribe/*")
+        if pattern.count("*") > _MOST_STARS:
+            raise ValueError(f"entry {index} has more than {_MOST_STARS} *")
+    return patterns
 
 
 def _numbered(values: Iterable[object], each_at_most: int) -> Iterable[str]:

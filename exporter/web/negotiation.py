@@ -17,8 +17,13 @@ _KNOWN_VERSIONS: Final[Mapping[str, frozenset[str]]] = {
     _TEXT_TYPE: frozenset({"0.0.4"}),
     _OPENMETRICS_TYPE: frozenset({"1.0.0", "0.0.1"}),
 }
-_ELEMENT: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"|")+')
-_PARAMETER: Final = re.compile(r'(?:[^;"]|"(?:[^"\\]|\\.)*"|")+')
+# A quoted string takes what follows it up to its end, or up to the text's where it has none: no alternative is left
+# that would be tried for each quote again, so the time grows with the length and not with its square.
+_ELEMENT: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+', re.DOTALL)
+_PARAMETER: Final = re.compile(r'(?:[^;"]|"(?:[^"\\]|\\.)*"?)+', re.DOTALL)
+_LONGEST_HEADER: Final = 4096
+"""Characters of a header that is looked at: Prometheus sends some 300. A longer one counts as absent, as RFC 9110,
+12.5.1 and 12.5.3, let a server disregard the field."""
 _WEIGHT: Final = re.compile(r"[0-9]{0,9}(\.[0-9]{0,18})?")
 
 
@@ -36,11 +41,11 @@ class _Match(NamedTuple):
 
 
 def wants_openmetrics(accept: str | None) -> bool:
-    """Tell whether OpenMetrics suits an Accept header better than the text format.
+    """Return whether OpenMetrics suits an Accept header better than the text format.
 
     Text is served where both suit alike, and where nothing on offer suits at all.
     """
-    ranges = tuple(_ranges(accept or ""))
+    ranges = tuple(_ranges(accept))
     for strict in (True, False):
         text = _best(ranges, _TEXT_TYPE, strict=strict)
         openmetrics = _best(ranges, _OPENMETRICS_TYPE, strict=strict)
@@ -50,9 +55,9 @@ def wants_openmetrics(accept: str | None) -> bool:
 
 
 def wants_gzip(accept_encoding: str | None) -> bool:
-    """Tell whether an Accept-Encoding header asks for gzip; a mere `*` does only where identity is refused."""
+    """Return whether an Accept-Encoding header asks for gzip; a mere `*` does only where identity is refused."""
     weights: dict[str, float] = {}
-    for item in _ranges(accept_encoding or ""):
+    for item in _ranges(accept_encoding):
         weights.setdefault("gzip" if item.name == "x-gzip" else item.name, item.weight)
     anything = weights.get("*")
     identity = weights.get("identity", 0.0)
@@ -87,7 +92,9 @@ def _match(item: _Range, media_type: str, *, strict: bool) -> _Match | None:
     return _Match(item.weight, 1, -item.position) if item.name == "*/*" else None
 
 
-def _ranges(header: str) -> Iterator[_Range]:
+def _ranges(header: str | None) -> Iterator[_Range]:
+    if header is None or len(header) > _LONGEST_HEADER:
+        return
     for position, element in enumerate(_ELEMENT.findall(header)):
         name, *parameters = [part.strip() for part in _PARAMETER.findall(element)] or [""]
         pairs = [parameter.partition("=") for parameter in parameters]

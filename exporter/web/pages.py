@@ -26,7 +26,8 @@ CONTENT_SECURITY_POLICY: Final = (
 
 def landing_page(page: Page, status: Status, *, telemetry_path: str) -> str:
     """Return the HTML of `/`: what this is, where things are, and how each automation does."""
-    links = [("Metrics", telemetry_path), ("Health", "/-/healthy"), ("Readiness", "/-/ready")]
+    # Relative, so that they also work behind a proxy that serves this page below a path prefix.
+    links = [("Metrics", telemetry_path.removeprefix("/")), ("Health", "-/healthy"), ("Readiness", "-/ready")]
     if page.documentation is not None and page.documentation.startswith(("https://", "http://")):
         links.append(("Documentation", page.documentation))
     items = "".join(f'<li><a href="{escape(target)}">{escape(text)}</a></li>\n' for text, target in links)
@@ -68,5 +69,5 @@ def _age(seconds: float | None) -> str:
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
     parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
-    told = [f"{number} {unit}" for number, unit in parts if number][:2]
-    return f"{' '.join(told) or '0 s'} ago"
+    parts_shown = [f"{number} {unit}" for number, unit in parts if number][:2]
+    return f"{' '.join(parts_shown) or '0 s'} ago"

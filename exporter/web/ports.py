@@ -58,7 +58,7 @@ class AutomationRow:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the landing page tells about the present."""
+    """The current state, as the landing page shows it."""
 
     automations: tuple[AutomationRow, ...] = ()
 
@@ -72,7 +72,7 @@ class StatusSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What the landing page tells about the program."""
+    """The program, as the landing page presents it."""
 
     name: str
     version: str
@@ -98,7 +98,8 @@ class Limits:
     """The bounds that keep one client from harming the others; times are seconds."""
 
     connections: int = 256
-    """Open connections; beyond it the oldest that waits for a request makes room."""
+    """Open connections; beyond it the oldest that waits for a request makes room. There are fewer where the process
+    may not open that many files."""
     request: float = 10.0
     """For a whole request, head and body, from the connection or its first byte."""
     idle: float = 300.0
@@ -108,10 +109,24 @@ class Limits:
     handshake: float = 10.0
     linger: float = 2.0
     """For a client to read the last response before the connection closes."""
+    line: int = 16 * 1024
+    """Bytes of a request line."""
     head: int = 64 * 1024
     body: int = 64 * 1024
+    reserved_files: int = 64
+    """Descriptors left for SendGrid's connections, the state and configuration files and what libraries open."""
     pipelined: int = 16
     """Requests of one connection that may wait for their turn."""
+
+
+class Observer(Protocol):
+    """Who counts what the web server meets; called from its thread."""
+
+    def login_failed(self) -> None:
+        """Count a request that was refused for its user or password."""
+
+    def web_config_read(self, *, successful: bool) -> None:
+        """Record whether the web config file as it is now is in effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +138,4 @@ class Ports:
     reloader: Reloader
     status: StatusSource
     page: Page
+    observer: Observer

@@ -5,26 +5,23 @@ import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from exporter.clock import Clock
-from exporter.web.auth import BasicAuth, matches
-from exporter.web.connection import Connection, Service
-from exporter.web.front import Front
-from exporter.web.guests import Guests
-from exporter.web.handshake import Handshake
-from exporter.web.listen import listen, shown
+from exporter.errors import ConfigurationError
+from exporter.web.handlers import Handlers, Middleware, Reloads
+from exporter.web.http.connection import ConnectionLimit, Service
+from exporter.web.http.listener import Encryption, Listener, connections_within_files, listen, shown
 from exporter.web.ports import Limits, Ports, WebOptions
-from exporter.web.rate import TokenBucket
-from exporter.web.reload import Reloads
-from exporter.web.routes import Routes
-from exporter.web.turns import Turns
-from exporter.web.watch import ConfigFile
-from exporter.web.worker import Worker
+from exporter.web.toolkit.errors import WebConfigError
+from exporter.web.toolkit.passwords import BasicAuth, FairQueue, matches
+from exporter.web.toolkit.rate_limit import ClientRateLimit
+from exporter.web.toolkit.reloading import FreshConfig, ReloadingConfig, validate
+from exporter.web.toolkit.worker import Worker
 
-_LOG: Final = logging.getLogger(__name__)
-_BACKLOG: Final = 512
+_log: Final = logging.getLogger(__name__)
 _LAST_WORK: Final = 1.5
 """Seconds for the workers' threads to end: more than one bcrypt of the highest cost takes."""
 
@@ -37,19 +34,19 @@ class WebServer:
         self._ports = ports
         self._clock = clock
         self._limits = limits
-        self._config: ConfigFile | None = None
+        self._config: ReloadingConfig | None = None
         self._sockets: list[socket.socket] = []
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
         self._addresses: list[tuple[str, int]] = []
         self._grace = 0.0
-        self._workers = (Worker("web-reload"), Worker("web-passwords"))
+        self._workers = (Worker("web-reload"), Worker("web-passwords"), Worker("web-config"))
         self._failure: BaseException | None = None
 
     @property
     def addresses(self) -> Sequence[tuple[str, int]]:
-        """The hosts and ports that are listened on, as the kernel tells them."""
+        """The hosts and ports that are listened on, as the kernel reports them."""
         return tuple(self._addresses)
 
     def listen(self) -> None:
@@ -57,16 +54,17 @@ class WebServer:
 
         Raise StartError when an address cannot be had, ConfigurationError when the web config file is wrong.
         """
-        config = ConfigFile(self._options.config_file)
+        with _as_configuration_error():
+            config = ReloadingConfig(self._options.config_file, self._note_web_config)
         try:
             for host, port in self._options.listen:
-                self._sockets.append(listen(host, port, backlog=_BACKLOG))
+                self._sockets.append(listen(host, port))
         except BaseException:
             self._close_sockets()
             raise
         self._addresses = [(str(name[0]), int(name[1])) for name in (sock.getsockname() for sock in self._sockets)]
         for host, port in self._addresses:
-            _LOG.info("listening on %s with%s TLS", shown(host, port), "" if config.encrypted else "out")
+            _log.info("listening on %s with%s TLS", shown(host, port), "" if config.encrypted else "out")
         self._config = config
 
     def start(self) -> None:
@@ -93,10 +91,10 @@ class WebServer:
         self._thread.join(timeout + _LAST_WORK + 0.5)
 
     def failed(self) -> BaseException | None:
-        """Return what ended the server's thread against its will, None while all is well."""
+        """Return what ended the server's thread against its will, None while it works."""
         return self._failure
 
-    def _run(self, loop: asyncio.AbstractEventLoop, config: ConfigFile) -> None:
+    def _run(self, loop: asyncio.AbstractEventLoop, config: ReloadingConfig) -> None:
         try:
             with asyncio.Runner(loop_factory=lambda: loop) as runner:
                 runner.run(self._serve(config))
@@ -108,59 +106,67 @@ class WebServer:
             for worker in self._workers:
                 worker.join(max(deadline - self._clock.monotonic(), 0.0))
 
-    async def _serve(self, config: ConfigFile) -> None:
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(_log_unhandled)
-        guests = Guests(self._limits.connections)
-        service = Service(self._front(config).answer, self._limits, self._clock, guests)
-        servers = [
-            await loop.create_server(lambda: _entrance(service, config), sock=sock, backlog=_BACKLOG)
-            for sock in self._sockets
-        ]
+    async def _serve(self, config: ReloadingConfig) -> None:
+        asyncio.get_running_loop().set_exception_handler(_log_unhandled)
+        connections = ConnectionLimit(connections_within_files(self._limits.connections, self._limits.reserved_files))
+        fresh = FreshConfig(config, self._workers[2])
+        service = Service(self._middleware(fresh).answer, self._limits, self._clock, connections)
+        encryption = Encryption(fresh.context, config.admits) if config.encrypted else None
+        listener = Listener(self._sockets, service, encryption)
+        listener.start()
         try:
             await self._stopping.wait()
         finally:
-            # Also when the loop dies: clients must not wait for answers that nobody will give.
-            for server in servers:
-                server.close()
+            # Also when the loop dies: clients must not wait for answers that will never come.
+            listener.close()
             for worker in self._workers:
                 worker.stop()
-            await _empty(guests, self._grace)
+            await _close(connections, self._grace)
 
-    def _front(self, config: ConfigFile) -> Front:
-        reloading, checking = self._workers
-        return Front(
-            Routes(self._options, self._ports, Reloads(self._ports.reloader, reloading)),
+    def _middleware(self, config: FreshConfig) -> Middleware:
+        reloading, checking, _ = self._workers
+        return Middleware(
+            Handlers(self._options, self._ports, Reloads(self._ports.reloader, reloading)),
             config.current,
-            limiter=TokenBucket(self._clock),
-            auth=BasicAuth(matches, Turns(checking)),
+            rate_limit=ClientRateLimit(self._clock.monotonic),
+            auth=BasicAuth(matches, FairQueue(checking)),
+            observer=self._ports.observer,
+            realm=self._ports.page.name,
             open_health=self._options.open_health,
         )
+
+    def _note_web_config(self, usable: bool) -> None:  # noqa: FBT001 - the toolkit's callback
+        self._ports.observer.web_config_read(successful=usable)
 
     def _close_sockets(self) -> None:
         for sock in self._sockets:
             sock.close()
 
 
-def serve(options: WebOptions, ports: Ports, *, clock: Clock, limits: Limits | None = None) -> WebServer:
-    """Return the web server for these options, not yet started."""
-    return WebServer(options, ports, clock=clock, limits=limits or Limits())
+def check_web_config(path: Path) -> tuple[str, ...]:
+    """Return warnings about the web config file; raise ConfigurationError when it, or a certificate, is wrong."""
+    with _as_configuration_error():
+        return validate(path)
 
 
-def _entrance(service: Service, config: ConfigFile) -> asyncio.Protocol:
-    return Handshake(service, config.context, config.admits) if config.encrypted else Connection(service)
+@contextlib.contextmanager
+def _as_configuration_error() -> Iterator[None]:
+    try:
+        yield
+    except WebConfigError as exc:
+        raise ConfigurationError(exc.problems) from exc
 
 
-async def _empty(guests: Guests, grace: float) -> None:
-    for guest in guests.everyone():
-        guest.retire()
+async def _close(connections: ConnectionLimit, grace: float) -> None:
+    for connection in connections.connections():
+        connection.retire()
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(guests.gone.wait(), grace)
-    for guest in guests.everyone():
-        guest.abort()
+        await asyncio.wait_for(connections.empty.wait(), grace)
+    for connection in connections.connections():
+        connection.abort()
     # Aborted transports close their sockets in the loop's next round.
     await asyncio.sleep(0)
 
 
 def _log_unhandled(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    _LOG.error("the web server met an error: %s", context["message"], exc_info=context.get("exception"))
+    _log.error("the web server met an error: %s", context["message"], exc_info=context.get("exception"))

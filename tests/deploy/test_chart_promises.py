@@ -15,6 +15,7 @@ from tests.deploy.chart import (
     NAMESPACE,
     case,
     configuration,
+    configured,
     exporter,
     helm,
     kinds,
@@ -124,7 +125,7 @@ def test_one_pod_is_a_deployment_that_never_runs_twice() -> None:
     deployment = one(case("helm-4", "default-values.yaml"), "Deployment")
 
     assert deployment["spec"]["replicas"] == 1
-    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+    assert deployment["spec"]["strategy"] == {"type": "Recreate", "rollingUpdate": None}
 
 
 def test_shards_are_a_statefulset_that_knows_its_numbers() -> None:
@@ -136,47 +137,11 @@ def test_shards_are_a_statefulset_that_knows_its_numbers() -> None:
     assert (spec["replicas"], spec["podManagementPolicy"]) == (4, "Parallel")
     assert spec["serviceName"] == headless["metadata"]["name"]
     assert headless["spec"]["clusterIP"] == "None"
-    assert yaml.safe_load(configuration(objects))["shard"] == {"index": "pod", "total": 4}
+    assert {"--shard.index=pod", "--shard.total=4"} <= set(exporter(objects)["args"])
     assert exporter(objects)["env"] == [
         {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
     ]
     assert [claim["metadata"]["name"] for claim in spec["volumeClaimTemplates"]] == ["state"]
-
-
-def test_shards_are_scraped_once_although_two_services_select_them() -> None:
-    objects = render("helm-4", *least(sharding__total="3", serviceMonitor__enabled="true"))
-    wanted = one(objects, "ServiceMonitor")["spec"]["selector"]["matchLabels"]
-    selected = [
-        found["metadata"]["name"]
-        for found in objects
-        if found["kind"] == "Service" and wanted.items() <= found["metadata"]["labels"].items()
-    ]
-
-    assert selected == [NAME]
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_every_pod_keeps_the_restricted_standard_and_gets_nothing_injected(name: str) -> None:
-    for spec in pod_specs(case("helm-4", name)):
-        assert spec["enableServiceLinks"] is False
-        assert spec["automountServiceAccountToken"] is False
-        assert spec["securityContext"]["runAsNonRoot"] is True
-        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        own = [found for found in spec["containers"] if found["name"] in {"exporter", "scrape"}]
-        assert own
-        for container in own:
-            assert container["securityContext"] == {
-                "allowPrivilegeEscalation": False,
-                "readOnlyRootFilesystem": True,
-                "capabilities": {"drop": ["ALL"]},
-            }
-
-
-@pytest.mark.parametrize("version", HELMS)
-def test_null_takes_the_user_ids_away_for_openshift(version: str) -> None:
-    for spec in pod_specs(case(version, "openshift-values.yaml")):
-        assert not spec["securityContext"].keys() & {"runAsUser", "runAsGroup", "fsGroup"}
-        assert spec["securityContext"]["runAsNonRoot"] is True
 
 
 @pytest.mark.parametrize("version", HELMS)
@@ -292,6 +257,13 @@ def test_names_labels_and_annotations_are_the_users() -> None:
     assert template["annotations"]["example.org/pod"] == "yes"
 
 
+def test_a_network_policy_without_ports_opens_none_but_those_of_dns() -> None:
+    closed = {"enabled": True, "egress": {"enabled": True, "ports": [], "to": [{"podSelector": {}}]}}
+    spec = one(render("helm-4", values=configured(networkPolicy=closed)), "NetworkPolicy")["spec"]
+
+    assert [{port["port"] for port in rule["ports"]} for rule in spec["egress"]] == [{53, 5353}]
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_selectors_find_the_pods_and_hold_nothing_that_a_release_changes(name: str) -> None:
     objects = case("helm-4", name)
@@ -327,7 +299,10 @@ def test_the_network_policy_lets_in_the_named_peers_and_the_test_and_out_only_wh
     assert spec["ingress"][0]["ports"] == [{"port": "http", "protocol": "TCP"}]
     assert peers[0]["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "monitoring"}
     assert peers[1]["podSelector"]["matchLabels"].items() <= test_pod.items()
-    assert [[port["port"] for port in rule["ports"]] for rule in spec["egress"]] == [[53, 53], [443]]
+    assert [[(port["port"], port["protocol"]) for port in rule["ports"]] for rule in spec["egress"]] == [
+        [(53, "UDP"), (53, "TCP"), (5353, "UDP"), (5353, "TCP")],
+        [(443, "TCP")],
+    ]
 
 
 def test_a_network_policy_alone_does_not_cut_the_exporter_off_from_sendgrid() -> None:
@@ -335,37 +310,6 @@ def test_a_network_policy_alone_does_not_cut_the_exporter_off_from_sendgrid() ->
 
     assert spec["policyTypes"] == ["Ingress"]
     assert "egress" not in spec
-
-
-@pytest.mark.parametrize("version", HELMS)
-def test_monitors_need_no_capabilities_of_a_cluster(version: str) -> None:
-    objects = render(version, *least(serviceMonitor__enabled="true", prometheusRule__enabled="true"))
-
-    assert {"ServiceMonitor", "PrometheusRule"} <= set(kinds(objects))
-
-
-def test_the_service_monitor_follows_the_configuration() -> None:
-    objects = case("helm-4", "inline-key-values.yaml")
-    monitor = one(objects, "ServiceMonitor")
-    service = one(objects, "Service")
-    endpoint = monitor["spec"]["endpoints"][0]
-
-    assert monitor["metadata"]["namespace"] == "monitoring"
-    assert monitor["metadata"]["labels"]["release"] == "kube-prometheus-stack"
-    assert monitor["spec"]["namespaceSelector"] == {"matchNames": [NAMESPACE]}
-    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
-    assert monitor["spec"]["jobLabel"] in service["metadata"]["labels"]
-    assert (endpoint["path"], endpoint["scheme"], endpoint["interval"]) == ("/scrape/metrics", "http", "30s")
-    assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
-
-
-def test_the_pod_monitor_selects_the_pods_over_tls() -> None:
-    objects = case("helm-4", "mtls-values.yaml")
-    endpoint = one(objects, "PodMonitor")["spec"]["podMetricsEndpoints"][0]
-
-    assert endpoint["scheme"] == "https"
-    assert endpoint["tlsConfig"]["keySecret"] == {"name": "scrape-tls", "key": "tls.key"}
-    assert endpoint["port"] in {port["name"] for port in exporter(objects)["ports"]}
 
 
 def test_a_disruption_budget_does_not_block_a_drain_by_default() -> None:
@@ -396,6 +340,28 @@ def test_extra_manifests_are_templates_as_maps_and_as_text() -> None:
     assert {"r-map", "r-text"} <= names
 
 
+def test_templates_within_the_users_objects_stay_text_and_numbers_stay_numbers() -> None:
+    side = {
+        "name": "side-{{ .Release.Name }}",
+        "image": "side",
+        "env": [
+            {"name": "RELEASE", "value": "{{ .Release.Name }}"},
+            {"name": "NUMBER", "value": "1{{ .Release.Name }}"},
+        ],
+        "ports": [{"containerPort": 8080}],
+    }
+    extra = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "1{{ .Release.Name }}"}, "immutable": True}
+    values = configured(extraContainers=[side], extraInitContainers=[side], extraManifests=[extra])
+    objects = render("helm-4", release="23", values=values)
+    pod = workload(objects)["spec"]["template"]["spec"]
+
+    for container in (pod["containers"][1], pod["initContainers"][0]):
+        assert [variable["value"] for variable in container["env"]] == ["23", "123"]
+        assert (container["name"], container["ports"]) == ("side-23", [{"containerPort": 8080}])
+    assert one(objects, "Secret")["metadata"]["name"] == "123"
+    assert one(objects, "Secret")["immutable"] is True
+
+
 def test_the_helm_test_scrapes_the_service_and_is_not_scraped_itself() -> None:
     objects = case("helm-4", "inline-key-values.yaml")
     pod = one(objects, "Pod")
@@ -418,20 +384,19 @@ def test_the_notes_tell_what_is_on_and_how_to_see_it() -> None:
     assert "serviceMonitor.enabled=true" in demo.stdout
     assert "shared out among 4 pods" in sharded.stdout
     assert "serviceMonitor.enabled=true" not in sharded.stdout
+    assert f'job="{NAME}", namespace="{NAMESPACE}"' in sharded.stdout
 
 
-def test_a_dot_in_the_releases_name_is_none_in_a_services() -> None:
-    done = helm("helm-4", "template", "my.clicks", CHART, *least())
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("default-values.yaml", "curl http://localhost:10154/metrics"),
+        ("tls-values.yaml", "curl --insecure --user prometheus https://localhost:10154/metrics"),
+        ("mtls-values.yaml", "curl --insecure --cert tls.crt --key tls.key --user <user"),
+        ("own-configuration-values.yaml", "curl http://localhost:10154/scrape"),
+    ],
+)
+def test_the_notes_command_asks_as_the_web_configuration_wants_it(name: str, command: str) -> None:
+    words = ("install", "r", CHART, "--dry-run=client", "--namespace", NAMESPACE, "--values", CHART / "ci" / name)
 
-    assert one([found for found in yaml.safe_load_all(done.stdout) if found], "Service")["metadata"]["name"] == (
-        "my-clicks-sendgrid-automation-exporter"
-    )
-
-
-def test_a_long_release_name_stays_within_kubernetes_limits() -> None:
-    done = helm("helm-4", "template", "x" * 53, CHART, *least(sharding__total="2"))
-    names = [found["metadata"]["name"] for found in yaml.safe_load_all(done.stdout) if found]
-
-    assert done.returncode == 0, done.stderr
-    assert max(map(len, names)) <= 63
-    assert len(set(names)) == len(names) - 3, "two Services, and the objects that share the release's name"
+    assert command in helm("helm-4", *words).stdout

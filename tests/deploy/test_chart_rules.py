@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.chart import CHART, HELMS, NAME, ROOT, Object, case, least, one, render
+from tests.deploy.chart import CHART, HELMS, NAME, ROOT, Object, case, least, one, refusal, render
 from tests.programs import needs, program
 
 pytestmark = needs(*HELMS, "promtool")
@@ -97,6 +97,15 @@ def test_thresholds_are_recorded_under_the_names_that_the_rules_read() -> None:
         ("vector(0.3)", "a1b2c3d4"),
     ]
     assert all(rule["record"] in expressions for rule in recorded)
+
+
+@pytest.mark.parametrize("version", HELMS)
+def test_thresholds_on_the_command_line_are_numbers_by_set_json(version: str) -> None:
+    words = least(prometheusRule__enabled="true")
+    found = one(render(version, *words, "--set-json", "prometheusRule.thresholds.ratio=0.4"), "PrometheusRule")
+
+    assert any(rule["expr"] == "vector(0.4)" for rule in rules(found["spec"]["groups"]))
+    assert "ratio" in refusal(version, *words, "--set", "prometheusRule.thresholds.ratio=0.4")
 
 
 def test_further_rules_and_groups_are_added_untouched() -> None:

@@ -9,6 +9,7 @@ import kubernetes_validate
 import pytest
 import yaml
 from cloudcoil.models.prometheus_operator import v1 as operator
+from cloudcoil.models.prometheus_operator import v1alpha1 as operator_alpha
 
 from tests.deploy.chart import CASES, CHART, HELMS, ROOT, case, helm, kinds, refusal, render
 from tests.programs import needs
@@ -16,9 +17,18 @@ from tests.programs import needs
 pytestmark = needs(*HELMS)
 
 OLDEST = re.search(r">=(\d+\.\d+)", yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"])[1]
-NEWEST = kubernetes_validate.latest_version()
-# Kinds that Kubernetes does not know: the first three are checked here, the others in their own tests.
-CUSTOM = {"ServiceMonitor", "PodMonitor", "PrometheusRule", "GrafanaDashboard", "VerticalPodAutoscaler"}
+NEWEST = ".".join(kubernetes_validate.latest_version().split(".")[:2])
+# Kinds that Kubernetes does not know: the first four are checked here, the others in their own tests.
+CUSTOM = {
+    "ServiceMonitor",
+    "PodMonitor",
+    "PrometheusRule",
+    "ScrapeConfig",
+    "GrafanaDashboard",
+    "VerticalPodAutoscaler",
+    "PodMonitoring",
+    "HTTPRoute",
+}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -47,7 +57,7 @@ def test_both_helms_render_the_same_objects(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("kubernetes", [OLDEST, NEWEST])
 def test_every_object_is_valid_for_kubernetes(kubernetes: str, name: str) -> None:
-    for found in case("helm-4", name):
+    for found in case("helm-4", name, "--kube-version", f"{kubernetes}.0"):
         if found["kind"] not in CUSTOM:
             kubernetes_validate.validate(found, kubernetes, strict=True)
 
@@ -77,7 +87,8 @@ def unknown_keys(given: Any, kept: Any, path: str = "") -> list[str]:
 
 
 def check_operator_object(found: dict[str, Any]) -> None:
-    model = getattr(operator, found["kind"]).model_validate(found)
+    module = operator_alpha if found["apiVersion"].endswith("v1alpha1") else operator
+    model = getattr(module, found["kind"]).model_validate(found)
     kept = model.model_dump(by_alias=True, exclude_unset=True, mode="json")
     assert not unknown_keys(found["spec"], kept["spec"]), f"{found['kind']} knows no such keys"
 
@@ -85,7 +96,7 @@ def check_operator_object(found: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_every_object_of_the_prometheus_operator_is_valid(name: str) -> None:
     for found in case("helm-4", name):
-        if found["kind"] in {"ServiceMonitor", "PodMonitor", "PrometheusRule"}:
+        if found["apiVersion"].startswith("monitoring.coreos.com/"):
             check_operator_object(found)
 
 
@@ -139,4 +150,8 @@ def test_a_package_holds_rules_and_dashboards_as_real_files_and_renders_alike(ve
 def test_the_chart_keeps_no_second_copy() -> None:
     links = {path.name: path.readlink() for path in (CHART / "files").iterdir() if path.is_symlink()}
 
-    assert links == {"rules": Path("../../../prometheus/rules"), "dashboards": Path("../../../grafana/dashboards")}
+    assert links == {
+        "rules": Path("../../../prometheus/rules"),
+        "dashboards": Path("../../../grafana/dashboards"),
+        "defaults.yaml": Path("../values.yaml"),
+    }

@@ -8,7 +8,7 @@ import pytest
 from tests.deploy.chart import CHART, ROOT
 
 PAGES: Final = (
-    *(ROOT / "docs" / f"{name}.md" for name in ("docker", "kubernetes", "releasing", "scaling")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("docker", "kubernetes", "releasing", "scaling", "systemd")),
     CHART / "README.md",
 )
 
@@ -33,6 +33,25 @@ def test_every_named_script_and_folder_is_there(page: object) -> None:
     named = re.findall(r"`((?:scripts|deploy|prometheus|grafana|helm)/[\w./-]*)", page.read_text())
 
     assert not [name for name in named if not (ROOT / name).exists()]
+
+
+@pytest.mark.parametrize(
+    "page", sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"]), ids=lambda page: page.stem
+)
+def test_no_command_opens_a_port_on_every_address(page: object) -> None:
+    """Docker's own rules stand before the firewall's: a port without an address is open to whoever reaches it."""
+    commands = re.findall(r"^(?: {4}|\t)?docker run (?:.*\\\n)*.*", page.read_text(), re.MULTILINE)
+    ports = [port for command in commands for port in re.findall(r"(?:-p|--publish)[ =](\S+)", command)]
+
+    assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
+    assert ports or page.stem != "docker"
+
+
+@pytest.mark.parametrize("name", ["sendgrid-api-key", ".env"])
+def test_secret_files_that_the_pages_lead_to_are_never_committed(name: str) -> None:
+    assert f"/{name}" in (ROOT / ".gitignore").read_text().splitlines()
+    assert name != "sendgrid-api-key" or f"/dev/stdin {name}" in (ROOT / "docs" / "docker.md").read_text()
+    assert name != ".env" or (ROOT / ".env.example").is_file()
 
 
 def test_the_table_of_rounds_is_what_the_formula_says() -> None:

@@ -15,10 +15,20 @@ from tests.programs import needs, program
 
 DOCKERFILE: Final = (ROOT / "Dockerfile").read_text()
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())
+GROUPS: Final = PROJECT["dependency-groups"]
 LOCKS: Final = {
     "requirements.lock": PROJECT["project"]["dependencies"],
     "requirements-build.lock": PROJECT["build-system"]["requires"],
+    **{f"requirements-{name}.lock": GROUPS[name] for name in ("release", "audit", "helm")},
 }
+HOLES: Final = {
+    "certifi": "2024.7.3",
+    "pydantic-settings": "2.15.0",
+    "PyYAML": "5.3.1",
+    "requests": "2.32.5",
+    "urllib3": "2.7.0",
+}
+"""The newest release of each that has a known hole."""
 
 
 def locked(name: str) -> dict[str, tuple[str, list[str]]]:
@@ -60,7 +70,18 @@ def test_every_pin_has_hashes_and_the_lock_names_no_address(name: str) -> None:
     assert not re.search(r"://|--(index|extra|find|trusted)", text)
 
 
-@pytest.mark.parametrize("name", ["bcrypt", "httptools", "pydantic-core", "pyyaml"])
+def test_every_lock_is_checked_here() -> None:
+    assert {path.name for path in ROOT.glob("requirements*.lock")} == LOCKS.keys()
+
+
+@pytest.mark.parametrize("name", HOLES)
+def test_a_release_with_a_known_hole_is_not_admitted(name: str) -> None:
+    (requirement,) = [each for each in map(Requirement, LOCKS["requirements.lock"]) if each.name == name]
+
+    assert not requirement.specifier.contains(HOLES[name])
+
+
+@pytest.mark.parametrize("name", ["bcrypt", "pydantic-core", "pyyaml"])
 def test_compiled_dependencies_have_hashes_for_several_architectures(name: str) -> None:
     assert len(locked("requirements.lock")[name][1]) > 10
 

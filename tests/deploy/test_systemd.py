@@ -12,7 +12,7 @@ import pytest
 from tests.deploy.chart import AUTOMATION, ROOT
 from tests.programs import needs, program
 
-UNIT: Final = ROOT / "contrib" / "systemd" / "sendgrid-automation-exporter.service"
+UNIT: Final = ROOT / "deploy" / "systemd" / "sendgrid-automation-exporter.service"
 TEXT: Final = UNIT.read_text()
 
 
@@ -67,7 +67,9 @@ def test_the_key_is_a_credential_and_the_state_has_a_folder_of_its_own() -> None
     words = shlex.split(unit["ExecStart"][0])
 
     assert unit["LoadCredential"] == ["api-key:/etc/sendgrid-automation-exporter/api-key"]
-    assert "--sendgrid.api-key-file=%d/api-key" in words
+    # Not %d, which systemd knows from 251 on.
+    assert "--sendgrid.api-key-file=${CREDENTIALS_DIRECTORY}/api-key" in words
+    assert "%d" not in unit["ExecStart"][0]
     assert f"--state.path=%S/{unit['StateDirectory'][0]}/state.sqlite" in words
     assert "Environment" not in unit
 
@@ -75,7 +77,9 @@ def test_the_key_is_a_credential_and_the_state_has_a_folder_of_its_own() -> None
 def test_the_exporter_takes_the_units_flags(tmp_path: Path) -> None:
     (tmp_path / "exporter.yaml").write_text(f"automations: [{{id: {AUTOMATION}}}]\n")
     (tmp_path / "api-key").write_text("SG.of-a-test\n")
-    words = shlex.split(settings()["ExecStart"][0].replace("%d", str(tmp_path)).replace("%S", str(tmp_path)))[1:]
+    words = shlex.split(
+        settings()["ExecStart"][0].replace("${CREDENTIALS_DIRECTORY}", str(tmp_path)).replace("%S", str(tmp_path))
+    )[1:]
     words = [word.replace("/etc/sendgrid-automation-exporter/", f"{tmp_path}/") for word in words]
     done = subprocess.run(
         [sys.executable, "-m", "exporter", *words, "--check"],
@@ -85,6 +89,35 @@ def test_the_exporter_takes_the_units_flags(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_memory_is_bounded_and_never_dumped() -> None:
+    """A core dump would write the key to the disk."""
+    unit = settings()
+
+    assert unit["LimitCORE"] == ["0"]
+    assert re.fullmatch(r"\d+M", unit["MemoryMax"][0])
+
+
 def test_a_wrong_configuration_is_not_tried_again() -> None:
     assert settings()["Restart"] == ["on-failure"]
     assert re.search(r"^RestartPreventExitStatus=2$", TEXT, re.MULTILINE)
+
+
+@needs("systemd-analyze")
+def test_systemd_accepts_the_units_that_restart_with_a_changed_key(installed: Path) -> None:
+    for suffix in ("path", "service"):
+        name = f"sendgrid-automation-exporter-key.{suffix}"
+        (installed.parent / name).write_text((UNIT.parent / name).read_text())
+    done = subprocess.run(
+        [program("systemd-analyze"), "verify", installed.parent / "sendgrid-automation-exporter-key.path"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "sendgrid" in line]) == (0, [])
+
+
+def test_the_key_that_is_watched_is_the_one_that_is_loaded_and_the_exporter_is_what_restarts() -> None:
+    loaded = settings()["LoadCredential"][0].partition(":")[2]
+    watch, restart = (UNIT.parent / f"sendgrid-automation-exporter-key.{suffix}" for suffix in ("path", "service"))
+
+    assert f"PathChanged={loaded}" in watch.read_text().splitlines()
+    assert restart.read_text().splitlines()[-1].endswith(f"try-restart {UNIT.name}")

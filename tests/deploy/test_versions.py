@@ -17,6 +17,7 @@ PARTS = (
     "CHANGELOG.md",
     "helm/sendgrid-automation-exporter/Chart.yaml",
     "helm/sendgrid-automation-exporter/values.yaml",
+    "docs/releasing.md",
 )
 
 
@@ -40,6 +41,13 @@ def test_package_chart_image_and_changelog_agree() -> None:
         (PARTS[2], "appVersion: ", "appVersion: 9", "Chart.yaml's appVersion is 9"),
         (PARTS[2], "home: https://", "home: https://other.", "Chart.yaml's home is https://other."),
         (PARTS[3], "registry: ", "registry: other.", "values.yaml's image is other."),
+        (
+            PARTS[4],
+            "-regexp '^https://",
+            "-regexp '^https://other.",
+            "docs/releasing.md's signing identity is ^https://other.",
+        ),
+        (PARTS[4], "--certificate-identity-regexp", "--key", "docs/releasing.md's signing identity is None"),
     ],
 )
 def test_a_part_that_differs_is_named(copy: Path, part: str, old: str, new: str, sentence: str) -> None:
@@ -58,6 +66,33 @@ def test_a_tag_must_be_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert release.main(["--tag", f"v{version}"]) == 0
     assert release.main(["--tag", version]) == 1
     assert f"the tag is {version}, but pyproject.toml says v{version}" in capsys.readouterr().err
+
+
+def test_only_the_projects_own_repository_releases(capsys: pytest.CaptureFixture[str]) -> None:
+    home = release.facts()["homepage"]
+
+    assert release.main(["--repository", home]) == 0
+    assert release.main(["--repository", "https://github.com/somebody/fork"]) == 1
+    assert (
+        f"the repository is https://github.com/somebody/fork, but pyproject.toml says {home}" in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    ("identity", "is_ours"),
+    [
+        ("https://github.com/us/exporter/.github/workflows/release.yml@refs/tags/v1.2.3", True),
+        ("https://github.com/them/exporter/.github/workflows/release.yml@refs/tags/v1.2.3", False),
+        ("https://github.com/us/exporter2/.github/workflows/release.yml@refs/tags/v1.2.3", False),
+        ("https://githubXcom/us/exporter/.github/workflows/release.yml@refs/tags/v1.2.3", False),
+        ("https://e.com/?https://github.com/us/exporter/.github/workflows/release.yml@refs/tags/v1.2.3", False),
+        ("https://github.com/us/exporter/.github/workflows/ci.yml@refs/tags/v1.2.3", False),
+        ("https://github.com/us/exporter/.github/workflows/release.yml@refs/heads/main", False),
+        ("https://github.com/us/exporter/.github/workflows/release.yml@refs/tags/v1.2.3-evil", False),
+    ],
+)
+def test_only_a_release_of_the_projects_repository_is_verified(identity: str, *, is_ours: bool) -> None:
+    assert bool(re.search(release.signing_identity("https://github.com/us/exporter"), identity)) is is_ours
 
 
 def test_the_pythons_are_those_of_the_classifiers() -> None:

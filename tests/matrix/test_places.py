@@ -18,7 +18,7 @@ from exporter.sendgrid.budget import Budget
 from exporter.sendgrid.client import SendGridClient
 from exporter.sendgrid.session import ClientOptions
 from sendgrid_simulator import Simulator
-from tests.e2e.harness.exchange import free_port
+from tests.end_to_end.harness.exchange import free_port
 from tests.matrix.rig import OTHER, VICTIM, Adapters, LeapingClock, PeakMemory, Rig, a_simulator, good_rows, links_of
 from tests.matrix.table import PLACES, Place
 

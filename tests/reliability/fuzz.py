@@ -10,15 +10,21 @@ from typing import Any, Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.errors import ConfigurationError, IncompleteError, InvalidResponseError
+from exporter.errors import IncompleteError, InvalidResponseError
 from exporter.sendgrid.budget import read_rate_limit
 from exporter.sendgrid.pages import read_stats
 from exporter.sendgrid.wire import explain_error, parse_page
-from exporter.web.config_file import parse
+from exporter.web.toolkit.config_file import parse
+from exporter.web.toolkit.errors import WebConfigError
 
 _URL: Final = "https://api.sendgrid.com/v3/marketing/stats/automations/x/links"
 _SECRET: Final = "SG.secret-secret-secret"
 _HASH: Final = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
+
+
+def _explained(body: bytes) -> str:
+    return explain_error(body, "text/html", lambda text: text.replace(_SECRET, "<hidden>"))
+
 
 _text = st.text(max_size=20) | st.just("\ud83d") | st.just("https://example.com/\x00")
 _number = st.integers() | st.floats() | st.sampled_from([0, 1, -1, 2**53, 2**53 + 1, 10**30, 10**400])
@@ -35,7 +41,13 @@ _row = st.fixed_dictionaries(
 _next = st.none() | st.just("") | st.builds(f"{_URL}?page_token={{}}".format, st.integers(0, 3)) | _text | _json
 _metadata = st.fixed_dictionaries({}, optional={"next": _next, "count": _clicks}) | _json
 _page = st.fixed_dictionaries(
-    {}, optional={"results": st.lists(_row, max_size=4) | _json, "total_clicks": _clicks, "_metadata": _metadata}
+    {},
+    optional={
+        "results": st.lists(_row, max_size=4) | _json,
+        "total_clicks": _clicks,
+        "_metadata": _metadata,
+        "errors": _json,
+    },
 )
 _body = (_page | _json).map(lambda document: json.dumps(document).encode()) | st.binary(max_size=60)
 
@@ -55,7 +67,7 @@ def any_pages(bodies: list[bytes]) -> None:
     """Whatever SendGrid answers is read whole or refused; what is read can be published."""
     answers = iter(bodies)
     try:
-        stats = read_stats(lambda _: next(answers, bodies[-1]), _URL)
+        stats = read_stats(lambda _: next(answers, bodies[-1]), _URL, _explained)
     except (InvalidResponseError, IncompleteError) as exc:
         _assert_one_line(str(exc))
         return
@@ -79,7 +91,7 @@ def any_page(body: bytes) -> None:
 @given(_damaged() | _json.map(lambda document: json.dumps({"errors": [document], "message": _SECRET}).encode()))
 def any_explanation(body: bytes) -> None:
     """An explanation is one printable line without the key."""
-    said = explain_error(body, secret=_SECRET)
+    said = _explained(body)
     assert _SECRET not in said
     assert "\n" not in said
     said.encode()
@@ -142,7 +154,7 @@ def any_web_config(text: str) -> None:
     """A web config file is taken or refused with sentences of one line, and never half."""
     try:
         config = parse(text, Path("/etc/exporter"))
-    except ConfigurationError as exc:
+    except WebConfigError as exc:
         for problem in exc.problems:
             _assert_one_line(problem)
         return

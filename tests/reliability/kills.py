@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from sendgrid_simulator import Row, Simulator, fixed
-from tests.e2e.harness.process import ExporterProcess
-from tests.e2e.harness.waiting import wait_until
+from tests.end_to_end.harness.process import ExporterProcess
+from tests.end_to_end.harness.waiting import wait_until
 
 _AUTOMATIONS: Final = 20
 _STEP: Final = "11111111-2222-4333-8444-555555555555"

@@ -1,5 +1,6 @@
 """Thousands of polls with churn, faults and scrapes: nothing grows, and every scrape shows whole polls only."""
 
+import gzip
 import random
 import re
 import signal
@@ -7,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,8 +17,8 @@ from typing import Final
 import yaml
 
 from sendgrid_simulator import Alteration, Delivery, Fault, Row, ServedPage, Simulator, fixed
-from tests.e2e.harness.process import ExporterProcess
-from tests.e2e.harness.waiting import wait_until
+from tests.end_to_end.harness.process import ExporterProcess
+from tests.end_to_end.harness.waiting import wait_until
 
 _AUTOMATIONS: Final = 40
 _STEP: Final = "11111111-2222-4333-8444-555555555555"
@@ -32,10 +33,16 @@ _FAULTS: Final = (
     Fault(deliver=Delivery.CUT_HEADERS),
     Fault(deliver=Delivery.STALL_IN_BODY),
     Fault(alter=Alteration.ROW_LOST),
-    Fault(alter=Alteration.NEXT_FOREIGN),
+    Fault(alter=Alteration.NEXT_WITHOUT_TOKEN),
     Fault(alter=Alteration.CLICKS_NAN),
+    Fault(deliver=Delivery.HUGE_BODY, size=9 * 1024 * 1024),
+    Fault(deliver=Delivery.GZIP_BOMB),
+    Fault(
+        body=gzip.compress(b'{"results":[' + b"{}," * 350_000 + b"{}]}"),
+        headers=(("Content-Encoding", "gzip"),),
+    ),
 )
-"""Two in a hundred requests meet each, which makes 20 %."""
+"""Two in a hundred requests meet each, which makes a quarter of them."""
 
 Links = frozenset[tuple[str, str, int]]
 
@@ -70,7 +77,10 @@ class Soak:
 
 
 class _Told:
-    """The lists that the simulator told, poll by poll, put together from its pages."""
+    """The lists that the simulator told, walk by walk, put together from its pages.
+
+    Two walks that each lost a row make a whole list together: what the simulator held when it told a page counts, too.
+    """
 
     def __init__(self) -> None:
         self._last: ServedPage | None = None
@@ -85,11 +95,13 @@ class _Told:
             del walk[page.number - 1 :]
             walk.append(page.rows)
             if page.number * _PAGE >= len(page.listed) and len(walk) == page.number:
-                rows = (row for rows in walk for row in rows)
-                self.lists[page.automation_id].add(
-                    frozenset((row.url, str(row.url_location), row.clicks) for row in rows)
-                )
+                self.lists[page.automation_id].add(_links(row for rows in walk for row in rows))
+            self.lists[page.automation_id].add(_links(page.listed))
         self._last = pages[-1] if pages else None
+
+
+def _links(rows: Iterable[Row]) -> Links:
+    return frozenset((row.url, str(row.url_location), row.clicks) for row in rows)
 
 
 def soak(polls: int, *, seed: int = 1, seconds: float = 3600.0) -> Soak:

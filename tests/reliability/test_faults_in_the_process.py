@@ -8,8 +8,8 @@ from typing import Final
 import pytest
 
 from sendgrid_simulator import Alteration, Delivery, Fault, Row, Simulator, fixed
-from tests.e2e.harness.process import OPENMETRICS, ExporterProcess, run_exporter
-from tests.e2e.harness.waiting import wait_until
+from tests.end_to_end.harness.process import OPENMETRICS, ExporterProcess, run_exporter
+from tests.end_to_end.harness.waiting import wait_until
 
 KEY: Final = "SG.MarkerMarkerMarkerMark.MarkerOfTheKeyThatNobodyMayEverSeeAnywhere0"
 STEP: Final = "11111111-2222-4333-8444-555555555555"
@@ -17,16 +17,16 @@ ECHO: Final = f'{{"errors":[{{"field":"Authorization","message":"wrong key: Bear
 FAULTS: Final[Mapping[str, Fault]] = {
     "timeout": Fault(deliver=Delivery.STALL),
     "connection_error": Fault(deliver=Delivery.RESET_IN_BODY),
-    "invalid_response: cut headers": Fault(deliver=Delivery.CUT_HEADERS),
+    "connection_error: cut headers": Fault(deliver=Delivery.CUT_HEADERS),
     "invalid_response: gzip bomb": Fault(deliver=Delivery.GZIP_BOMB),
     "invalid_response: 1 GB": Fault(deliver=Delivery.HUGE_BODY),
     "invalid_response: redirect": Fault(status=302, body=ECHO, headers=(("Location", f"https://a.invalid/{KEY}"),)),
-    "invalid_response: foreign page": Fault(alter=Alteration.NEXT_FOREIGN),
+    "invalid_response: next page without a token": Fault(alter=Alteration.NEXT_WITHOUT_TOKEN),
     "invalid_response: NaN": Fault(alter=Alteration.TOTAL_NAN),
     "invalid_response: key in place of a number": Fault(
         body=f'{{"results":[{{"url":"u","step_id":"s","clicks":"{KEY}","{KEY}":1}}],"{KEY}":1}}'.encode()
     ),
-    "incomplete": Fault(alter=Alteration.ROW_LOST),
+    "incomplete": Fault(alter=Alteration.RESULTS_NULL),
     "forbidden": Fault(status=403, body=ECHO),
     "not_found": Fault(status=404, body=ECHO),
     "bad_request": Fault(status=400, body=ECHO),

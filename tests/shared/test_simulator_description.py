@@ -9,11 +9,20 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from sendgrid_simulator import Alteration, ManualClock, Request, Simulator, generated_automation
-from sendgrid_simulator.model import EPOCH
+from sendgrid_simulator import (
+    EPOCH,
+    Alteration,
+    ManualClock,
+    Request,
+    Simulator,
+    StatisticsAlteration,
+    generated_automation,
+)
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference"
 PATH = "/v3/marketing/stats/automations/{id}/links"
+LIST = "/v3/marketing/stats/automations"
+ONE = "/v3/marketing/stats/automations/{id}"
 UNKNOWN = "99999999-9999-4999-8999-999999999999"
 TYPES = {
     "object": dict,
@@ -68,8 +77,8 @@ def problems(value, schema, where="$"):
     return found
 
 
-def schema_of(status):
-    answer = resolved(description()["paths"][PATH]["get"]["responses"][str(status)])
+def schema_of(status, path=PATH):
+    answer = resolved(description()["paths"][path]["get"]["responses"][str(status)])
     return answer["content"]["application/json"]["schema"]
 
 
@@ -79,8 +88,8 @@ class Client:
         self.simulator = Simulator((generated_automation(1, "Described", 130),), clock=clock, wall=clock)
         self.id = self.simulator.automations[0].id
 
-    def get(self, automation_id=None, **query):
-        target = f"{PATH.format(id=automation_id or self.id)}?{urlencode(query)}"
+    def get(self, automation_id=None, path=PATH, **query):
+        target = f"{path.format(id=automation_id or self.id)}?{urlencode(query)}"
         headers = {"host": "api.test", "accept": "*/*", "authorization": f"Bearer {self.simulator.api_key}"}
         response = self.simulator.answer(Request("GET", target, headers))
         return response.status, json.loads(response.body)
@@ -165,3 +174,80 @@ def test_the_seed_page_tells_the_same_endpoint():
     page = next(REFERENCE.glob("000_*.txt")).read_text()
     assert PATH in page
     assert '"maximum":50' in page
+
+
+def answers_over_statistics(client):
+    """Yield (path, status, document) of every kind of answer over the two endpoints of statistics."""
+    life = {"start_date": "2020-01-01", "end_date": "2030-01-01"}
+    for page_size in (1, 50):
+        yield LIST, *client.get(path=LIST, page_size=page_size)
+    yield LIST, *client.get(path=LIST, automation_ids=f"{client.id},{UNKNOWN}")
+    yield LIST, *client.get(path=LIST, automation_ids=UNKNOWN)
+    yield LIST, *client.get(path=LIST, page_size=51)
+    yield LIST, *client.get(path=LIST, page_token="forged")
+    yield LIST, *client.get(path=LIST, automation_ids=",".join([UNKNOWN] * 26))
+    for query in ({}, life, {**life, "group_by": "step_id"}, {**life, "aggregated_by": "day", "group_by": "step_id"}):
+        yield ONE, *client.get(path=ONE, **query)
+    yield ONE, *client.get(path=ONE, aggregated_by="week")
+    yield ONE, *client.get(path=ONE, start_date="yesterday")
+    yield ONE, *client.get("not-a-uuid", path=ONE)
+
+
+def test_every_answer_of_statistics_is_as_described(client):
+    client.simulator.edit(client.id)
+    seen = set()
+    for path, status, document in answers_over_statistics(client):
+        seen.add((path, status, bool(document.get("results"))))
+        found = problems(document, schema_of(status, path))
+        assert [each for each in found if not each.endswith("help is null")] == []
+    assert seen == {(path, *rest) for path in (LIST, ONE) for rest in ((200, True), (400, False))} | {
+        (LIST, 200, False)
+    }
+
+
+@pytest.mark.parametrize("path", [LIST, ONE])
+def test_every_described_parameter_of_statistics_is_understood(client, path):
+    for parameter in map(resolved, description()["paths"][path]["get"]["parameters"]):
+        refused, document = client.get(path=path, **{parameter["name"]: "\N{SNOWMAN},,"})
+        if parameter["name"] == "automation_ids":
+            assert client.get(path=path, automation_ids=UNKNOWN)[1]["results"] == []
+        assert (refused, document["errors"][0]["field"]) == (400, parameter["name"])
+
+
+def test_the_default_dates_and_the_most_ids_are_those_described(client):
+    by_name = {
+        resolved(each)["name"]: resolved(each)["schema"]
+        for path in (LIST, ONE)
+        for each in description()["paths"][path]["get"]["parameters"]
+    }
+    dates = {name: by_name[name]["default"] for name in ("start_date", "end_date")}
+    days = {"aggregated_by": "day", "group_by": "step_id"}
+    moved = Simulator(
+        (generated_automation(1, "Described", 12, started=EPOCH - 5 * 365 * 86_400),), clock=ManualClock(EPOCH)
+    )
+    client.simulator, client.id = moved, moved.automations[0].id
+    rows = client.get(path=ONE, **days)[1]["results"]
+    assert rows
+    assert rows == client.get(path=ONE, **dates, **days)[1]["results"]
+    most = by_name["automation_ids"]["maxItems"]
+    assert client.get(path=LIST, automation_ids=",".join([UNKNOWN] * most))[0] == 200
+    assert client.get(path=LIST, automation_ids=",".join([UNKNOWN] * (most + 1)))[0] == 400
+
+
+def test_every_described_count_is_given(client):
+    described = resolved(description()["components"]["schemas"]["Metrics"])["properties"]
+    (row,) = client.get(path=LIST)[1]["results"]
+    assert set(row["stats"]) == set(described)
+
+
+@pytest.mark.parametrize("alteration", list(StatisticsAlteration))
+def test_altered_statistics_are_not_as_described(client, alteration):
+    harmless = {
+        StatisticsAlteration.AGGREGATION_OTHER,
+        StatisticsAlteration.STATS_MISSING,
+        StatisticsAlteration.DELIVERED_HUGE,
+        StatisticsAlteration.DELIVERED_NEGATIVE,
+        StatisticsAlteration.ENDLESS_IDS,
+    }
+    client.simulator.fault(alter=alteration)
+    assert bool(problems(client.get(path=LIST)[1], schema_of(200, LIST))) is (alteration not in harmless)

@@ -1,44 +1,119 @@
 {{- /* Names, labels and the small decisions that several templates share. */ -}}
 
-{{- define "sendgrid-automation-exporter.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- /* Every template begins with this. Helm deletes a key that the user sets to null; what then is missing gets the chart's
+       default back, so that a section written without content renders as if it were left out. Only in the maps that are
+       passed on as they are, null takes a default away. */ -}}
+{{- define "sendgrid-automation-exporter.prepare" -}}
+{{- /* All templates of a render share one map of values: the first fills it. */ -}}
+{{- if not (hasKey .Values "prepared") }}
+{{- include "sendgrid-automation-exporter.fill" (dict "values" .Values "defaults" (.Files.Get "files/defaults.yaml" | fromYaml)) }}
+{{- $_ := set .Values "prepared" true }}
+{{- end }}
 {{- end }}
 
-{{- /* 52 characters leave room for a pod's number and a revision's hash in names and labels of 63. */ -}}
+{{- define "sendgrid-automation-exporter.fill" -}}
+{{- $passedOn := list "podSecurityContext" "securityContext" "resources" "instanceSelector" }}
+{{- range $key, $default := .defaults }}
+{{- $value := index $.values $key }}
+{{- if kindIs "invalid" $value }}
+{{- $_ := set $.values $key $default }}
+{{- else if and (kindIs "map" $default) (not (has $key $passedOn)) }}
+{{- include "sendgrid-automation-exporter.fill" (dict "values" $value "defaults" $default) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* The text as a DNS label of at most 52 characters, which leave room in 63 for a pod's number and a revision's hash.
+       Kubernetes before 1.36 wants a letter at the beginning of a Service's name. What had to be changed gets a hash of the
+       text, so that two texts never become one name. */ -}}
+{{- define "sendgrid-automation-exporter.dnsLabel" -}}
+{{- if and (le (len .) 52) (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" .) }}
+{{- . }}
+{{- else }}
+{{- $clean := regexReplaceAll "[^a-z0-9]+" (lower .) "-" | trimAll "-" }}
+{{- $begun := regexMatch "^[a-z]" $clean | ternary $clean (printf "x-%s" $clean) }}
+{{- printf "%s-%s" ($begun | trunc 43 | trimSuffix "-") (sha256sum . | trunc 8) }}
+{{- end }}
+{{- end }}
+
 {{- define "sendgrid-automation-exporter.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride }}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) }}
-{{- default $full .Values.fullnameOverride | replace "." "-" | trunc 52 | trimSuffix "-" }}
+{{- include "sendgrid-automation-exporter.dnsLabel" (default $full .Values.fullnameOverride) }}
 {{- end }}
 
 {{- define "sendgrid-automation-exporter.namespace" -}}
 {{- default .Release.Namespace .Values.namespaceOverride }}
 {{- end }}
 
+{{- /* Selectors cannot be changed in place, so they hold nothing that a value can change. */ -}}
 {{- define "sendgrid-automation-exporter.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "sendgrid-automation-exporter.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ .Chart.Name | trunc 63 | trimSuffix "-" | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end }}
+
+{{- /* The label by which the ServiceMonitor finds the Service: Argo CD rewrites app.kubernetes.io/instance on every object. */ -}}
+{{- define "sendgrid-automation-exporter.serviceLabels" -}}
+sendgrid-automation-exporter/service: {{ include "sendgrid-automation-exporter.fullname" . | quote }}
 {{- end }}
 
 {{- define "sendgrid-automation-exporter.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" | quote }}
 {{ include "sendgrid-automation-exporter.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/part-of: {{ .Chart.Name }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | replace "+" "_" | trunc 63 | quote }}
+app.kubernetes.io/part-of: {{ .Chart.Name | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 {{- end }}
 
-{{- /* metadata: (dict "root" $ "name" … "namespace" … "labels" (dict) "annotations" (dict)) */ -}}
+{{- /* metadata: (dict "root" $ "name" … "namespace" … "labels" (dict) "annotations" (dict)). An object in a namespace that is not
+       the release's carries the release's in its name, after a dot, which no namespace holds: a release of the same name in
+       another namespace may put its own beside it. */ -}}
 {{- define "sendgrid-automation-exporter.metadata" -}}
+{{- $home := include "sendgrid-automation-exporter.namespace" .root }}
 {{- $own := merge (include "sendgrid-automation-exporter.labels" .root | fromYaml) .root.Values.commonLabels }}
 {{- $annotations := merge (dict) (default (dict) .annotations) .root.Values.commonAnnotations -}}
-name: {{ default (include "sendgrid-automation-exporter.fullname" .root) .name }}
-namespace: {{ default (include "sendgrid-automation-exporter.namespace" .root) .namespace }}
+name: {{ include "sendgrid-automation-exporter.objectName" . | quote }}
+namespace: {{ default $home .namespace | quote }}
 labels:
   {{- toYaml (merge (dict) (default (dict) .labels) $own) | nindent 2 }}
 {{- with $annotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "sendgrid-automation-exporter.objectName" -}}
+{{- $home := include "sendgrid-automation-exporter.namespace" .root }}
+{{- $name := default (include "sendgrid-automation-exporter.fullname" .root) .name }}
+{{- eq $home (default $home .namespace) | ternary $name (printf "%s.%s" $name $home) }}
+{{- end }}
+
+{{- /* Whether this release carries the rules and dashboards: the one that sharedResources.release names, or any. */ -}}
+{{- define "sendgrid-automation-exporter.carriesShared" -}}
+{{- $carrier := .Values.sharedResources.release }}
+{{- if has $carrier (list "" .Release.Name (printf "%s/%s" .Release.Namespace .Release.Name)) }}true{{ end }}
+{{- end }}
+
+{{- /* What the user gave with every text in it filled in as a template, as JSON. Each is filled in by itself, so that it stays text
+       where it comes out like a number. */ -}}
+{{- define "sendgrid-automation-exporter.filledIn" -}}
+{{- $root := .root }}
+{{- if kindIs "string" .given }}
+{{- tpl .given $root | toJson }}
+{{- else if kindIs "slice" .given }}
+{{- $items := list }}
+{{- range .given }}
+{{- $items = append $items (include "sendgrid-automation-exporter.filledIn" (dict "root" $root "given" .)) }}
+{{- end }}
+{{- printf "[%s]" (join "," $items) }}
+{{- else if kindIs "map" .given }}
+{{- $pairs := list }}
+{{- range $key, $value := .given }}
+{{- $pairs = append $pairs (printf "%s:%s" (tpl $key $root | toJson) (include "sendgrid-automation-exporter.filledIn" (dict "root" $root "given" $value))) }}
+{{- end }}
+{{- printf "{%s}" (join "," $pairs) }}
+{{- else }}
+{{- toJson .given }}
 {{- end }}
 {{- end }}
 
@@ -91,8 +166,11 @@ imagePullSecrets:
 
 {{- /* The Secrets, by the name under which they are mounted; empty where there is none. */ -}}
 {{- define "sendgrid-automation-exporter.keySecret" -}}
-{{- if not .Values.demo }}
-{{- default (include "sendgrid-automation-exporter.fullname" .) .Values.sendgrid.existingSecret.name }}
+{{- if .Values.demo }}
+{{- else if .Values.sendgrid.existingSecret.name }}
+{{- .Values.sendgrid.existingSecret.name }}
+{{- else if .Values.sendgrid.apiKey }}
+{{- include "sendgrid-automation-exporter.fullname" . }}
 {{- end }}
 {{- end }}
 
@@ -108,7 +186,7 @@ imagePullSecrets:
 {{- ternary .Values.webConfig.existingSecret.key "web-config.yml" (ne .Values.webConfig.existingSecret.name "") }}
 {{- end }}
 
-{{- /* A map without its nulls, one level of maps and lists of maps deep: null means the exporter's own default. */ -}}
+{{- /* A map without its nulls, at any depth of maps: null takes a default away. */ -}}
 {{- define "sendgrid-automation-exporter.withoutNulls" -}}
 {{- $kept := dict }}
 {{- range $key, $value := . }}
@@ -123,81 +201,35 @@ imagePullSecrets:
 {{- toYaml $kept }}
 {{- end }}
 
-{{- /* The exporter's configuration file. */ -}}
-{{- define "sendgrid-automation-exporter.configuration" -}}
-{{- $config := include "sendgrid-automation-exporter.withoutNulls" .Values.config | fromYaml }}
-{{- $web := dict "listen_address" (printf ":%d" (int .Values.containerPort)) }}
-{{- if include "sendgrid-automation-exporter.webConfigSecret" . }}
-{{- $_ := set $web "config_file" (printf "/etc/sendgrid-automation-exporter/web/%s" (include "sendgrid-automation-exporter.webConfigKey" .)) }}
+{{- /* A security context as the pods get it: nothing while it is switched off, and no user ids where the platform chooses them. */ -}}
+{{- define "sendgrid-automation-exporter.securityContext" -}}
+{{- $context := .context }}
+{{- if $context.enabled }}
+{{- $chosenByPlatform := .root.Values.openshift | ternary (list "enabled" "runAsUser" "runAsGroup" "fsGroup" "supplementalGroups") (list "enabled") }}
+{{- range $key := $chosenByPlatform }}{{ $context = omit $context $key }}{{ end }}
+{{- with include "sendgrid-automation-exporter.withoutNulls" $context | fromYaml }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- $_ := set $config "web" (merge $web (default (dict) $config.web)) }}
-{{- if not .Values.demo }}
-{{- $key := dict "api_key_file" "/etc/sendgrid-automation-exporter/key/api-key" }}
-{{- $_ := set $config "sendgrid" (merge $key (default (dict) $config.sendgrid)) }}
 {{- end }}
-{{- if .Values.persistence.enabled }}
-{{- $_ := set $config "state" (dict "path" "/var/lib/sendgrid-automation-exporter/state.sqlite") }}
-{{- end }}
-{{- if include "sendgrid-automation-exporter.sharded" . }}
-{{- $_ := set $config "shard" (dict "index" "pod" "total" (int .Values.sharding.total)) }}
-{{- end }}
-{{- $automations := list }}
-{{- range $config.automations }}
-{{- $automations = append $automations (include "sendgrid-automation-exporter.withoutNulls" . | fromYaml) }}
-{{- end }}
-{{- if $automations }}
-{{- $_ := set $config "automations" $automations }}
-{{- else }}
-{{- $_ := unset $config "automations" }}
-{{- end }}
-{{- toYaml $config }}
 {{- end }}
 
-{{- /* Refuse what could only fail later, with a sentence. */ -}}
-{{- define "sendgrid-automation-exporter.validate" -}}
-{{- $values := .Values }}
-{{- $secret := $values.sendgrid.existingSecret.name }}
-{{- if and (not $values.demo) (not $secret) (not $values.sendgrid.apiKey) }}
-{{- fail "no SendGrid key: set sendgrid.existingSecret.name to a Secret that holds it, or sendgrid.apiKey to the key itself, or demo=true to try without one" }}
+{{- /* A quantity written as "" or null takes a default away; a parent chart can only do the former under helm 4. */ -}}
+{{- define "sendgrid-automation-exporter.resources" -}}
+{{- $kept := dict }}
+{{- range $key, $value := .Values.resources }}
+{{- if kindIs "map" $value }}
+{{- $quantities := dict }}
+{{- range $name, $quantity := $value }}
+{{- if not (or (kindIs "invalid" $quantity) (eq (toString $quantity) "")) }}{{ $_ := set $quantities $name $quantity }}{{ end }}
 {{- end }}
-{{- if and $secret $values.sendgrid.apiKey }}
-{{- fail "two SendGrid keys: set either sendgrid.existingSecret.name or sendgrid.apiKey, not both" }}
+{{- with $quantities }}{{ $_ := set $kept $key . }}{{ end }}
+{{- else if $value }}
+{{- $_ := set $kept $key $value }}
 {{- end }}
-{{- $fromEnvironment := $values.extraEnvFrom }}
-{{- range $values.extraEnv }}
-{{- if eq .name "EXPORTER_AUTOMATIONS" }}{{ $fromEnvironment = true }}{{ end }}
 {{- end }}
-{{- if not (or $values.demo $values.config.automations $fromEnvironment) }}
-{{- fail "no automations: list them under config.automations, such as config.automations[0].id=<uuid>, or set demo=true to try without" }}
-{{- end }}
-{{- $ids := list }}
-{{- range $values.config.automations }}
-{{- if has (lower .id) $ids }}
-{{- fail (printf "config.automations: the id %s is listed twice" .id) }}
-{{- end }}
-{{- $ids = append $ids (lower .id) }}
-{{- end }}
-{{- if gt (int $values.replicaCount) 1 }}
-{{- fail "replicaCount may be 0 or 1, as every replica would poll SendGrid for everything: set sharding.total to spread the automations over several pods" }}
-{{- end }}
-{{- if and $values.webConfig.content $values.webConfig.existingSecret.name }}
-{{- fail "two web configurations: set either webConfig.content or webConfig.existingSecret.name, not both" }}
-{{- end }}
-{{- if and (include "sendgrid-automation-exporter.tls" .) (not (include "sendgrid-automation-exporter.webConfigSecret" .)) }}
-{{- fail "webConfig.tls is true but there is no web configuration: set webConfig.existingSecret.name or webConfig.content" }}
-{{- end }}
-{{- if and (include "sendgrid-automation-exporter.clientCertificates" .) (not (include "sendgrid-automation-exporter.tls" .)) }}
-{{- fail "webConfig.clientCertificates is true but webConfig.tls is not: client certificates need TLS" }}
-{{- end }}
-{{- if and $values.persistence.existingClaim (include "sendgrid-automation-exporter.sharded" .) }}
-{{- fail "persistence.existingClaim cannot serve several shards: leave it empty, and every shard gets a claim of its own" }}
-{{- end }}
-{{- if and $values.serviceMonitor.enabled $values.podMonitor.enabled }}
-{{- fail "serviceMonitor and podMonitor would scrape every pod twice: enable one of them" }}
-{{- end }}
-{{- $exec := include "sendgrid-automation-exporter.clientCertificates" . }}
-{{- $probes := or $values.livenessProbe.enabled $values.readinessProbe.enabled $values.startupProbe.enabled }}
-{{- if and $probes (not $values.config.web.open_health) (not $values.probeHeaders) (not $exec) }}
-{{- fail "config.web.open_health is false, but the kubelet's probes send no password: give them one by probeHeaders, or leave open_health true" }}
+{{- with $kept }}
+resources:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}

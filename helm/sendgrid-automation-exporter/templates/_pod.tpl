@@ -30,30 +30,38 @@ httpGet:
 
 {{- define "sendgrid-automation-exporter.volumes" -}}
 - name: config
+{{- with include "sendgrid-automation-exporter.ownConfigSource" . }}
+  projected:
+    sources:
+      - configMap:
+          name: {{ include "sendgrid-automation-exporter.fullname" $ | quote }}
+      - {{- . | trim | nindent 8 }}
+{{- else }}
   configMap:
-    name: {{ include "sendgrid-automation-exporter.fullname" . }}
+    name: {{ include "sendgrid-automation-exporter.fullname" . | quote }}
+{{- end }}
 {{- with include "sendgrid-automation-exporter.keySecret" . }}
 - name: key
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
     items:
-      - key: {{ ternary $.Values.sendgrid.existingSecret.key "api-key" (ne $.Values.sendgrid.existingSecret.name "") }}
+      - key: {{ ternary $.Values.sendgrid.existingSecret.key "api-key" (ne $.Values.sendgrid.existingSecret.name "") | quote }}
         path: api-key
 {{- end }}
 {{- with include "sendgrid-automation-exporter.webConfigSecret" . }}
 - name: web
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
 {{- end }}
 {{- with .Values.webConfig.certificatesSecret }}
 - name: tls
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
 {{- end }}
 {{- with .Values.webConfig.probeCertificateSecret }}
 - name: probe-tls
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
 {{- end }}
 {{- end }}
 
@@ -94,36 +102,27 @@ httpGet:
 - name: state
   emptyDir:
     {{- if $state.size }}
-    sizeLimit: {{ $state.size }}
+    sizeLimit: {{ $state.size | quote }}
     {{- else }} {}
     {{- end }}
 {{- else if and $state.enabled (not (include "sendgrid-automation-exporter.sharded" .)) }}
 - name: state
   persistentVolumeClaim:
-    claimName: {{ default (include "sendgrid-automation-exporter.fullname" .) $state.existingClaim }}
+    claimName: {{ default (include "sendgrid-automation-exporter.fullname" .) $state.existingClaim | quote }}
 {{- end }}
 {{- end }}
 
 {{- define "sendgrid-automation-exporter.container" -}}
 name: exporter
-image: {{ include "sendgrid-automation-exporter.image" . }}
+image: {{ include "sendgrid-automation-exporter.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 args:
-  - --config.file=/etc/sendgrid-automation-exporter/config/exporter.yaml
-  {{- if .Values.demo }}
-  - --demo
-  {{- end }}
-  {{- with .Values.extraArgs }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
-{{- $sharded := include "sendgrid-automation-exporter.sharded" . }}
-{{- if or $sharded .Values.extraEnv }}
+  {{- include "sendgrid-automation-exporter.arguments" . | nindent 2 }}
+{{- $environment := include "sendgrid-automation-exporter.environment" . }}
+{{- if or $environment .Values.extraEnv }}
 env:
-  {{- if $sharded }}
-  - name: POD_NAME
-    valueFrom:
-      fieldRef:
-        fieldPath: metadata.name
+  {{- with $environment }}
+  {{- . | trim | nindent 2 }}
   {{- end }}
   {{- with .Values.extraEnv }}
   {{- toYaml . | nindent 2 }}
@@ -149,14 +148,12 @@ livenessProbe:
 readinessProbe:
   {{- include "sendgrid-automation-exporter.probe" (dict "root" . "probe" .Values.readinessProbe "path" "/-/ready") | nindent 2 }}
 {{- end }}
-{{- with include "sendgrid-automation-exporter.withoutNulls" .Values.securityContext | fromYaml }}
-securityContext:
+{{- with .Values.lifecycle }}
+lifecycle:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.resources }}
-resources:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+{{- include "sendgrid-automation-exporter.securityContext" (dict "root" . "context" .Values.securityContext) }}
+{{- include "sendgrid-automation-exporter.resources" . }}
 volumeMounts:
   {{- include "sendgrid-automation-exporter.volumeMounts" . | nindent 2 }}
   {{- with .Values.extraVolumeMounts }}
@@ -186,27 +183,27 @@ metadata:
     {{- toYaml (merge (include "sendgrid-automation-exporter.labels" . | fromYaml) .Values.podLabels .Values.commonLabels) | nindent 4 }}
   annotations:
     checksum/config: {{ include (print $.Template.BasePath "/configmap.yaml") . | sha256sum }}
-    {{- if or .Values.sendgrid.apiKey .Values.webConfig.content }}
-    checksum/secret: {{ include (print $.Template.BasePath "/secret.yaml") . | sha256sum }}
+    {{- with include (print $.Template.BasePath "/secret.yaml") . | trim }}
+    checksum/secret: {{ . | sha256sum }}
     {{- end }}
     {{- with merge (dict) .Values.podAnnotations .Values.commonAnnotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
 spec:
-  serviceAccountName: {{ include "sendgrid-automation-exporter.serviceAccountName" . }}
+  serviceAccountName: {{ include "sendgrid-automation-exporter.serviceAccountName" . | quote }}
   automountServiceAccountToken: {{ .Values.automountServiceAccountToken }}
   enableServiceLinks: false
   {{- include "sendgrid-automation-exporter.imagePullSecrets" . | nindent 2 }}
-  {{- with include "sendgrid-automation-exporter.withoutNulls" .Values.podSecurityContext | fromYaml }}
-  securityContext:
-    {{- toYaml . | nindent 4 }}
+  {{- include "sendgrid-automation-exporter.securityContext" (dict "root" . "context" .Values.podSecurityContext) | nindent 2 }}
+  {{- if not (kindIs "invalid" .Values.hostUsers) }}
+  hostUsers: {{ .Values.hostUsers }}
   {{- end }}
   terminationGracePeriodSeconds: {{ int .Values.terminationGracePeriodSeconds }}
   {{- with .Values.priorityClassName }}
-  priorityClassName: {{ . }}
+  priorityClassName: {{ . | quote }}
   {{- end }}
   {{- with .Values.runtimeClassName }}
-  runtimeClassName: {{ . }}
+  runtimeClassName: {{ . | quote }}
   {{- end }}
   {{- with .Values.hostAliases }}
   hostAliases:
@@ -229,12 +226,12 @@ spec:
   {{- end }}
   {{- with .Values.extraInitContainers }}
   initContainers:
-    {{- tpl (toYaml .) $ | nindent 4 }}
+    {{- include "sendgrid-automation-exporter.filledIn" (dict "root" $ "given" .) | fromJsonArray | toYaml | nindent 4 }}
   {{- end }}
   containers:
     - {{- include "sendgrid-automation-exporter.container" . | nindent 6 }}
     {{- with .Values.extraContainers }}
-    {{- tpl (toYaml .) $ | nindent 4 }}
+    {{- include "sendgrid-automation-exporter.filledIn" (dict "root" $ "given" .) | fromJsonArray | toYaml | nindent 4 }}
     {{- end }}
   volumes:
     {{- include "sendgrid-automation-exporter.volumes" . | nindent 4 }}

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
+from tools.pictures.sample.history import history_lines
 from tools.pictures.sample.story import JOB, STEP, Story
 from tools.pictures.sample.telemetry import telemetry
 
@@ -26,7 +27,7 @@ def click_lines(story: Story) -> Iterator[str]:
     for since, until, version in lives(story):
         target = {"job": JOB, "instance": instance(version)}
         last = min(until - STEP, story.end)
-        for text in story.simulator.history_openmetrics(since, last, STEP, target):
+        for text in history_lines(story.simulator, since, last, STEP, target):
             if text.startswith("#"):
                 continue
             if text.startswith("automation_info") or story.watched(float(text.rsplit(" ", 1)[1])):

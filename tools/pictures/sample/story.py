@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from sendgrid_simulator.catalogue import generated_automation
-from sendgrid_simulator.model import Automation, Change
-from sendgrid_simulator.simulator import Simulator
+from sendgrid_simulator import Automation, Change, Simulator, generated_automation
 
 HOUR: Final = 3600
 DAY: Final = 24 * HOUR
@@ -25,7 +23,7 @@ _JOURNEYS: Final = (
 _NEW: Final = ("Back in stock", 1, 340.0)
 _LEFT_AT_A_STEP: Final = 0.55
 _LINKS_PER_STEP: Final = 12
-"""Of the catalogue's steps; every other link is kept."""
+"""Of the catalog's steps; every other link is kept."""
 
 
 @dataclass(frozen=True)

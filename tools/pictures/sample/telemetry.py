@@ -37,7 +37,7 @@ def telemetry(story: Story, moment: float, since: float, version: int) -> Iterat
         yield "sendgrid_exporter_clicks_decreased_total", labels, 0
     yield from _polls(sum(polls), failed * len(ids))
     yield from _budget(moment, len(ids))
-    links = sum(len(story.simulator.stats(identity)[0]) for identity in ids)
+    links = sum(len(source.rows(moment)) for identity in ids if (source := story.simulator.account.source(identity)))
     yield "sendgrid_exporter_link_series", {}, links if story.watched(moment) else 0
     yield (
         "sendgrid_exporter_links_folded_total",
@@ -68,6 +68,8 @@ def _identity(moment: float, since: float, version: int) -> Iterator[Sample]:
     yield "sendgrid_exporter_shard_info", {"index": "0", "total": "1"}, 1
     yield "sendgrid_exporter_config_last_reload_successful", {}, 1
     yield "sendgrid_exporter_config_last_reload_success_timestamp_seconds", {}, since
+    yield "sendgrid_exporter_web_config_last_reload_successful", {}, 1
+    yield "sendgrid_exporter_web_failed_logins_total", {}, 0
     yield "scrape_duration_seconds", {}, 0.004 + 0.001 * math.sin(moment / 4_000)
 
 

@@ -1,0 +1,213 @@
+"""Which path answers what, and what every request passes before: the web config file's rules."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from exporter.web.http.message import Request, Response, plain, respond, with_headers
+from exporter.web.log_limit import LogLimit
+from exporter.web.negotiation import wanted_names, wants_gzip, wants_openmetrics
+from exporter.web.pages import CONTENT_SECURITY_POLICY, landing_page
+from exporter.web.ports import Observer, Ports, Reloader, WebOptions
+from exporter.web.toolkit.config_file import WebConfig
+from exporter.web.toolkit.errors import WorkerStoppedError
+from exporter.web.toolkit.passwords import BasicAuth, Verdict, configured_user
+from exporter.web.toolkit.rate_limit import ClientRateLimit
+from exporter.web.toolkit.worker import Worker
+
+_log: Final = logging.getLogger(__name__)
+
+HEALTHY: Final = "/-/healthy"
+READY: Final = "/-/ready"
+RELOAD: Final = "/-/reload"
+
+_READ: Final = ("GET", "HEAD")
+_LONGEST_USER: Final = 64
+
+
+class Middleware:
+    """Answers requests; never raises.
+
+    The order is the exporter-toolkit's: rate limit, headers, password. Health comes before all of them where
+    `open_health` is set: no rule for clients may make the kubelet restart the process.
+    """
+
+    def __init__(
+        self,
+        handlers: "Handlers",
+        config: Callable[[], Awaitable[WebConfig]],
+        *,
+        rate_limit: ClientRateLimit,
+        auth: BasicAuth,
+        observer: Observer,
+        realm: str,
+        open_health: bool,
+    ) -> None:
+        self._handlers = handlers
+        self._config = config
+        self._rate_limit = rate_limit
+        self._auth = auth
+        self._observer = observer
+        # RFC 7617, 2: a realm is required, and the charset says how to encode names outside of ASCII.
+        self._challenge = ("WWW-Authenticate", f'Basic realm="{realm}", charset="UTF-8"')
+        self._open = frozenset({HEALTHY, READY}) if open_health else frozenset()
+        self._failed_logins = LogLimit(_log, logging.WARNING, "failed logins", lines=5)
+
+    async def answer(self, request: Request) -> Response:
+        """Return the answer to the request."""
+        try:
+            if request.path in self._open:
+                return await self._handlers.answer(request)
+            return await self._guarded(request, await self._config())
+        except Exception:  # noqa: BLE001 - no error of a page may end a connection without an answer
+            _log.exception("a page failed unexpectedly")
+            return plain(HTTPStatus.INTERNAL_SERVER_ERROR, "internal server error")
+
+    async def _guarded(self, request: Request, config: WebConfig) -> Response:
+        if not self._rate_limit.allows(config.rate_limit, request.client):
+            return plain(HTTPStatus.TOO_MANY_REQUESTS, "too many requests")
+        return with_headers(await self._admitted(request, config), config.headers)
+
+    async def _admitted(self, request: Request, config: WebConfig) -> Response:
+        if config.users:
+            authorization = request.first(b"authorization")
+            verdict = await self._auth.verdict(authorization, config.users, request.client)
+            if verdict is Verdict.BUSY:
+                return plain(HTTPStatus.SERVICE_UNAVAILABLE, "too many passwords to check", ("Retry-After", "1"))
+            if verdict is Verdict.DENIED:
+                if authorization is not None:
+                    self._report(authorization, config, request.client)
+                return plain(HTTPStatus.UNAUTHORIZED, "unauthorized", self._challenge)
+        return await self._handlers.answer(request)
+
+    def _report(self, authorization: str, config: WebConfig, client: str) -> None:
+        self._observer.login_failed()
+        user = configured_user(authorization, config.users)
+        if user is None:
+            self._failed_logins.log("a login from %s failed: no such user", client)
+        else:
+            self._failed_logins.log("a login from %s failed: wrong password for user %s", client, user[:_LONGEST_USER])
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """The methods of a path and the page behind it."""
+
+    methods: tuple[str, ...]
+    answer: Callable[[Request], Awaitable[Response]]
+
+
+class Handlers:
+    """The pages; every answer is complete but for what the web config file adds."""
+
+    def __init__(self, options: WebOptions, ports: Ports, reloads: "Reloads") -> None:
+        self._telemetry_path = options.telemetry_path
+        self._ports = ports
+        self._reloads = reloads
+        self._routes: Mapping[str, _Route] = {
+            "/": _Route(_READ, self._landing),
+            options.telemetry_path: _Route(_READ, self._metrics),
+            HEALTHY: _Route(_READ, self._healthy),
+            READY: _Route(_READ, self._ready),
+            **({RELOAD: _Route(("POST",), self._reload)} if options.enable_lifecycle else {}),
+        }
+
+    async def answer(self, request: Request) -> Response:
+        """Return the page for the request: paths are compared as they were sent, and nothing of them is echoed."""
+        if request.path == "*":
+            return _not_allowed(_READ)
+        route = self._routes.get(request.path)
+        if route is None:
+            return plain(HTTPStatus.NOT_FOUND, "not found")
+        if request.method not in route.methods:
+            return _not_allowed(route.methods)
+        return await route.answer(request)
+
+    async def _metrics(self, request: Request) -> Response:
+        scrape = self._ports.metrics.scrape(
+            openmetrics=wants_openmetrics(request.joined(b"accept")),
+            compressed=wants_gzip(request.joined(b"accept-encoding")),
+            names=wanted_names(request.query),
+        )
+        encoding = (("Content-Encoding", "gzip"),) if scrape.gzip else ()
+        vary = ("Vary", "Accept, Accept-Encoding")
+        return respond(HTTPStatus.OK, scrape, scrape.content_type, vary, *encoding)
+
+    async def _landing(self, _: Request) -> Response:
+        page = landing_page(self._ports.page, self._ports.status.status(), telemetry_path=self._telemetry_path)
+        policy = ("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        return respond(HTTPStatus.OK, page.encode(errors="replace"), "text/html; charset=utf-8", policy)
+
+    async def _healthy(self, _: Request) -> Response:
+        return _condition(self._ports.health.alive())
+
+    async def _ready(self, _: Request) -> Response:
+        return _condition(self._ports.health.ready())
+
+    async def _reload(self, request: Request) -> Response:
+        if _is_cross_origin(request):
+            return plain(HTTPStatus.FORBIDDEN, "a reload is not taken from a page of another origin")
+        problems = await self._reloads.reload()
+        if problems:
+            return plain(HTTPStatus.INTERNAL_SERVER_ERROR, "\n".join(problems))
+        return plain(HTTPStatus.OK, "reloaded")
+
+
+class Reloads:
+    """Runs the reloader in a thread, one reload at a time; requests that come while one runs share the next one."""
+
+    def __init__(self, reloader: Reloader, worker: Worker) -> None:
+        self._reloader = reloader
+        self._worker = worker
+        self._running: asyncio.Task[Sequence[str]] | None = None
+        self._next: asyncio.Task[Sequence[str]] | None = None
+
+    async def reload(self) -> Sequence[str]:
+        """Return the problems of a reload that began after this call."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._run(self._running))
+        # A client that goes away must not take the reload from the others.
+        return await asyncio.shield(self._next)
+
+    async def _run(self, before: "asyncio.Task[Sequence[str]] | None") -> Sequence[str]:
+        if before is not None:
+            await asyncio.wait((before,))
+        self._running, self._next = self._next, None
+        try:
+            return tuple(await self._worker.run(self._reloader.reload))
+        except WorkerStoppedError:
+            return ("the exporter is stopping",)
+        except Exception:  # noqa: BLE001 - whatever goes wrong in a reload, the client gets an answer
+            _log.exception("the reload failed unexpectedly")
+            return ("the reload failed unexpectedly; see the exporter's log",)
+
+
+def _is_cross_origin(request: Request) -> bool:
+    """Return whether a browser sent the request for a page of another origin.
+
+    A page may send a POST anywhere, with the passwords and client certificates that the browser has for that place.
+    Browsers add Sec-Fetch-Site, and older ones Origin; curl and other programs add neither.
+    """
+    site = request.first(b"sec-fetch-site")
+    if site is not None:
+        # "none" is a person's own doing, such as a bookmark (Fetch Metadata, 2.4).
+        return site.strip().lower() not in ("same-origin", "none")
+    origin = request.first(b"origin")
+    if origin is None:
+        return False
+    # RFC 6454, 7: scheme "://" host [":" port], or "null". The scheme differs behind a proxy that ends TLS.
+    host = origin.partition("://")[2].lower()
+    return not host or host != (request.first(b"host") or "").lower()
+
+
+def _condition(reason: str | None) -> Response:
+    if reason is None:
+        return plain(HTTPStatus.OK, "ok")
+    return plain(HTTPStatus.SERVICE_UNAVAILABLE, reason)
+
+
+def _not_allowed(methods: tuple[str, ...]) -> Response:
+    return plain(HTTPStatus.METHOD_NOT_ALLOWED, "method not allowed", ("Allow", ", ".join(methods)))

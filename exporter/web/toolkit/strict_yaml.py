@@ -1,0 +1,214 @@
+"""The one reader of YAML: one document, bounded in size, in depth and in what anchors and merge keys expand to.
+
+YAML lets a few hundred bytes stand for billions of nodes (`<<: [*a, *a]`, ten levels of it). Anchors and merge keys
+stay allowed, since configurations use them; what they expand to is counted before anything is built from it.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+import yaml
+from yaml.constructor import SafeConstructor
+
+MOST_NODES: Final = 500_000
+"""Keys, values and lists of one document, with every alias expanded: some 50,000 automations with all their keys."""
+DEEPEST: Final = 100
+"""Levels of nesting: many times what any setting has, few enough for every recursion below."""
+
+_LONGEST_NUMBER: Final = 100
+"""Characters. YAML 1.1 reads `1:30:00` in base 60, which takes quadratic time in the length."""
+_NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
+_NUMBERS: Final = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
+_LOADER: Final[type[yaml.SafeLoader]] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_COUNTED: Final = (yaml.ScalarEvent, yaml.AliasEvent, yaml.SequenceStartEvent, yaml.MappingStartEvent)
+_QUOTED: Final = re.compile(r"'[^']*'")
+_OWN_WORD: Final = re.compile(r"'(<[a-z ]+>|[^A-Za-z0-9]{1,2})'")
+"""What YAML quotes of its own grammar: `'<block end>'`, `']'`; anything else is the file's."""
+_TOO_DEEP: Final = f"nested more than {DEEPEST} levels deep"
+_UNEXPLAINED: Final = "it holds a value or a character that YAML does not allow"
+
+
+class YamlError(Exception):
+    """The text is not YAML that is read here; the message names the place and never what stands there."""
+
+    def __init__(self, reason: str, mark: tuple[int, int] | None = None) -> None:
+        self.reason = reason
+        self.place = f"line {mark[0]}, column {mark[1]}: " if mark else ""
+        super().__init__(f"{self.place}{reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatedKey:
+    """A key that a mapping holds a second time."""
+
+    path: tuple[str | int, ...]
+    first_line: int
+    """Lines count from 1."""
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document: what it says, its nodes, which tell the line of each part, and the keys that it repeats."""
+
+    root: yaml.Node | None = field(default=None, repr=False)
+    content: object = field(default=None, repr=False)
+    repeated: tuple[RepeatedKey, ...] = ()
+    """YAML's own rule would silently keep the last of them."""
+
+
+def read_values(text: str) -> Document:
+    """Return the document with plain scalars read as YAML's types (numbers, booleans, dates); raise YamlError."""
+    return _read(text, None)
+
+
+def read_texts(text: str) -> Document:
+    """Return the document with every scalar as the text it is, and None for an empty or null one; raise YamlError."""
+    return _read(text, _TEXTS)
+
+
+def _read(text: str, constructors: Mapping[str | None, Callable[..., Any]] | None) -> Document:
+    try:
+        _check_size(text)
+        loader = _LOADER(text)
+        try:
+            root = loader.get_single_node()
+            if root is None:
+                return Document()
+            _check_expanded(root)
+            repeated = tuple(_repeated_keys(root))  # first: building folds merge keys into the nodes
+            if constructors is not None:
+                loader.yaml_constructors = dict(constructors)  # type: ignore[misc]  # of this one loader
+            content = loader.construct_document(root)
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as exc:
+        raise YamlError(_explain(exc), _end_at_most(text, exc.problem_mark or exc.context_mark)) from None
+    except (yaml.YAMLError, ValueError, TypeError, ArithmeticError, RecursionError):
+        raise YamlError(_UNEXPLAINED) from None
+    return Document(root, content, repeated)
+
+
+def _check_size(text: str) -> None:
+    """Count nodes and levels as they are written, before a tree of them takes memory.
+
+    libyaml makes the tree by recursion in C: before PyYAML 6.0.3 deep nesting ended the process instead of raising.
+    """
+    nodes = depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        nodes += isinstance(event, _COUNTED)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise YamlError(_TOO_DEEP, _place(event.start_mark))
+        if nodes > MOST_NODES:
+            raise YamlError(f"more than {MOST_NODES} keys and values", _place(event.start_mark))
+
+
+def _check_expanded(root: yaml.Node) -> None:
+    """Refuse a tree that is too large or too deep with every alias expanded, or that contains itself.
+
+    An aliased node is one object that stands in several places; each is measured once, so this is linear in the text.
+    """
+    sizes: dict[int, int] = {}
+    depths: dict[int, int] = {}
+    open_nodes: set[int] = set()
+    stack: list[tuple[yaml.Node, bool]] = [(root, False)]
+    while stack:
+        node, measured = stack.pop()
+        children = _children(node)
+        if measured:
+            open_nodes.discard(id(node))
+            sizes[id(node)] = size = 1 + sum(sizes[id(child)] for child in children)
+            depths[id(node)] = depth = 1 + max((depths[id(child)] for child in children), default=0)
+            if size > MOST_NODES:
+                raise YamlError(
+                    f"its aliases expand to more than {MOST_NODES} keys and values", _place(node.start_mark)
+                )
+            if depth > DEEPEST:
+                raise YamlError(_TOO_DEEP, _place(node.start_mark))
+        elif id(node) in open_nodes:
+            raise YamlError("an anchor that contains itself", _place(node.start_mark))
+        elif id(node) not in sizes:
+            _check_scalars(node)
+            open_nodes.add(id(node))
+            stack.append((node, True))
+            stack += [(child, False) for child in children]
+
+
+def _check_scalars(node: yaml.Node) -> None:
+    if isinstance(node, yaml.ScalarNode) and node.tag in _NUMBERS and len(node.value) > _LONGEST_NUMBER:
+        raise YamlError(_UNEXPLAINED)
+    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        if not isinstance(key, yaml.ScalarNode):
+            raise YamlError("a key must be plain text", _place(key.start_mark))
+
+
+def _children(node: yaml.Node) -> Sequence[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else ()
+
+
+def _repeated_keys(root: yaml.Node) -> Iterator[RepeatedKey]:
+    seen: set[int] = set()
+    rest: list[tuple[tuple[str | int, ...], yaml.Node]] = [((), root)]
+    while rest:
+        path, node = rest.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            rest += [((*path, index), item) for index, item in enumerate(node.value)]
+        if not isinstance(node, yaml.MappingNode):
+            continue
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            name, line = key.value, key.start_mark.line + 1
+            here = (*path, name)
+            rest.append((here, value))
+            if name in lines:
+                yield RepeatedKey(here, lines[name], line)
+            lines.setdefault(name, line)
+
+
+def _place(mark: Any) -> tuple[int, int]:
+    return mark.line + 1, mark.column + 1
+
+
+def _end_at_most(text: str, mark: Any) -> tuple[int, int] | None:
+    """Return the line and column of a mark; libyaml puts what is missing at the end on a line after the last."""
+    if mark is None:
+        return None
+    lines = text.splitlines() or [""]
+    return _place(mark) if mark.line < len(lines) else (len(lines), len(lines[-1]) + 1)
+
+
+def _explain(exc: yaml.MarkedYAMLError) -> str:
+    """Return YAML's own words without the text that it quotes, which may be a key or a password hash."""
+    return " ".join(_QUOTED.sub(_own_word, exc.problem or exc.context or "it cannot be read").split())
+
+
+def _own_word(quoted: re.Match[str]) -> str:
+    return quoted.group() if _OWN_WORD.fullmatch(quoted.group()) else "…"
+
+
+def _as_text(loader: yaml.SafeLoader, node: yaml.Node) -> object:
+    """Read a scalar as it is written, whatever its tag; a list or a mapping with a tag of its own is one without."""
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    value = str(loader.construct_scalar(node))  # type: ignore[arg-type]  # neither a mapping nor a sequence
+    return None if not getattr(node, "style", None) and value in _NULLS else value
+
+
+_TEXTS: Final[Mapping[str | None, Callable[..., Any]]] = MappingProxyType(
+    {
+        "tag:yaml.org,2002:map": SafeConstructor.construct_yaml_map,
+        "tag:yaml.org,2002:seq": SafeConstructor.construct_yaml_seq,
+        None: _as_text,
+    }
+)

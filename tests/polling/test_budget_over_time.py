@@ -1,0 +1,143 @@
+"""The request budget over half an hour of virtual time, against the simulator's own rate limit."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import requests
+from requests.adapters import BaseAdapter
+
+from exporter.about import about
+from exporter.domain import Automation, AutomationId
+from exporter.labels import LabelHygiene, LabelRules
+from exporter.poller import Poller
+from exporter.sendgrid.budget import Budget, RateLimit
+from exporter.sendgrid.client import SendGridClient
+from exporter.sendgrid.session import ClientOptions
+from exporter.store import Store
+from exporter.telemetry import Telemetry
+from exporter.workers import Workers
+from sendgrid_simulator import Request, Row, Simulator, fixed
+from tests.polling.virtual_time import VirtualClock
+
+pytestmark = pytest.mark.e2e  # no sockets, but minutes of a simulated hour
+
+MINUTES = 30
+LIMIT = 600
+AUTOMATIONS = 1000
+PAGES = 3
+
+
+class _InProcess(BaseAdapter):
+    """Hands requests to the simulator without sockets; an exchange takes some virtual milliseconds."""
+
+    def __init__(self, simulator: Simulator, clock: VirtualClock, seconds: float) -> None:
+        super().__init__()
+        self._simulator, self._clock, self._seconds = simulator, clock, seconds
+        self._never = threading.Event()
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        self._clock.wait(self._never, self._seconds / 2)
+        headers = {name.lower(): str(value) for name, value in request.headers.items()} | {"host": "sendgrid.test"}
+        answer = self._simulator.answer(Request("GET", request.path_url, headers))
+        self._clock.wait(self._never, self._seconds / 2)
+        response = requests.Response()
+        response.status_code, response.url = answer.status, request.url or ""
+        response.headers.update(dict(answer.headers))
+        response.raw = _Body(answer.body)
+        return response
+
+    def close(self) -> None:
+        pass
+
+
+class _Body:
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def read(self, amt: int, *, decode_content: bool) -> bytes:
+        assert not decode_content
+        piece, self._body = self._body[:amt], self._body[amt:]
+        return piece
+
+    def close(self) -> None:
+        pass
+
+    def release_conn(self) -> None:
+        pass
+
+
+@dataclass
+class _Observer:
+    codes: list[str] = field(default_factory=list)
+
+    def requested(self, code: str, _seconds: float, _rate_limit: RateLimit | None) -> None:
+        self.codes.append(code)
+
+
+@dataclass
+class _Run:
+    codes: Sequence[str]
+    oldest: float
+    ideal: float
+
+
+def _run(*, ceiling: float, concurrency: int, seconds: float, interval: float) -> _Run:
+    clock, stop, observer = VirtualClock(), threading.Event(), _Observer()
+    rows = [Row("step", f"https://shop.example/{number}", number, 1) for number in range(50 * PAGES)]
+    ids = [f"00000000-0000-4000-8000-{number:012}" for number in range(AUTOMATIONS)]
+    simulator = Simulator([fixed(id_, tuple(rows)) for id_ in ids], wall=clock, clock=clock, rate_limit=LIMIT)
+    budget = Budget(ceiling, clock=clock)
+    client = SendGridClient(
+        ClientOptions("http://sendgrid.test", 30, 50, "test"),
+        key=lambda: simulator.api_key,
+        budget=budget,
+        clock=clock,
+        stop=stop,
+        observer=observer,
+        adapter=lambda _: _InProcess(simulator, clock, seconds),
+    )
+    store = Store()
+    telemetry = Telemetry(about(), clock=clock, link_series=lambda: 0)
+    poller = Poller(client, LabelHygiene(LabelRules()), store, telemetry, None, clock)
+    workers = Workers(poller, clock=clock, stop=stop, spawn=lambda work, _name: clock.run(work))
+    automations = [Automation(AutomationId(id_), id_, interval) for id_ in ids]
+    workers.configure(
+        automations, concurrency=concurrency, stale_after=None, capacity=lambda: budget.requests_per_second
+    )
+    oldest = 0.0
+
+    def tend() -> None:
+        nonlocal oldest
+        begin = clock.monotonic()
+        while clock.monotonic() < begin + MINUTES * 60:
+            clock.wait(stop, 1.0)
+            workers.tend()
+            if clock.monotonic() > begin + MINUTES * 30:
+                ages = [clock.monotonic() - (poller.succeeded_at(automation.id) or begin) for automation in automations]
+                oldest = max(oldest, *ages)
+        stop.set()
+
+    with clock.held():
+        caretaker = clock.run(tend)
+        workers.start()
+    caretaker.join(300)
+    workers.join(10)
+    assert stop.is_set()
+    return _Run(observer.codes, oldest, AUTOMATIONS * PAGES / LIMIT * 60)
+
+
+@pytest.mark.parametrize("ceiling", [100_000, LIMIT])
+def test_a_thousand_automations_use_the_limit_and_never_meet_a_429(
+    ceiling: float, record_property: Callable[[str, object], None]
+) -> None:
+    run = _run(ceiling=ceiling, concurrency=2, seconds=0.1, interval=60)
+    share = len(run.codes) / (LIMIT * MINUTES)
+    record_property("share of the allowed requests", share)
+    record_property("oldest age to the ideal", run.oldest / run.ideal)
+
+    assert set(run.codes) == {"200"}
+    assert share >= 0.95
+    assert run.oldest <= 1.1 * run.ideal

@@ -1,0 +1,371 @@
+"""One row for each way of getting a configuration wrong, with the sentences that it must give."""
+
+from pathlib import Path
+
+import pytest
+
+from exporter.errors import ConfigurationError
+from exporter.settings import load
+from tests.factories import KEY
+
+pytestmark = pytest.mark.unit
+
+ONE = "2d4f8a5c-0b1e-4c7a-9f63-5a1d2e3f4b5c"
+ENOUGH = {"SENDGRID_API_KEY": KEY, "EXPORTER_AUTOMATIONS": ONE}
+DURATION = "must be a duration such as 30s, 5m or 1h30m, or a number of seconds"
+EMPTY = "is empty; leave it out to get the default"
+UUID = "must be an automation's UUID, such as 2d4f8a5c-0b1e-4c7a-9f63-5a1d2e3f4b5c"
+NO_AUTOMATIONS = (
+    "automations: none to poll; list their ids in the configuration file, or in EXPORTER_AUTOMATIONS with commas"
+)
+TOO_SHORT = "must be at least 10s (1s only where sendgrid.base_url is a loopback address)"
+ONE_STEP = "must hold one step in each entry, without commas"
+BAD = sorted((Path(__file__).parents[1] / "data" / "bad").glob("settings_*.yaml"))
+
+
+def problems(arguments: list[str], environment: dict[str, str]) -> tuple[str, ...]:
+    with pytest.raises(ConfigurationError) as caught:
+        load(arguments, environment)
+    return caught.value.problems
+
+
+VALUES = [
+    ("poll.interval", "", EMPTY),
+    ("poll.interval", "soon", DURATION),
+    ("poll.interval", "nan", DURATION),
+    ("poll.interval", "inf", DURATION),
+    ("poll.interval", "-30s", DURATION),
+    ("poll.interval", "1m1h", DURATION),
+    ("poll.interval", "٣", DURATION),
+    ("poll.interval", "0", "must be at least 1ms"),
+    ("poll.interval", "9.9", TOO_SHORT),
+    ("poll.interval", "31d", "must be at most 4w2d"),
+    ("poll.interval", "9" * 400, "must be at most 4w2d"),
+    ("poll.stale_after", "4m", "must be at least poll.interval, which is 5m"),
+    ("poll.concurrency", "0", "must be at least 1"),
+    ("poll.concurrency", "257", "must be at most 256"),
+    ("poll.concurrency", "4.0", "must be a whole number"),
+    ("poll.concurrency", "", EMPTY),
+    ("poll.concurrency", "9" * 5000, "must be a whole number"),
+    ("sendgrid.page_size", "51", "must be at most 50"),
+    ("sendgrid.timeout", "6m", "must be at most 5m"),
+    ("sendgrid.requests_per_minute", "0", "must be at least 0.1"),
+    ("sendgrid.requests_per_minute", "nan", "must be a number"),
+    ("sendgrid.requests_per_minute", "", EMPTY),
+    ("sendgrid.base_url", "api.sendgrid.com", "must be a URL such as https://api.sendgrid.com"),
+    ("sendgrid.base_url", "ftp://x", "must begin with https:// or http://"),
+    ("sendgrid.base_url", "https:/x", "must be a URL such as https://api.sendgrid.com"),
+    ("sendgrid.base_url", "https://x/v3", "must not hold a path"),
+    ("sendgrid.base_url", "https://x//", "must not hold a path"),
+    ("sendgrid.base_url", "https://x?", "must not hold a query or a fragment"),
+    ("sendgrid.base_url", "https://x/#a", "must not hold a query or a fragment"),
+    (
+        "sendgrid.base_url",
+        "https://u:p@x",
+        "must not hold a user or a password; the key has its own setting, sendgrid.api_key_file",
+    ),
+    ("sendgrid.base_url", "https://", "must hold a valid host, and after a colon a port from 1 to 65535"),
+    ("sendgrid.base_url", "https://x:", "must hold a valid host, and after a colon a port from 1 to 65535"),
+    ("sendgrid.base_url", "https://x:0", "must hold a valid host, and after a colon a port from 1 to 65535"),
+    (
+        "sendgrid.base_url",
+        "https://[::1",
+        "must be a URL such as https://api.sendgrid.com, with a port from 1 to 65535",
+    ),
+    (
+        "sendgrid.base_url",
+        "https://x:65536",
+        "must be a URL such as https://api.sendgrid.com, with a port from 1 to 65535",
+    ),
+    ("sendgrid.base_url", "https://a b", "must be a URL of ASCII characters without blanks or backslashes"),
+    ("sendgrid.base_url", "https://x\\@y", "must be a URL of ASCII characters without blanks or backslashes"),
+    ("sendgrid.base_url", "https://xé", "must be a URL of ASCII characters without blanks or backslashes"),
+    ("sendgrid.base_url", "https://x\ty", "holds a control character, or bytes that are not UTF-8"),
+    ("sendgrid.proxy", "socks5://x", "must be an http:// or https:// proxy; SOCKS is not supported"),
+    ("sendgrid.base_url", "https://[v1.x]", "must hold a valid host, and after a colon a port from 1 to 65535"),
+    ("sendgrid.base_url", "https://x;y", "must hold a valid host, and after a colon a port from 1 to 65535"),
+    ("sendgrid.proxy", "proxy:3128", "must be a URL such as http://proxy:3128"),
+    ("sendgrid.proxy", "http://a@b:c@d", "must write an @ in the user or the password as %40"),
+    ("sendgrid.proxy", "file://x", "must begin with http:// or https://"),
+    ("sendgrid.proxy", "", EMPTY),
+    ("sendgrid.on_behalf_of", "a\r\nX: y", "holds a control character, or bytes that are not UTF-8"),
+    ("sendgrid.on_behalf_of", "日本", "holds characters that no HTTP header can carry"),
+    ("sendgrid.on_behalf_of", "a" * 257, "is longer than 256 characters"),
+    ("labels.url", "strip_querry", "must be one of full, strip_fragment, strip_query; did you mean strip_query?"),
+    ("labels.url", "x", "must be one of full, strip_fragment, strip_query"),
+    ("labels.max_links", "0", "must be at least 1"),
+    ("labels.max_url_length", "63", "must be at least 64"),
+    ("labels.drop_params", "a,b\x00", "entry 1 holds a control character, or bytes that are not UTF-8"),
+    ("labels.drop_params", "a," * 1001, "has more than 1000 entries"),
+    ("labels.drop_paths", "/a/*,/unsubscribe/", "entry 1 must hold a * for what to leave out, such as /unsubscribe/*"),
+    (
+        "labels.drop_paths",
+        "https://e.com/u/*",
+        "entry 0 must be a path such as /unsubscribe/*, without a scheme, a host, ? or #",
+    ),
+    (
+        "labels.drop_paths",
+        "/a/*,/a?token=*",
+        "entry 1 must be a path such as /unsubscribe/*, without a scheme, a host, ? or #",
+    ),
+    ("labels.drop_paths", "/*" * 11, "entry 0 has more than 10 *"),
+    ("labels.drop_paths", "/*," * 101, "has more than 100 entries"),
+    ("labels.drop_paths", "/" + "a" * 256 + "*", "entry 0 is longer than 256 characters"),
+    (
+        "web.listen_address",
+        "10154",
+        "must be an address such as :10154, 127.0.0.1:10154 or [::1]:10154, with a port from 0 to 65535",
+    ),
+    (
+        "web.listen_address",
+        ":65536",
+        "must be an address such as :10154, 127.0.0.1:10154 or [::1]:10154, with a port from 0 to 65535",
+    ),
+    ("web.listen_address", "a b:1", "must be an address such as :10154, 127.0.0.1:10154 or [::1]:10154"),
+    ("web.listen_address", "::1:1", "must hold an IPv6 address in brackets, such as [::1]:10154"),
+    ("web.listen_address", "[x]:1", "holds no IPv6 address between the brackets"),
+    ("web.telemetry_path", "/", "is taken by another page of the exporter; choose another, such as /metrics"),
+    ("web.telemetry_path", "/-/ready", "is taken by another page of the exporter; choose another, such as /metrics"),
+    (
+        "web.telemetry_path",
+        "metrics?a",
+        "must be a path such as /metrics: letters, digits, '.', '_', '~', '-' between single slashes",
+    ),
+    (
+        "web.telemetry_path",
+        "/a/../b",
+        "must be a path such as /metrics: letters, digits, '.', '_', '~', '-' between single slashes",
+    ),
+    ("web.enable_lifecycle", "maybe", "must be true or false"),
+    ("web.config_file", "", EMPTY),
+    ("log.level", "debgu", "must be one of debug, info, warning, error; did you mean debug?"),
+    ("log.format", "xml", "must be one of logfmt, json"),
+    ("state.path", " ", EMPTY),
+    ("state.path", "\udcff", "holds a control character, or bytes that are not UTF-8"),
+    ("shard.index", "1", "must be below shard.total, which is 1"),
+    ("shard.index", "pod", "is pod, but the variable POD_NAME does not end in a number such as the 0 of exporter-0"),
+    ("shard.total", "0", "must be at least 1"),
+]
+
+
+@pytest.mark.parametrize(("key", "written", "expected"), VALUES)
+def test_wrong_value_is_told_with_its_variable(key: str, written: str, expected: str) -> None:
+    variable = "EXPORTER_" + key.replace(".", "__").upper()
+
+    assert problems([], {**ENOUGH, variable: written}) == (f"{key} ({variable}): {expected}",)
+
+
+@pytest.mark.parametrize(("key", "written", "expected"), VALUES)
+def test_wrong_value_is_told_with_its_flag(key: str, written: str, expected: str) -> None:
+    flag = "--" + key.replace("_", "-")
+
+    assert problems([f"{flag}={written}"], ENOUGH) == (f"{key} ({flag}): {expected}",)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--poll.intervall=1"], "poll.intervall (--poll.intervall): no such setting; did you mean --poll.interval?"),
+        (["--poll_interval", "1"], "poll_interval (--poll_interval): no such setting; did you mean --poll.interval?"),
+        (["--Poll.Interval", "1"], "Poll.Interval (--Poll.Interval): no such setting; did you mean --poll.interval?"),
+        (["-poll.interval", "1"], "poll.interval (-poll.interval): no such setting; did you mean --poll.interval?"),
+        (["--chekc"], "chekc (--chekc): no such setting; did you mean --check?"),
+        (["--zzzzzz"], "zzzzzz (--zzzzzz): no such setting; --help lists all of them"),
+        (
+            ["--log.zzzzzz", "x"],
+            "log.zzzzzz (--log.zzzzzz): no such setting; here are --log.level, --log.format",
+        ),
+        (
+            ["--poll", "5m"],
+            "poll (--poll): is a group; give one of --poll.interval, --poll.concurrency, --poll.stale-after",
+        ),
+        (["--poll.interval"], "poll.interval (--poll.interval): needs a value"),
+        (["--poll.interval", "--check"], "poll.interval (--poll.interval): needs a value"),
+        (["--poll.interval", "-1"], f"poll.interval (--poll.interval): {DURATION}"),
+        (["--log.level=info", "--log.level", "info"], "log.level (--log.level): is given twice; give it once"),
+        (["word"], "argument 1: is not a flag; a value stands behind its flag"),
+        (["--"], "argument 1: is no flag of the exporter; --help lists all of them"),
+        (["--7/"], "argument 1: is no flag of the exporter; --help lists all of them"),
+        (["--check=yes"], "check (--check): takes no value"),
+        (["--check", "--once"], "check (--check): cannot be combined with --once; choose one"),
+    ],
+)
+def test_wrong_command_line_is_told(arguments: list[str], expected: str) -> None:
+    assert problems(arguments, ENOUGH) == (expected,)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("EXPORTER_POLL_INTERVAL", "poll_interval: no such setting; did you mean EXPORTER_POLL__INTERVAL?"),
+        ("EXPORTER_POLL__INTERVALL", "poll.intervall: no such setting; did you mean EXPORTER_POLL__INTERVAL?"),
+        ("EXPORTER_POL__INTERVAL", "pol.interval: no such setting; did you mean EXPORTER_POLL__INTERVAL?"),
+        ("EXPORTER_AUTOMATION", "automation: no such setting; did you mean EXPORTER_AUTOMATIONS?"),
+        ("EXPORTER_\\udcff\\n", "\\udcff\\n: no such setting; --help lists all of them"),
+        ("EXPORTER_", ": no such setting; --help lists all of them"),
+        (
+            "EXPORTER_WEB__PORT",
+            (
+                "web.port: no such setting; here are EXPORTER_WEB__LISTEN_ADDRESS, EXPORTER_WEB__CONFIG_FILE, "
+                "EXPORTER_WEB__TELEMETRY_PATH, EXPORTER_WEB__ENABLE_LIFECYCLE, EXPORTER_WEB__OPEN_HEALTH"
+            ),
+        ),
+        ("EXPORTER_LOG", "log: is a group; set one of EXPORTER_LOG__LEVEL, EXPORTER_LOG__FORMAT"),
+    ],
+)
+def test_misspelt_variable_is_told(name: str, expected: str) -> None:
+    path, _, text = expected.partition(":")
+    spelt = name.replace("\\udcff", "\udcff").replace("\\n", "\n")
+
+    assert problems([], {**ENOUGH, spelt: "1"}) == (f"{path} ({name}):{text}",)
+
+
+def test_variable_in_two_spellings_is_told() -> None:
+    environment = {**ENOUGH, "EXPORTER_LOG__LEVEL": "info", "exporter_log__level": "debug"}
+
+    assert problems([], environment) == (
+        "log.level (exporter_log__level): is given by EXPORTER_LOG__LEVEL too; the case of letters does not matter",
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("", [NO_AUTOMATIONS]),
+        ("[]", [NO_AUTOMATIONS]),
+        ("x", [f"automations[0].id: {UUID}"]),
+        (ONE.replace("-", ""), [f"automations[0].id: {UUID}"]),
+        (f"{ONE},,x", ["automations[1].id: is empty", f"automations[2].id: {UUID}"]),
+        (f"{ONE},{ONE.upper()}", [f"automations[1].id: {ONE.upper()} is listed twice; automations[0] is the same"]),
+        ("[1", ["automations: begins like JSON, but is not valid JSON"]),
+        ("[" * 100_000, ["automations: begins like JSON, but is not valid JSON"]),
+        ("{}", ["automations: must be a list of ids, or of mappings with id, name, step_ids and interval"]),
+        ("[1]", ["automations[0]: must be an id or a mapping with id, name, step_ids and interval"]),
+        ('[{"name": "a"}]', ["automations[0].id: is missing"]),
+        (f'[{{"id": "{ONE}", "nmae": "a"}}]', ["automations[0].nmae: no such setting; did you mean name?"]),
+        (f'[{{"id": "{ONE}", "a b": "a"}}]', ["automations[0]: holds a key that is not the name of a setting"]),
+        (f'[{{"id": "{ONE}", "name": 5}}]', ["automations[0].name: must be text; put it in quotes"]),
+        (f'[{{"id": "{ONE}", "step_ids": ["a,b"]}}]', [f"automations[0].step_ids: {ONE_STEP}"]),
+        (f'[{{"id": "{ONE}", "step_ids": ["a", "a"]}}]', ["automations[0].step_ids: names a step twice"]),
+        (f'[{{"id": "{ONE}", "step_ids": 5}}]', ["automations[0].step_ids: must be a list, or text with commas"]),
+        (f'[{{"id": "{ONE}", "interval": true}}]', [f"automations[0].interval: {DURATION}"]),
+        (f'[{{"id": "{ONE}", "interval": NaN}}]', ["automations[0].interval: must be a number"]),
+        (f'[{{"id": "{ONE}", "interval": 1e999}}]', ["automations[0].interval: must be at most 4w2d"]),
+        (f'[{{"id": "{ONE}", "interval": -1}}]', ["automations[0].interval: must be at least 1ms"]),
+        (f'[{{"id": "{ONE}", "interval": 1{"0" * 400}}}]', ["automations[0].interval: must be at most 4w2d"]),
+        (f'[{{"id": "{ONE}", "interval": 5}}]', [f"automations[0].interval: {TOO_SHORT}"]),
+    ],
+)  # fmt: skip
+def test_wrong_automations_are_told_with_their_place(written: str, expected: list[str]) -> None:
+    environment = {**ENOUGH, "EXPORTER_AUTOMATIONS": written}
+
+    told = [problem.replace(" (EXPORTER_AUTOMATIONS)", "") for problem in problems([], environment)]
+
+    assert told == expected
+
+
+def test_stale_after_is_measured_against_the_longest_interval() -> None:
+    automations = f'[{{"id": "{ONE}", "interval": "1h"}}]'
+
+    assert problems(["--poll.stale-after=30m", "--automations", automations], ENOUGH) == (
+        "poll.stale_after (--poll.stale-after): must be at least automations[0].interval, which is 1h",
+    )
+
+
+def test_nothing_given_tells_what_is_needed() -> None:
+    assert problems([], {}) == (
+        NO_AUTOMATIONS,
+        "sendgrid.api_key: no key; set SENDGRID_API_KEY, or SENDGRID_API_KEY_FILE to the file that holds it",
+    )
+
+
+@pytest.mark.parametrize("file", BAD, ids=lambda path: path.stem)
+def test_wrong_file_is_told_with_its_line(file: Path) -> None:
+    expected = [
+        line.removeprefix("# expect: ").replace("FILE", str(file))
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if line.startswith("# expect: ")
+    ]
+
+    environment = {} if "api_key" in file.read_text(encoding="utf-8") else {"SENDGRID_API_KEY": "k"}
+    told = problems(["--config.file", str(file)], environment)
+
+    assert len(told) == len(expected)
+    for problem, sentence in zip(told, expected, strict=True):
+        begin, dots, _ = sentence.partition("[...]")
+        assert problem == sentence or (dots and problem.startswith(begin))
+
+
+def test_bad_files_are_found() -> None:
+    assert len(BAD) >= 10
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"\xff\xfe", "is not UTF-8 text"),
+        (b"a: \x01", "is not valid YAML: it holds a value or a character that YAML does not allow"),
+        (b"a: 1" + b"0" * 5000, "is not valid YAML: it holds a value or a character that YAML does not allow"),
+        (b"a: 2001-99-99", "is not valid YAML: it holds a value or a character that YAML does not allow"),
+    ],
+)
+def test_unreadable_content_is_told_and_nothing_else(tmp_path: Path, content: bytes, expected: str) -> None:
+    path = tmp_path / "exporter.yaml"
+    path.write_bytes(content)
+
+    assert problems([f"--config.file={path}"], {}) == (f"config.file (--config.file): {path} {expected}",)
+
+
+@pytest.mark.parametrize(("name", "reason"), [("missing.yaml", "No such file or directory"), (".", "Is a directory")])
+def test_file_that_cannot_be_opened_is_told_and_nothing_else(tmp_path: Path, name: str, reason: str) -> None:
+    path = tmp_path / name
+
+    assert problems([], {"EXPORTER_CONFIG__FILE": str(path)}) == (
+        f"config.file (EXPORTER_CONFIG__FILE): cannot read {path} ({reason})",
+    )
+
+
+def test_empty_file_name_is_told() -> None:
+    assert problems([], {"EXPORTER_CONFIG__FILE": ""}) == (f"config.file (EXPORTER_CONFIG__FILE): {EMPTY}",)
+
+
+def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "exporter.yaml"
+    file.write_text("labels: {max_links: none}\nwebb: {}\nautomations: [x]\n", encoding="utf-8")
+
+    told = problems(
+        [f"--config.file={file}", "--nope", "--shard.total=two"],
+        {"EXPORTER_LOG__LEVEL": "loud", "EXPORTER_NOPE": "", "SENDGRID_API_KEY": " "},
+    )
+
+    assert [problem.partition(":")[0] for problem in told] == [
+        "nope (--nope)",
+        "nope (EXPORTER_NOPE)",
+        f"webb ({file}",
+        "sendgrid.api_key (SENDGRID_API_KEY)",
+        f"labels.max_links ({file}",
+        "log.level (EXPORTER_LOG__LEVEL)",
+        "shard.total (--shard.total)",
+        f"automations[0].id ({file}",
+    ]
+
+
+def test_enormous_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "exporter.yaml"
+    with path.open("wb") as file:
+        file.truncate(64 * 1024 * 1024 + 1)
+
+    assert problems([f"--config.file={path}"], ENOUGH) == (
+        f"config.file (--config.file): cannot read {path} (larger than 64 MiB)",
+    )
+
+
+def test_line_is_found_through_an_anchor_and_a_merge(tmp_path: Path) -> None:
+    path = tmp_path / "exporter.yaml"
+    path.write_text("poll: &a {interval: soon}\nlabels: {<<: {max_links: none}}\nlog: *a\n", encoding="utf-8")
+
+    assert problems([f"--config.file={path}"], ENOUGH) == (
+        f"log.interval ({path}:1): no such setting; here are log.level, log.format",
+        f"poll.interval ({path}:1): {DURATION}",
+        f"labels.max_links ({path}:2): must be a whole number",
+    )

@@ -1,0 +1,107 @@
+import threading
+
+import pytest
+
+from exporter.domain import Outcome
+from exporter.labels import LabelHygiene
+from exporter.poller import Poller
+from exporter.serving import AutomationStatus, Exposition, ProcessHealth
+from exporter.store import Store
+from exporter.telemetry import Telemetry
+from exporter.workers import Workers
+from tests.factories import a_block, a_link, an_about, an_automation, an_id, label_rules, some_stats
+from tests.fakes import FakeClock, FakeSource
+
+pytestmark = pytest.mark.unit
+
+
+class Bench:
+    def __init__(self):
+        self.clock = FakeClock()
+        self.store = Store()
+        telemetry = Telemetry(an_about(), clock=self.clock, link_series=lambda: 0)
+        source = FakeSource(some_stats())
+        self.poller = Poller(source, LabelHygiene(label_rules()), self.store, telemetry, None, self.clock)
+        self.workers = Workers(self.poller, clock=self.clock, stop=threading.Event())
+        automations = [an_automation(1), an_automation(2)]
+        self.workers.configure(automations, concurrency=1, stale_after=None, capacity=lambda: 1.0)
+        self.exposition = Exposition(self.store, telemetry)
+
+    def poll(self, number: int):
+        return self.poller.poll(an_automation(number), deadline=1e9, stale_after=900.0)
+
+
+def text_of(exposition, **options) -> str:
+    scrape = exposition.scrape(**{"openmetrics": False, "compressed": False, "names": None, **options})
+    return b"".join(scrape.chunks).decode()
+
+
+def test_scrape_shows_the_present_state_also_after_one_of_the_past():
+    bench = Bench()
+    before = text_of(bench.exposition)
+
+    bench.poll(1)
+
+    assert "automation_total_clicks{" not in before
+    assert f'automation_total_clicks{{automation_id="{an_id()}"}} 7\n' in text_of(bench.exposition)
+
+
+def test_scrape_that_began_before_a_change_ends_with_its_own_state():
+    bench = Bench()
+    bench.poll(1)
+    scrape = bench.exposition.scrape(openmetrics=False, compressed=False, names=None)
+
+    bench.store.publish(an_id(), a_block(a_link(clicks=99)), last_success=1.0, expires=1e9)
+    text = b"".join(scrape.chunks).decode()
+
+    assert len(text) == scrape.length
+    assert "} 99\n" not in text
+
+
+def test_same_families_are_not_put_together_again_for_the_same_snapshot():
+    bench = Bench()
+    first = bench.exposition._families(openmetrics=False, names=None)
+
+    assert bench.exposition._families(openmetrics=False, names=None) is first
+    bench.poll(1)
+    assert bench.exposition._families(openmetrics=False, names=None) is not first
+
+
+def test_ready_when_every_automation_was_tried_even_without_success():
+    bench = Bench()
+    health = ProcessHealth(bench.workers)
+    assert health.ready() == "2 automations were not tried yet"
+
+    bench.poll(1)
+    bench.poll(2)
+
+    assert health.ready() is None
+
+
+def test_alive_while_the_poller_beats():
+    bench = Bench()
+    health = ProcessHealth(bench.workers)
+    assert health.alive() is None
+
+    bench.clock.advance(3600.0)
+
+    assert health.alive() == "the poller's caretaker does not beat"
+
+
+def test_status_lists_every_automation_with_its_age():
+    bench = Bench()
+    bench.poll(1)
+    bench.clock.advance(5.0)
+
+    first, second = AutomationStatus(bench.store, bench.poller, bench.clock).status().automations
+
+    assert (first.id, first.name, first.outcome, first.last_success_age) == (an_id(), "Welcome", Outcome.SUCCESS, 5.0)
+    assert (first.series, second.outcome, second.last_success_age, second.series) == (1, "", None, 0)
+
+
+def test_wall_clock_that_was_set_back_gives_no_negative_age():
+    bench = Bench()
+    bench.poll(1)
+    bench.clock.step(-100.0)
+
+    assert AutomationStatus(bench.store, bench.poller, bench.clock).status().automations[0].last_success_age == 0.0
