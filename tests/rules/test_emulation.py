@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.rules.conftest import PROMETHEUS
 from tests.programs import needs
+from tests.rules.conftest import PROMETHEUS
 from tools.backtest import emulation, engine, link_traffic, traffic
 
 RULES = (PROMETHEUS / "rules" / "sendgrid-clicks.yml",)
