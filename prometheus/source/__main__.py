@@ -1,12 +1,12 @@
-"""Write prometheus/rules from the source: `python -m tools.rules`."""
+"""Write prometheus/rules from the source: `python -m prometheus.source`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tools.rules import files
+from prometheus.source import files
 
-RULES = Path(__file__).parents[2] / "prometheus" / "rules"
+RULES = Path(__file__).parents[1] / "rules"
 
 if __name__ == "__main__":
     for name, text in files.texts().items():
