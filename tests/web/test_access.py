@@ -169,7 +169,8 @@ def test_flood_of_wrong_passwords_starves_neither_the_right_one_nor_health(file)
         assert get(server, "/-/healthy").status == 200
         # All checks of the flood take nine seconds on an idle machine, and more on a busy one.
         assert time.monotonic() - begin < 5
-        busy = read_answer(flood[1])[0]
+        # On a busy machine a check may end before the next password comes, which is then checked too.
+        busy = next(answer for answer in (read_answer(client)[0] for client in flood) if answer.status != 401)
         assert (busy.status, busy.headers["retry-after"]) == (503, "1")
         begin = time.monotonic()
         server.stop(0.0)
