@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from exporter.logs import JsonFormatter, LineWriter, LogfmtFormatter, log_uncaught, set_up_logs, write_all
+from tests import pipes
 
 pytestmark = pytest.mark.unit
 
@@ -281,16 +282,8 @@ def test_debug_lines_of_ours_are_all_written(written):
 
 @pytest.fixture
 def full_pipe() -> Iterator[tuple[int, int]]:
-    """A pipe that nobody reads, full to the brim: its reading and its writing end."""
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            os.write(writing, b"x" * 65536)
-    os.set_blocking(writing, True)
-    yield reading, writing
-    os.close(reading)
-    os.close(writing)
+    with pipes.full_pipe() as ends:
+        yield ends
 
 
 @pytest.mark.usefixtures("restored_logging")

@@ -77,7 +77,7 @@ class Schedule:
         while self._queue and self._queue[0][0] <= now:
             due, _, automation_id = heapq.heappop(self._queue)
             entry = self._entries.get(automation_id)
-            # heapq cannot remove: an entry that was planned anew leaves its former place behind, which is skipped here.
+            # heapq cannot remove: an entry that was rescheduled leaves its former place behind, which is skipped here.
             if entry is None or entry.running or entry.due != due:
                 continue
             entry.running, entry.started = True, now

@@ -19,6 +19,7 @@ from tests.end_to_end.harness.exchange import free_port
 from tests.end_to_end.harness.process import COMMAND, ExporterProcess, environment
 from tests.end_to_end.harness.waiting import wait_until
 from tests.factories import KEY, an_id
+from tests.pipes import full_pipe
 
 pytestmark = pytest.mark.e2e
 
@@ -87,22 +88,6 @@ def test_reader_that_has_enough_is_no_failure():
     run = shell('set -o pipefail; "$EXPORTER" --help | head -1')
 
     assert (run.returncode, run.stderr) == (0, "")
-
-
-@contextlib.contextmanager
-def full_pipe() -> Iterator[tuple[int, int]]:
-    """A pipe that nobody reads, full to the brim."""
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            os.write(writing, b"x" * 65536)
-    os.set_blocking(writing, True)
-    try:
-        yield reading, writing
-    finally:
-        os.close(reading)
-        os.close(writing)
 
 
 @pytest.mark.parametrize(("flags", "status"), [(("--poll.interval=soon",), 2), (("--version",), 0)])
