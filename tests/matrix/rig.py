@@ -213,11 +213,14 @@ def _automation(automation_id: AutomationId) -> Automation:
 
 @contextmanager
 def _captured() -> Iterator[list[str]]:
+    """Yield what this thread logs; a thread that an earlier test left behind logs to the same logger."""
     lines: list[str] = []
+    here = threading.get_ident()
 
     class Keep(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            lines.append(self.format(record))
+            if record.thread == here:
+                lines.append(self.format(record))
 
     handler, logger = Keep(logging.INFO), logging.getLogger("exporter")
     level, propagate = logger.level, logger.propagate
