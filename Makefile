@@ -178,13 +178,13 @@ pictures: setup ## draw the dashboards with Grafana's own components over a real
 	@$(BIN)/python -W ignore -m tools.pictures $(ARGS)
 
 .PHONY: rules
-rules: setup-python ## write prometheus/rules/ anew from their source
-	@$(BIN)/python -m prometheus.source
+rules: setup-python ## write prometheus/rules/ for clicks from their source
+	@$(BIN)/python -m tools.rules
 
 .PHONY: alerts-backtest
-alerts-backtest: setup ## judge the click rules on hundreds of histories: about an hour; it goes on where it stopped
-	@$(BIN)/python -m prometheus.backtest --document $(ARGS)
+alerts-backtest: setup ## judge the click rules on hundreds of histories; it goes on where it stopped
+	@$(BIN)/python -m tools.backtest --document $(ARGS)
 
 .PHONY: alerts-cost
 alerts-cost: setup ## what one evaluation of the rules costs a Prometheus with 20,000 links
-	@$(BIN)/python -m prometheus.backtest.cost $(ARGS)
+	@$(BIN)/python -m tools.backtest.cost $(ARGS)

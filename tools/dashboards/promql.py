@@ -7,7 +7,7 @@ The click metrics are cumulative gauges that may fall, so that clicks are the di
 from dataclasses import dataclass
 from typing import Final
 
-from prometheus.source import series as rules
+from tools.rules import series as rules
 
 JOB: Final = 'job=~"$job"'
 ONE: Final = f'{JOB}, automation_id="$automation"'

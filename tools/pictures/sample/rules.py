@@ -12,7 +12,7 @@ from typing import Final
 from tools.pictures.sample.story import DAY, STEP, Story
 
 WRITTEN: Final = (
-    '{__name__=~"ALERTS|job.*:sendgrid_clicks:(observed|expected|certainty|score|moved_timestamp_seconds|silence_score)",'
+    '{__name__=~"ALERTS|job.*:sendgrid_clicks:(observed|expected|certainty|score|moved_timestamp_seconds)",'
     ' alertstate!="pending"}'
 )
 PACE: Final = 3 * STEP

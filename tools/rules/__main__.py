@@ -1,12 +1,12 @@
-"""Write prometheus/rules from the source: `python -m prometheus.source`."""
+"""Write prometheus/rules from the source: `python -m tools.rules`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from prometheus.source import files
+from tools.rules import files
 
-RULES = Path(__file__).parents[1] / "rules"
+RULES = Path(__file__).parents[2] / "prometheus" / "rules"
 
 if __name__ == "__main__":
     for name, text in files.texts().items():

@@ -95,4 +95,4 @@ def _expression(text: str) -> list[str]:
 def _labels(labels: Mapping[str, str]) -> list[str]:
     if not labels:
         return []
-    return ["  labels:", *(f"    {key}: {json.dumps(value)}" for key, value in labels.items())]
+    return ["  labels: {" + ", ".join(f"{key}: {json.dumps(value)}" for key, value in labels.items()) + "}"]

@@ -1,1 +1,0 @@
-"""What watches the exporter: rules, the source they are generated from, and the judge of their quality."""

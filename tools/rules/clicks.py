@@ -1,0 +1,30 @@
+"""The groups of rules on clicks, in the order of their evaluation."""
+
+from __future__ import annotations
+
+from tools.rules import click_alerts, counting, parts, totals
+from tools.rules.rules import Group
+
+
+def groups() -> list[Group]:
+    """Return the groups of the file on clicks."""
+    return [
+        Group(
+            "sendgrid-clicks",
+            [
+                *counting.counting(),
+                *totals.windows(),
+                *totals.mails(),
+                *totals.evidence(),
+                *totals.drops(),
+                *totals.account(),
+                *click_alerts.of_automations(),
+            ],
+        ),
+        Group(
+            "sendgrid-click-parts",
+            [*parts.counting(), *parts.windows(), *parts.evidence(), *click_alerts.of_parts()],
+            interval="5m",
+        ),
+        Group("sendgrid-click-weeks", [*totals.unlikeness(), *parts.shares()], interval="30m"),
+    ]
