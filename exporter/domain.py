@@ -34,6 +34,17 @@ class Outcome(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
+class Endpoint(StrEnum):
+    """What is asked of SendGrid; the `endpoint` label of the metrics of requests. SendGrid limits each by itself."""
+
+    LINKS = "links"
+    STATISTICS = "statistics"
+    """The list of automations, with the statistics of each."""
+    STEP_STATISTICS = "step_statistics"
+    """The statistics of one automation by step."""
+    SCOPES = "scopes"
+
+
 @dataclass(frozen=True, slots=True)
 class Automation:
     """An automation to poll, as configured."""
