@@ -18,9 +18,10 @@ SendGrid does not say when. A list is whole when its rows show it; until then it
 
 A count or a total of 0 on a page without rows is that page's own where others have rows: it says nothing of the list.
 
-A row's first three fields are its place: (step, url, location) of a link. Rows without a location share one, so several may stand at the same place of the same
-page: these are added up. On two pages they may be two rows, or one that moved; only a union that numbers the count, or
-a second walk, tells. A row with a location that stands twice on a page is believed only where the count confirms it.
+A row's first three fields are its place: (step, url, location) of a link. Rows without a location share one, so several
+may stand at the same place of the same page: these are added up. On two pages they may be two rows, or one that moved;
+only a union that numbers the count, or a second walk, tells. A row with a location that stands twice on a page is
+believed only where the count confirms it.
 
 Of a place that several walks show, the last one's clicks are given: SendGrid's newest word. Clicks never decide: the
 total is SendGrid's own number, published as it is said.
