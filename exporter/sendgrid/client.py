@@ -5,7 +5,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final, Protocol
 from urllib.parse import quote
@@ -14,7 +15,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from exporter.clock import Clock
-from exporter.domain import Automation, AutomationStats, Endpoint
+from exporter.domain import Automation, AutomationId, AutomationList, AutomationStats, Endpoint, Statistics
 from exporter.errors import (
     ConnectionFailedError,
     ExchangeTimeoutError,
@@ -33,9 +34,12 @@ from exporter.sendgrid.pages import read_stats
 from exporter.sendgrid.proxy import proxy_secrets
 from exporter.sendgrid.session import ApiSession, ClientOptions, deadline_adapters
 from exporter.sendgrid.sockets import Deadline
+from exporter.sendgrid.statistics import MOST_IDS, read_automations, read_steps
 from exporter.sendgrid.wire import explain_error, foreign_text, named_automation
 
 _AUTOMATIONS: Final = "/v3/marketing/stats/automations"
+_FIRST_DAY: Final = "2018-01-01"
+"""Before SendGrid had its automations of today, so that statistics from here on are of an automation's whole life."""
 _LEAST_SECRET: Final = 16
 """A secret from this length on is hidden in what is published, should a server echo it; a key has 69 characters, and
 a shorter text could stand in an address by chance."""
@@ -112,6 +116,52 @@ class SendGridClient:
         question = self._links(automation)
         with self._memory.poll(), _named(question.url):
             return read_stats(lambda token: self.fetch(question, token, deadline), question.url, self._explain)
+
+    def listed(self, deadline: float, only: Sequence[AutomationId] | None = None) -> AutomationList:
+        """Return the account's automations with their statistics, or those of `only`, before the deadline (monotonic).
+
+        Raises one SendGridError where not all of it comes; an IncompleteError has what came all the same.
+        """
+        if only is None:
+            return self._listed({}, deadline, is_of_account=True)
+        parts: list[AutomationList] = []
+        for start in range(0, len(only), MOST_IDS):
+            ids = only[start : start + MOST_IDS]
+            part = self._listed({"automation_ids": ",".join(ids)}, deadline, is_of_account=False)
+            if not {each.lower() for each in ids}.issuperset(each.lower() for each in part.statistics):
+                return replace(part, is_of_account=True)  # the parameter was not taken, so this is the whole list
+            parts.append(part)
+        statistics = {id_: each for part in parts for id_, each in part.statistics.items()}
+        return AutomationList(statistics, is_whole=True, is_of_account=False, pages=sum(part.pages for part in parts))
+
+    def steps(self, automation_id: AutomationId, deadline: float) -> Mapping[str, Statistics]:
+        """Return the automation's statistics by step, whole, before the deadline (monotonic); raise one SendGridError.
+
+        Both dates are always sent: what SendGrid takes for missing ones is the year 2021.
+        """
+        today = datetime.fromtimestamp(self._clock.time(), UTC).date()
+        query = {
+            "group_by": "step_id",
+            "aggregated_by": "total",
+            "start_date": _FIRST_DAY,
+            "end_date": today.isoformat(),
+            "page_size": str(self._options.page_size),
+        }
+        url = f"{self._options.base_url}{_AUTOMATIONS}/{quote(automation_id, safe='')}"
+        question = Question(Endpoint.STEP_STATISTICS, url, query, automation_id)
+        with self._memory.poll(), _named(url):
+            return read_steps(
+                lambda token: self.fetch(question, token, deadline), url, self._explain, automation_id=automation_id
+            )
+
+    def _listed(self, query: Mapping[str, str], deadline: float, *, is_of_account: bool) -> AutomationList:
+        url = f"{self._options.base_url}{_AUTOMATIONS}"
+        sized = {**query, "page_size": str(self._options.page_size)}
+        question = Question(Endpoint.STATISTICS, url, sized, "the list")
+        with _named(url):
+            return read_automations(
+                lambda token: self.fetch(question, token, deadline), url, self._explain, is_of_account=is_of_account
+            )
 
     def fetch(self, question: "Question", page_token: str | None, deadline: float) -> bytes:
         """Return the body of one page of what is asked for.

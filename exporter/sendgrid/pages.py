@@ -1,5 +1,6 @@
 """Walking over a list, page by page, until it is whole."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
@@ -47,6 +48,8 @@ class Form(Generic[PageT, RowT]):
     parse: Callable[[bytes], PageT]
     """Returns the page that a body holds; raises InvalidResponseError, whose text is about the answer alone."""
     said: Callable[[PageT], PageSaid[RowT]]
+    most_rows: int = sys.maxsize
+    """A longer list is taken for one without an end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,8 @@ def _pages(
             raise IncompleteError(f"{url}: SendGrid answered with errors beside the list{said and f' ({said})'}")
         content = form.said(page)
         rows += len(content.rows)
+        if rows > form.most_rows:
+            raise InvalidResponseError(f"{url}: the list does not end after {rows} rows")
         yield content
         token = _next_token(page, url)
         if token is None:
