@@ -20,11 +20,12 @@ from pydantic import SecretStr
 
 from exporter.about import DISTRIBUTION, ProgramInfo, about
 from exporter.clock import Clock
-from exporter.domain import Automation, AutomationId, Outcome
+from exporter.domain import Automation, AutomationId, Outcome, PollResult
 from exporter.errors import ConfigurationError, ForeignFileError, StateError
 from exporter.exposition.block import line_format
 from exporter.labels import LabelHygiene, LabelRules
 from exporter.logs import LineWriter, set_up_logs
+from exporter.once import Round
 from exporter.polling.poller import Poller
 from exporter.polling.sharding import own
 from exporter.polling.workers import Workers, start_thread
@@ -133,14 +134,18 @@ class App:
         finally:
             self._shut_down(server)
 
-    def once(self) -> tuple[str, Sequence[tuple[Automation, Outcome]], int]:
-        """Poll every automation once, until a stop is asked for.
+    def once(self, progress: Callable[[Round], None] = lambda _: None) -> Round:
+        """Poll every automation once, until a stop is asked for; return what came of it, and call `progress` meanwhile.
 
-        Return the exposition as text, the automations that failed, and how many were not polled to the end.
+        Failures are left to the caller to report: the log has none of them.
         """
         automations = _own_automations(self._settings)
+        self._poller.failure_level = logging.DEBUG
         waiting = deque(automations)
-        results: list[tuple[Automation, Outcome]] = []
+        results: list[tuple[Automation, PollResult]] = []
+
+        def so_far(text: str = "") -> Round:
+            return Round(len(automations), tuple(results), self._budget.pause, text)
 
         def work() -> None:
             while waiting and not self._signals.stop.is_set():
@@ -149,16 +154,14 @@ class App:
                     deadline = self._clock.monotonic() + _ONCE_SECONDS
                     result = self._poller.poll(automation, deadline=deadline, stale_after=math.inf)
                     if result.outcome is Outcome.SUCCESS or not self._signals.stop.is_set():
-                        results.append((automation, result.outcome))
+                        results.append((automation, result))
 
         threads = [start_thread(work, f"once-{number}") for number in range(self._settings.poll.concurrency)]
         while any(thread.is_alive() for thread in threads):
             if self._clock.wait(self._signals.stop, _ONCE_TICK_SECONDS):
                 break
-        text = self._exposition.body(openmetrics=False).text().decode()
-        done = tuple(results)
-        failed = [result for result in done if result[1] is not Outcome.SUCCESS]
-        return text, failed, len(automations) - len(done)
+            progress(so_far())
+        return so_far(self._exposition.body(openmetrics=False).text().decode())
 
     def reload(self) -> Sequence[str]:
         """Read the settings again and take them over, or keep the old ones whole; return the problems.

@@ -15,6 +15,7 @@ from exporter.domain import Automation, AutomationId
 from exporter.errors import ConfigurationError, StartError
 from exporter.inputs import Inputs
 from exporter.logs import LineWriter, log_uncaught, write_all
+from exporter.once import Progress, failures
 from exporter.settings import Invocation, Mode, Settings, help_text, load, redacted
 from exporter.signals import Signals
 from exporter.web.server import check_web_config
@@ -91,13 +92,15 @@ class _Command:
         return _DONE if self._print(redacted(settings)) else _FAILED
 
     def _once(self, app: App) -> int:
-        text, failed, unfinished = app.once()
-        printed = self._print(text)
-        for automation, outcome in failed:
-            self._complain(f"automation {automation.id} failed: {outcome}")
-        if unfinished:
-            self._complain(f"stopped with {unfinished} of the automations not polled: the output is incomplete")
-        return _FAILED if failed or unfinished or not printed else _DONE
+        progress = Progress(self._lines, self._complain, SystemClock())
+        ended = app.once(progress.show)
+        progress.end()
+        printed = self._print(ended.text)
+        for sentence in failures(ended):
+            self._complain(sentence)
+        if ended.missing:
+            self._complain(f"stopped with {ended.missing} of the automations not polled: the output is incomplete")
+        return _FAILED if ended.failed or ended.missing or not printed else _DONE
 
     def _serve(self, app: App) -> int:
         reason = app.serve()

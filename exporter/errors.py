@@ -8,6 +8,7 @@ ExporterError
 │   └── ForeignFileError         it is somebody else's file: nothing is started, and it stays as it is
 └── SendGridError            a poll failed; each class is one outcome
     ├── UnauthorizedError        401
+    │   └── KeyRefusedError          the same, of a key that is known to be refused
     ├── ForbiddenError           403
     ├── BadRequestError          400 and the other 4xx
     ├── NotFoundError            404
@@ -62,18 +63,36 @@ class SendGridError(ExporterError):
     transient: ClassVar[bool] = False
     """Whether the same request may succeed some seconds later."""
 
-    def __init__(self, message: str, *, retry_after: float | None = None, reason: int | str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        reason: int | str | None = None,
+        url: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         """Seconds that SendGrid asked to wait, where it did."""
         self.reason = reason
         """What tells failures of one outcome apart: the HTTP status, or which step of a connection failed."""
+        self.url = url
+        """What was asked, without its parameters; the message begins with it. None where no request is to blame."""
+
+    @property
+    def text(self) -> str:
+        """The message without the address that it begins with."""
+        return str(self).removeprefix(f"{self.url}: ")
 
 
 class UnauthorizedError(SendGridError):
     """SendGrid refused the key (401)."""
 
     outcome = Outcome.UNAUTHORIZED
+
+
+class KeyRefusedError(UnauthorizedError):
+    """The key is known to be refused, to other automations too; mostly SendGrid is not even asked."""
 
 
 class ForbiddenError(SendGridError):

@@ -25,6 +25,7 @@ LAYERS: Final[Mapping[str, int]] = {
     "telemetry": 4,
     "polling": 5,
     "web": 6,
+    "once": 2,
     "serving": 7,
     "app": 8,
     "cli": 9,

@@ -21,6 +21,7 @@ from exporter.errors import (
     ExchangeTimeoutError,
     ForbiddenError,
     InvalidResponseError,
+    KeyRefusedError,
     SendGridError,
     StoppedError,
     UnauthorizedError,
@@ -28,7 +29,7 @@ from exporter.errors import (
 from exporter.sendgrid.body import read_body
 from exporter.sendgrid.budget import Budget, RateLimitHeaders, read_rate_limit
 from exporter.sendgrid.failures import LIBRARY_ERRORS, broken_exchange, refusal
-from exporter.sendgrid.key import Refusals
+from exporter.sendgrid.key import KeyTrial, Turn
 from exporter.sendgrid.memory import MemoryBudget, cost
 from exporter.sendgrid.pages import read_stats
 from exporter.sendgrid.proxy import proxy_secrets
@@ -45,6 +46,8 @@ _LEAST_SECRET: Final = 16
 a shorter text could stand in an address by chance."""
 _MOST_TRIES: Final = 4
 _LONGEST_BACKOFF: Final = 30.0
+_TRIAL_TICK: Final = 0.02
+"""Seconds between two looks at whether the first request with a key was answered."""
 _LARGEST_EXPLANATION: Final = 64 * 1024
 """Bytes of an error's body: SendGrid's have some hundred, a proxy's page some thousand."""
 _MOST_IDLE: Final = 60.0
@@ -99,7 +102,7 @@ class SendGridClient:
         self._memory = memory or MemoryBudget(clock=clock)
         self._adapter = adapter or deadline_adapters(options)
         self._proxy_secrets = proxy_secrets(options.proxy)
-        self._refusals = Refusals(clock)
+        self._trial = KeyTrial(clock)
         self._idle: deque[tuple[ApiSession, float]] = deque()
         """Connections with the moment since which they are idle, the latest at the end."""
         self._lock = threading.Lock()
@@ -169,23 +172,39 @@ class SendGridClient:
         Waits for the budget, and tries again after a failure that may pass, all before the deadline (monotonic). A
         failure raises one SendGridError, whose message names the request and never a secret.
         """
-        if self._refusals.in_effect(self._key):
-            text = "not asked, since the key was refused to other automations a moment ago"
-            raise UnauthorizedError(f"{question.url}: {text}", reason=requests.codes.unauthorized)
+        self._take_turn(question.url)
         failed: list[type[SendGridError]] = []
         while True:
             answer = _Answer()
             try:
                 return self._try(question, page_token, deadline, answer)
             except SendGridError as exc:
+                self._note_failure(exc, failed, answer.key, question)
                 pause = _pause(exc, failed)
                 if pause is None or self._clock.monotonic() + pause >= deadline:
-                    if UnauthorizedError in failed and isinstance(exc, UnauthorizedError):
-                        self._refusals.refused(answer.key, question.subject)
                     raise
                 failed.append(type(exc))
             if self._clock.wait(self._stop, pause):
                 raise StoppedError("the exporter is stopping")
+
+    def _note_failure(
+        self, exc: SendGridError, failed: Sequence[type[SendGridError]], key: str, question: "Question"
+    ) -> None:
+        """Learn what the failure says of the key; raise KeyRefusedError where it only repeats what is known."""
+        if not isinstance(exc, UnauthorizedError):
+            self._trial.settle()
+        elif UnauthorizedError in failed:
+            said = str(exc).removeprefix(f"{question.url}: ")
+            if self._trial.refused(key, question.subject, said):
+                raise KeyRefusedError(str(exc), reason=exc.reason) from None
+
+    def _take_turn(self, url: str) -> None:
+        """Return when asking makes sense; raise KeyRefusedError while SendGrid refuses the key to everybody."""
+        while (turn := self._trial.turn(self._key)) is Turn.WAIT:
+            if self._clock.wait(self._stop, _TRIAL_TICK):
+                raise StoppedError("the exporter is stopping")
+        if turn is Turn.REFUSED:
+            raise KeyRefusedError(f"{url}: {self._trial.refusal}", reason=requests.codes.unauthorized)
 
     def close(self) -> None:
         """Close the idle connections; busy ones close when they come back."""
@@ -232,7 +251,7 @@ class SendGridClient:
                 if answer.status != requests.codes.ok:
                     said = _explanation(response, url, hide)
                     raise refusal(url, answer.status, said, retry_after=answer.rate_limit.retry_after)
-                self._refusals.accepted()
+                self._trial.accepted(key)
                 body = read_body(response.raw, response.headers.get("Content-Encoding", ""), url, reserve=reserve)
                 # read_body has reserved the bytes; now what parsing them will take, before it is done.
                 reserve(cost(body) - len(body))
@@ -306,13 +325,17 @@ class SendGridClient:
 
 @contextmanager
 def _named(url: str) -> Iterator[None]:
-    """Name the address in an error of an answer's form, which knows only the answer."""
+    """Give every error the address, and name it in one of an answer's form, which knows only the answer."""
     try:
         yield
     except InvalidResponseError as exc:
+        exc.url = url
         if url in str(exc):
             raise
-        raise InvalidResponseError(f"{url}: HTTP 200, but {exc}") from None
+        raise InvalidResponseError(f"{url}: HTTP 200, but {exc}", url=url) from None
+    except SendGridError as exc:
+        exc.url = url
+        raise
 
 
 @dataclass(slots=True)
