@@ -113,8 +113,10 @@ class App:
         self._telemetry.sharded(settings.shard.index, settings.shard.total)
         self._configure_workers()
 
-    def serve(self) -> str | None:
+    def serve(self, greet: Callable[[str, str], None] = lambda *_: None) -> str | None:
         """Poll and serve until stopped; return None then, or the reason why it cannot go on.
+
+        `greet` is called as soon as they answer, with the addresses of the first page and of the metrics.
 
         Raises StartError when an address cannot be listened on, ConfigurationError for a wrong web config file.
         """
@@ -126,6 +128,7 @@ class App:
         version = f"{DISTRIBUTION} {self._about.version} (revision {self._about.revision})"
         _log.info("started %s, listening on %s: %s", version, addresses, redacted_line(self._settings))
         _log.info("%s", self._workers.plan())
+        greet(server.url, server.url.rstrip("/") + self._settings.web.telemetry_path)
         self._workers.start()
         start_thread(self._watch_key, "key-file")
         tune_runtime()
@@ -139,7 +142,7 @@ class App:
 
         Failures are left to the caller to report: the log has none of them.
         """
-        automations = _own_automations(self._settings)
+        automations = own_automations(self._settings)
         self._poller.failure_level = logging.DEBUG
         waiting = deque(automations)
         results: list[tuple[Automation, PollResult]] = []
@@ -242,7 +245,7 @@ class App:
         _log.info("stopped")
 
     def _configure_workers(self, before: Settings | None = None) -> None:
-        settings, automations = self._settings, _own_automations(self._settings)
+        settings, automations = self._settings, own_automations(self._settings)
         renewed = _changed_questions(before, settings) if before else _Changes()
         self._workers.configure(
             automations,
@@ -263,7 +266,7 @@ class App:
             return
         self._telemetry.state_enabled()
         self._state = StateWriter(path, clock=self._clock, observe=self._telemetry.state_failing)
-        ids = [each.id for each in _own_automations(self._settings)]
+        ids = [each.id for each in own_automations(self._settings)]
         try:
             saved = self._state.start(_question_of(self._settings), ids, _STATE_SECONDS)
         except ForeignFileError as exc:
@@ -320,7 +323,8 @@ def _web_options(settings: Settings) -> WebOptions:
     """Return how the web server is configured."""
     web = settings.web
     return WebOptions(
-        listen=((web.host, web.port),),
+        listen=web.listen,
+        use_systemd=web.systemd_socket,
         telemetry_path=web.telemetry_path,
         enable_lifecycle=web.enable_lifecycle,
         open_health=web.open_health,
@@ -328,7 +332,7 @@ def _web_options(settings: Settings) -> WebOptions:
     )
 
 
-def _own_automations(settings: Settings) -> tuple[Automation, ...]:
+def own_automations(settings: Settings) -> tuple[Automation, ...]:
     """Return the automations that this process polls."""
     return own(settings.automations, index=settings.shard.index, total=settings.shard.total)
 

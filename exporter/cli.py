@@ -9,14 +9,14 @@ from traceback import format_exc
 from typing import Final
 
 from exporter.about import DISTRIBUTION, about
-from exporter.app import App, state_file_warning
+from exporter.app import App, own_automations, state_file_warning
 from exporter.clock import SystemClock
 from exporter.domain import Automation, AutomationId
 from exporter.errors import ConfigurationError, StartError
 from exporter.inputs import Inputs
 from exporter.logs import LineWriter, log_uncaught, write_all
 from exporter.once import Progress, failures
-from exporter.settings import Invocation, Mode, Settings, help_text, load, redacted
+from exporter.settings import Invocation, Mode, Settings, duration_text, help_text, load, redacted
 from exporter.signals import Signals
 from exporter.web.server import check_web_config
 
@@ -27,6 +27,7 @@ _FAILED: Final = 1
 _MISUSED: Final = 2
 _STDOUT: Final = 1
 _STDERR: Final = 2
+_MOST_NAMES: Final = 10
 
 
 def run(arguments: Sequence[str], signals: Signals) -> int:
@@ -71,25 +72,26 @@ class _Command:
                 text = f"{DISTRIBUTION} {known.version} (revision {known.revision}, Python {known.python_version})\n"
                 return _DONE if self._print(text) else _FAILED
             case Mode.CHECK:
-                self._warn(invocation)
-                return self._check(settings())
+                return self._check(settings(), invocation.warnings)
             case Mode.ONCE:
                 self._warn(invocation)
                 self._signals.cut_short_status = _FAILED
                 return self._once(self._app(settings))
             case Mode.SERVE:
                 self._warn(invocation)
-                return self._serve(self._app(settings))
+                return self._serve(self._app(settings), is_demo=invocation.demo)
 
     def _app(self, settings: Callable[[], Settings]) -> App:
         return App(settings, clock=SystemClock(), signals=self._signals, lines=self._lines)
 
-    def _check(self, settings: Settings) -> int:
+    def _check(self, settings: Settings, found: Sequence[str]) -> int:
         warnings = [*filter(None, [state_file_warning(settings)])]
         warnings += check_web_config(settings.web.config_file) if settings.web.config_file else ()
         for warning in warnings:
             self._complain(f"warning: {warning}")
-        return _DONE if self._print(redacted(settings)) else _FAILED
+        count = len(found) + len(warnings)
+        verdict = "OK" if count == 0 else f"OK, with {count} warning{'' if count == 1 else 's'}"
+        return _DONE if self._print(f"{redacted(settings)}# {verdict}: {_outlook(settings)}\n") else _FAILED
 
     def _once(self, app: App) -> int:
         progress = Progress(self._lines, self._complain, SystemClock())
@@ -102,11 +104,17 @@ class _Command:
             self._complain(f"stopped with {ended.missing} of the automations not polled: the output is incomplete")
         return _FAILED if ended.failed or ended.missing or not printed else _DONE
 
-    def _serve(self, app: App) -> int:
-        reason = app.serve()
+    def _serve(self, app: App, *, is_demo: bool) -> int:
+        reason = app.serve(self._show_around if is_demo else lambda *_: None)
         if reason is not None:
             self._complain(reason)
         return _DONE if reason is None else _FAILED
+
+    def _show_around(self, page: str, metrics: str) -> None:
+        self._complain(
+            f"a demo: open {page} to see its automations, and {metrics} for what Prometheus scrapes: load it again, "
+            "and the clicks have grown. All of it is simulated. Ctrl-C stops it."
+        )
 
     def _print(self, text: str) -> bool:
         """Write to stdout in UTF-8, whatever the locale; return whether it was taken. Who stopped reading has enough.
@@ -164,6 +172,25 @@ class _Command:
         for warning in invocation.warnings:
             _log.warning("%s", warning)
         return invocation
+
+
+def _outlook(settings: Settings) -> str:
+    """Return what would be polled, in a line: how many automations, which, and how often."""
+    automations = own_automations(settings)
+    if not automations:
+        return "this shard has no automations to poll" if settings.automations else "there are no automations to poll"
+    shard = f", shard {settings.shard.index} of {settings.shard.total}" if settings.shard.total > 1 else ""
+    intervals = sorted({each.interval for each in automations})
+    often = " to ".join(duration_text(each) for each in dict.fromkeys((intervals[0], intervals[-1])))
+    names = ", ".join(_on_one_line(each.name) for each in automations[:_MOST_NAMES])
+    more = f" and {len(automations) - _MOST_NAMES} more" if len(automations) > _MOST_NAMES else ""
+    count = "1 automation" if len(automations) == 1 else f"{len(automations)} automations"
+    return f"{count}{shard} would be polled every {often}: {names}{more}"
+
+
+def _on_one_line(name: str) -> str:
+    """Return the name without what would end a comment of YAML."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in name)
 
 
 def _settings_of(invocation: Invocation) -> Settings:

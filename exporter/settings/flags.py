@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from exporter.settings.layers import Layer, key_path
-from exporter.settings.problems import KeyPath, Problem, no_such_setting, printable
+from exporter.settings.problems import REQUIRED, KeyPath, Problem, nearest, printable, unknown
 from exporter.settings.reference import API_KEY, CONFIG_FILE, Setting, names_in, reference
 from exporter.settings.values import SWITCH_WORDS
 
@@ -29,6 +29,11 @@ _MODES: Final[Mapping[str, str]] = {
     "--help": "help",
     "-h": "help",
 }
+
+
+_YAML: Final = (".yaml", ".yml")
+_ALIASES: Final[Mapping[str, str]] = {"--web.config.file": "--web.config-file"}
+"""As every exporter of Prometheus's own names it."""
 
 
 class Flags(Layer):
@@ -83,6 +88,7 @@ class _Reader:
         self._arguments = arguments
         self._next = 0
         self._flags = {flag_of(setting.path): setting for setting in reference()}
+        self._aliases = {alias: self._flags[flag] for alias, flag in _ALIASES.items()}
 
     def read(self) -> None:
         while self._next < len(self._arguments):
@@ -91,19 +97,20 @@ class _Reader:
             if argument.startswith("-"):
                 self._flag(argument)
             else:
-                self._problem("is not a flag; a value stands behind its flag")
+                hint = ", a configuration file behind --config.file" if argument.endswith(_YAML) else ""
+                self._problem(f"is not a flag; a value stands behind its flag{hint}")
 
     def _flag(self, argument: str) -> None:
         name, equals, value = argument.partition("=")
-        setting = self._flags.get(name.replace("_", "-"))
+        setting = self._flags.get(name.replace("_", "-")) or self._aliases.get(name)
         if name in _MODES:
             if equals:
                 self.problems.append(Problem((name.lstrip("-"),), "takes no value", name))
             self.modes.add(_MODES[name])
         elif setting is None:
+            self._unknown(name)
             if not equals:
                 self._take()
-            self._unknown(name)
         else:
             self._store(setting, value if equals else self._value_of(setting))
 
@@ -130,6 +137,8 @@ class _Reader:
             self.problems.append(Problem(setting.path, text, flag))
         elif value is None:
             self.problems.append(Problem(setting.path, "needs a value", flag))
+        elif setting.is_repeatable and setting.path in self.values:
+            self.values[setting.path] = f"{self.values[setting.path]},{value}"
         elif setting.path in self.values:
             self.problems.append(Problem(setting.path, "is given twice; give it once", flag))
         else:
@@ -137,16 +146,22 @@ class _Reader:
 
     def _unknown(self, name: str) -> None:
         bare = name.lstrip("-").replace("-", "_")
+        paths: dict[str, KeyPath | None] = {flag: setting.path for flag, setting in self._flags.items()}
+        del paths[flag_of(API_KEY)]
         if printable(bare) is None:
-            self._problem("is no flag of the exporter; --help lists all of them")
+            # It may be a key in the wrong place, so it is not repeated.
+            close = nearest(name, paths)
+            self._problem(
+                f"is no flag of the exporter; {f'did you mean {close}?' if close else '--help lists all of them'}"
+            )
         elif names_in(bare):
             flags = [flag_of((bare, each)) for each in names_in(bare)]
             self.problems.append(Problem((bare,), f"is a group; give one of {', '.join(flags)}", name))
         else:
             group = bare.partition(".")[0]
-            siblings = [flag_of((group, each)) for each in names_in(group)]
-            candidates = siblings or [setting.flag for setting in reference() if setting.flag] + list(_MODES)
-            self.problems.append(Problem((bare,), no_such_setting(name, candidates), name))
+            siblings = {flag: path for flag, path in paths.items() if path and len(path) > 1 and path[0] == group}
+            self.problems.append(unknown((bare,), name, siblings or {**paths, **dict.fromkeys(_MODES)}, name))
 
     def _problem(self, text: str) -> None:
-        self.problems.append(Problem((f"argument {self._next}",), text))
+        """Report the argument by its number; whatever it is, it may have been meant to give what is missing."""
+        self.problems.append(Problem((f"argument {self._next}",), text, meant=REQUIRED))

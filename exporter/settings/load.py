@@ -86,6 +86,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str], inputs: Input
     found, unusable = (None, None) if flags.demo else _found_key(settings.sendgrid.api_key_file, inputs)
     authorities, useless = _authorities(settings.sendgrid.ca_file, inputs)
     failed = merged.failed | {tuple(map(str, each.path)) for each in (*flags.problems, *variables.problems)}
+    failed |= {path for each in (*flags.problems, *variables.problems, *file.problems) for path in each.meant}
     # Both may stand in a file that cannot be read: reporting them as missing would mislead.
     if not file.readable:
         failed |= {AUTOMATIONS, API_KEY}

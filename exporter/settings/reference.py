@@ -88,6 +88,8 @@ class Setting:
     meaning: str
     metavar: str
     """Stands for the value in the help; empty for a switch."""
+    is_repeatable: bool = False
+    """Whether the flag may be given several times."""
 
     @property
     def key(self) -> str:
@@ -120,7 +122,7 @@ def _setting(path: KeyPath, field: FieldInfo) -> Setting:
         raise TypeError(f"{'.'.join(path)} is not declared as a setting")
     metavar, shown = str(declared["metavar"]), declared["shown"]
     default = str(shown) if shown else _default_text(field.default, metavar)
-    return Setting(path, default, field.description or "", metavar)
+    return Setting(path, default, field.description or "", metavar, is_repeatable=bool(declared["repeatable"]))
 
 
 def _default_text(default: object, metavar: str) -> str:

@@ -45,13 +45,22 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-def _setting(default: Any, meaning: str, *, metavar: str, shown: str | None = None, **options: Any) -> Any:
+def _setting(
+    default: Any,
+    meaning: str,
+    *,
+    metavar: str,
+    shown: str | None = None,
+    repeatable: bool = False,
+    **options: Any,
+) -> Any:
     """Declare a setting.
 
     `metavar` stands for its value in the help, empty for a switch; `shown` is how the documentation writes the default
-    where the value itself does not say.
+    where the value itself does not say; the flag of a `repeatable` one adds up.
     """
-    return Field(default, description=meaning, json_schema_extra={"metavar": metavar, "shown": shown}, **options)
+    extra: dict[str, Any] = {"metavar": metavar, "shown": shown, "repeatable": repeatable}
+    return Field(default, description=meaning, json_schema_extra=extra, **options)
 
 
 def _log_level(value: object) -> LogLevel:
@@ -173,8 +182,18 @@ class LabelSettings(Group):
 class WebSettings(Group):
     """What the exporter serves."""
 
-    listen_address: Annotated[str, BeforeValidator(addresses.listen_address)] = _setting(
-        ":10154", "Where to listen: `:10154`, `127.0.0.1:10154`, `[::1]:10154`.", metavar="ADDRESS"
+    listen_address: Annotated[tuple[str, ...], BeforeValidator(addresses.listen_addresses)] = _setting(
+        (":10154",),
+        "Where to listen: `:10154`, `127.0.0.1:10154`, `[::1]:10154`. Several are a list, or a text with commas; the "
+        "flag may be given several times.",
+        metavar="ADDRESS",
+        shown=":10154",
+        repeatable=True,
+    )
+    systemd_socket: _Bool = _setting(
+        default=False,
+        meaning="Serve the sockets that systemd opened (a `.socket` unit), in place of `web.listen_address`.",
+        metavar="",
     )
     config_file: _Path | None = _setting(
         None, "TLS and passwords, in the format of Prometheus's exporter-toolkit.", metavar="FILE"
@@ -190,14 +209,9 @@ class WebSettings(Group):
     )
 
     @property
-    def host(self) -> str:
-        """The host of the listen address, without brackets; empty for every interface."""
-        return addresses.split_listen_address(self.listen_address).host
-
-    @property
-    def port(self) -> int:
-        """The port of the listen address; 0 lets the system choose."""
-        return addresses.split_listen_address(self.listen_address).port
+    def listen(self) -> tuple[addresses.ListenAddress, ...]:
+        """The hosts and ports of the listen addresses."""
+        return tuple(addresses.split_listen_address(each) for each in self.listen_address)
 
 
 class LogSettings(Group):

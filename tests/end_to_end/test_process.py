@@ -280,7 +280,25 @@ def test_demo_serves_data_without_a_key_or_a_configuration(process):
     process.start("--demo")
 
     until(process.totals, "the demo's data")
+    (line,) = [line for line in process.logged().splitlines() if "a demo: open" in line]
+    assert f"open http://127.0.0.1:{process.port}/ to see" in line
+    assert f"http://127.0.0.1:{process.port}/metrics for what Prometheus scrapes" in line
     assert process.stop()[0] == 0
+
+
+def test_check_ends_with_ok_and_what_would_be_polled(process):
+    automations = [{"id": an_id(n), "name": f"A{n}", "interval": f"{n}m"} for n in range(1, 13)]
+    process.document["automations"] = automations
+    process.environment = {"SENDGRID_API_KEY": "changeme"}
+
+    run = process.run("--check")
+
+    assert run.returncode == 0
+    assert run.stdout.splitlines()[-1] == (
+        "# OK, with 1 warning: 12 automations would be polled every 1m to 12m: A1, A2, A3, A4, A5, A6, A7, A8, A9, A10 "
+        "and 2 more"
+    )
+    assert len(yaml.safe_load(run.stdout)["automations"]) == 12
 
 
 def test_start_says_where_and_how_without_the_key(process):
