@@ -9,6 +9,7 @@ from traceback import format_exc
 from typing import Final
 
 from exporter.about import DISTRIBUTION, about
+from exporter.account.options import asked
 from exporter.app import App, state_file_warning
 from exporter.clock import SystemClock
 from exporter.domain import Automation, AutomationId
@@ -88,16 +89,19 @@ class _Command:
         warnings += check_web_config(settings.web.config_file) if settings.web.config_file else ()
         for warning in warnings:
             self._complain(f"warning: {warning}")
-        return _DONE if self._print(redacted(settings)) else _FAILED
+        questions = "".join(f"# {each}\n" for each in ("SendGrid would be asked for:", *asked(settings)))
+        return _DONE if self._print(f"{redacted(settings)}{questions}") else _FAILED
 
     def _once(self, app: App) -> int:
         text, failed, unfinished = app.once()
         printed = self._print(text)
         for automation, outcome in failed:
             self._complain(f"automation {automation.id} failed: {outcome}")
+        if app.list_failure is not None:
+            self._complain(f"the list of automations failed: {app.list_failure}")
         if unfinished:
             self._complain(f"stopped with {unfinished} of the automations not polled: the output is incomplete")
-        return _FAILED if failed or unfinished or not printed else _DONE
+        return _FAILED if failed or unfinished or app.list_failure or not printed else _DONE
 
     def _serve(self, app: App) -> int:
         reason = app.serve()
