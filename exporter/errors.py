@@ -24,7 +24,7 @@ Messages say what happened, on what, and what to do next, and never contain the 
 from collections.abc import Sequence
 from typing import ClassVar
 
-from exporter.domain import AutomationStats, Outcome
+from exporter.domain import AutomationList, AutomationStats, Outcome
 
 
 class ExporterError(Exception):
@@ -133,8 +133,12 @@ class IncompleteError(SendGridError):
 
     outcome = Outcome.INCOMPLETE
 
-    def __init__(self, message: str, *, stats: AutomationStats | None = None) -> None:
+    def __init__(
+        self, message: str, *, stats: AutomationStats | None = None, listed: AutomationList | None = None
+    ) -> None:
         super().__init__(message)
         self.stats = stats
         """What they show all the same, to be published once that has proved to be SendGrid's own; None where nothing
         of it can be."""
+        self.listed = listed
+        """The same of a list of automations."""

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from exporter.about import ProgramInfo
 from exporter.clock import Clock
-from exporter.domain import Outcome
+from exporter.domain import Endpoint, Outcome
 from exporter.exposition.compression import Compressed, compress, join
 from exporter.exposition.text import OPENMETRICS_END
 from exporter.sendgrid.budget import RateLimitHeaders
@@ -27,12 +27,15 @@ class _RateLimitReset(Collector):
     """A gauge that is absent until SendGrid has sent a reset time: a 0 would be a moment in 1970."""
 
     def __init__(self) -> None:
-        self.at: float | None = None
+        self.at: dict[Endpoint, float] = {}
 
     def collect(self) -> Iterator[Metric]:
         name = "sendgrid_exporter_api_rate_limit_reset_timestamp_seconds"
-        explanation = "When SendGrid's request budget is full again, seconds since the epoch."
-        yield GaugeMetricFamily(name, explanation, value=self.at)
+        explanation = "When SendGrid's request budget for the endpoint is full again, seconds since the epoch."
+        family = GaugeMetricFamily(name, explanation, labels=["endpoint"])
+        for endpoint, at in list(self.at.items()):
+            family.add_metric([endpoint.value], at)
+        yield family
 
 
 class _DroppedLines(Collector):
@@ -76,14 +79,20 @@ class Telemetry:
         )
         self._requests = self._counter(
             "sendgrid_exporter_api_requests",
-            "Requests to SendGrid by HTTP status; code is none where no answer came.",
-            ["code"],
+            "Requests to SendGrid by endpoint and HTTP status; code is none where no answer came.",
+            ["endpoint", "code"],
         )
         self._request_seconds = self._histogram(
-            "sendgrid_exporter_api_request_duration_seconds", "Duration of a request to SendGrid.", _REQUEST_SECONDS
+            "sendgrid_exporter_api_request_duration_seconds",
+            "Duration of a request to SendGrid.",
+            _REQUEST_SECONDS,
+            ["endpoint"],
         )
+        self._request_seconds.labels(Endpoint.LINKS.value)
         self._rate_limit = self._gauge(
-            "sendgrid_exporter_api_rate_limit", "SendGrid's own request budget, from its last answer.", ["kind"]
+            "sendgrid_exporter_api_rate_limit",
+            "SendGrid's own request budget for the endpoint, from its last answer.",
+            ["endpoint", "kind"],
         )
         self._rate_limit_reset = _RateLimitReset()
         self.registry.register(self._rate_limit_reset)
@@ -131,20 +140,20 @@ class Telemetry:
         self._poll_seconds.observe(seconds)
         self._changed()
 
-    def requested(self, code: str, seconds: float, rate_limit: RateLimitHeaders | None) -> None:
+    def requested(self, endpoint: Endpoint, code: str, seconds: float, rate_limit: RateLimitHeaders | None) -> None:
         """Count a request: its status, or `none`."""
-        self._requests.labels(code).inc()
-        self._request_seconds.observe(seconds)
+        self._requests.labels(endpoint.value, code).inc()
+        self._request_seconds.labels(endpoint.value).observe(seconds)
         if rate_limit is not None:
-            self._show(rate_limit)
+            self._show(endpoint, rate_limit)
         self._changed()
 
-    def _show(self, rate_limit: RateLimitHeaders) -> None:
+    def _show(self, endpoint: Endpoint, rate_limit: RateLimitHeaders) -> None:
         for kind, number in (("limit", rate_limit.limit), ("remaining", rate_limit.remaining)):
             if number is not None:
-                self._rate_limit.labels(kind).set(number)
+                self._rate_limit.labels(endpoint.value, kind).set(number)
         if rate_limit.reset_in is not None:
-            self._rate_limit_reset.at = round(self._clock.time() + rate_limit.reset_in, 3)
+            self._rate_limit_reset.at[endpoint] = round(self._clock.time() + rate_limit.reset_in, 3)
 
     def folded(self, rows: int) -> None:
         """Count rows that entered an overflow row."""
@@ -219,8 +228,10 @@ class Telemetry:
     def _gauge(self, name: str, explanation: str, labels: Iterable[str] = ()) -> Gauge:
         return Gauge(name, explanation, labels, registry=self.registry)
 
-    def _histogram(self, name: str, explanation: str, buckets: Iterable[float]) -> Histogram:
-        return Histogram(name, explanation, buckets=tuple(buckets), registry=self.registry)
+    def _histogram(
+        self, name: str, explanation: str, buckets: Iterable[float], labels: Iterable[str] = ()
+    ) -> Histogram:
+        return Histogram(name, explanation, labels, buckets=tuple(buckets), registry=self.registry)
 
 
 def _compressed(text: bytes) -> Compressed:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from exporter.clock import Clock
-from exporter.domain import AutomationId
 from exporter.errors import ConfigurationError
 from exporter.web.toolkit.files import Fingerprint, fingerprint
 
@@ -54,7 +53,7 @@ class Refusals:
         self._clock = clock
         self._lock = threading.Lock()
         self._key = ""
-        self._refused: set[AutomationId] = set()
+        self._refused: set[str] = set()
         self._until = -math.inf
 
     def in_effect(self, key: Callable[[], str]) -> bool:
@@ -63,12 +62,12 @@ class Refusals:
             refused = self._key if len(self._refused) > 1 and self._clock.monotonic() < self._until else None
         return refused is not None and key() == refused
 
-    def refused(self, key: str, automation_id: AutomationId) -> None:
-        """Take note of a refusal that stood its second try."""
+    def refused(self, key: str, subject: str) -> None:
+        """Take note of a refusal, to an automation or a list, that stood its second try."""
         with self._lock:
             if key != self._key:
                 self._key, self._refused = key, set()
-            self._refused.add(automation_id)
+            self._refused.add(subject)
             self._until = self._clock.monotonic() + _ROUND
 
     def accepted(self) -> None:

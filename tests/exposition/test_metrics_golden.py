@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.domain import Outcome
+from exporter.domain import Endpoint, Outcome
 from exporter.exposition.compression import text_chunks
 from exporter.serving import Exposition
 from exporter.store import Store
@@ -37,7 +37,7 @@ def full_exposition() -> Exposition:
     store.publish(an_id(1), block, last_success=WALL, expires=9e9, decreased=True)
     store.failed(an_id(2))
     telemetry.polled(Outcome.SUCCESS, 0.3)
-    telemetry.requested("200", 0.2, a_rate_limit(limit=600.0, remaining=599.0, reset_in=30.0))
+    telemetry.requested(Endpoint.LINKS, "200", 0.2, a_rate_limit(limit=600.0, remaining=599.0, reset_in=30.0))
     telemetry.sharded(0, 1)
     return Exposition(store, telemetry)
 

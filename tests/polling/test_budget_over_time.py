@@ -10,7 +10,7 @@ import requests
 from requests.adapters import BaseAdapter
 
 from exporter.about import about
-from exporter.domain import Automation, AutomationId
+from exporter.domain import Automation, AutomationId, Endpoint
 from exporter.labels import LabelHygiene, LabelRules
 from exporter.polling.poller import Poller
 from exporter.polling.workers import Workers
@@ -75,7 +75,7 @@ class _Body:
 class _Observer:
     codes: list[str] = field(default_factory=list)
 
-    def requested(self, code: str, _seconds: float, _rate_limit: RateLimitHeaders | None) -> None:
+    def requested(self, _endpoint: Endpoint, code: str, _seconds: float, _rate_limit: RateLimitHeaders | None) -> None:
         self.codes.append(code)
 
 

@@ -10,6 +10,7 @@ import pytest
 import requests
 import urllib3
 
+from exporter.domain import Endpoint
 from exporter.errors import (
     BadRequestError,
     ConnectionFailedError,
@@ -573,3 +574,11 @@ def test_netrc_does_not_replace_the_key(tmp_path, monkeypatch):
     bench.stats()
 
     assert bench.adapter.requests[0].headers["Authorization"] == f"Bearer {KEY}"
+
+
+def test_each_request_is_counted_under_its_endpoint():
+    bench = Bench(PAGE)
+
+    bench.stats()
+
+    assert bench.observer.endpoints == [Endpoint.LINKS]
