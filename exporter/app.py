@@ -9,7 +9,7 @@ import math
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +19,18 @@ from prometheus_client import disable_created_metrics
 from pydantic import SecretStr
 
 from exporter.about import DISTRIBUTION, ProgramInfo, about
+from exporter.account.memory import ACCOUNT
+from exporter.account.options import account_options
+from exporter.account.runner import AccountRunner
 from exporter.clock import Clock
-from exporter.domain import Automation, AutomationId, Outcome, PollResult
+from exporter.domain import Automation, AutomationId, Endpoint, Outcome, PollResult
 from exporter.errors import ConfigurationError, ForeignFileError, StateError
-from exporter.exposition.block import line_format
+from exporter.exposition.block import Block, line_format
+from exporter.exposition.compression import compress
 from exporter.labels import LabelHygiene, LabelRules
 from exporter.logs import LineWriter, set_up_logs
 from exporter.once import Round
 from exporter.polling.poller import Poller
-from exporter.polling.sharding import own
 from exporter.polling.workers import Workers, start_thread
 from exporter.sendgrid.budget import Budget
 from exporter.sendgrid.client import SendGridClient
@@ -38,7 +41,7 @@ from exporter.sendgrid.session import ClientOptions
 from exporter.serving import AutomationStatus, Exposition, ProcessHealth
 from exporter.settings import Settings, key_oddity, read_key_file, redacted_line
 from exporter.signals import Signals
-from exporter.state import StateWriter, examine
+from exporter.state import EVERY_AUTOMATION, StateWriter, examine
 from exporter.store import Store
 from exporter.telemetry import Telemetry
 from exporter.web.ports import LandingPage, Limits, Ports, WebOptions
@@ -99,6 +102,8 @@ class App:
         self._memory = MemoryBudget(clock=clock)
         self._client = self._new_client(settings, self._key)
         self._state: StateWriter | None = None
+        self._configuring = threading.Lock()
+        """Held while the automations are exchanged: a reload and a list may do so at the same time."""
         self._poller = Poller(
             source=self._client,
             hygiene=LabelHygiene(_label_rules(settings)),
@@ -109,7 +114,19 @@ class App:
             question=_question_of(settings),
         )
         self._workers = Workers(self._poller, clock=clock, stop=signals.stop)
-        self._exposition = Exposition(self._store, self._telemetry)
+        self._account = AccountRunner(
+            self._client,
+            account_options(settings),
+            follower=self,
+            telemetry=self._telemetry,
+            budget=self._budget,
+            clock=clock,
+            stop=signals.stop,
+            spawn=start_thread,
+            bounded=self._bounded,
+            total_clicks=self._store.total_clicks,
+        )
+        self._exposition = Exposition(self._store, self._telemetry, self._account.lines)
         self._telemetry.sharded(settings.shard.index, settings.shard.total)
         self._configure_workers()
 
@@ -130,6 +147,7 @@ class App:
         _log.info("%s", self._workers.plan())
         greet(server.url, server.url.rstrip("/") + self._settings.web.telemetry_path)
         self._workers.start()
+        self._account.start()
         start_thread(self._watch_key, "key-file")
         tune_runtime()
         try:
@@ -142,13 +160,22 @@ class App:
 
         Failures are left to the caller to report: the log has none of them.
         """
-        automations = own_automations(self._settings)
-        self._poller.failure_level = logging.DEBUG
+        self._poller.failure_level = self._account.account.failure_level = logging.DEBUG
+        self._account.read_first()
+        automations = self._account.account.automations()
         waiting = deque(automations)
         results: list[tuple[Automation, PollResult]] = []
 
         def so_far(text: str = "") -> Round:
-            return Round(len(automations), tuple(results), self._budget.pause, text)
+            account = self._account.account
+            return Round(
+                total=len(automations),
+                results=tuple(results),
+                pause=self._budget.pause,
+                text=text,
+                list_failure=account.failure,
+                needs_list=account.options.discovers,
+            )
 
         def work() -> None:
             while waiting and not self._signals.stop.is_set():
@@ -160,11 +187,25 @@ class App:
                         results.append((automation, result))
 
         threads = [start_thread(work, f"once-{number}") for number in range(self._settings.poll.concurrency)]
+        threads.append(start_thread(self._account.read_beside, "once-account"))
         while any(thread.is_alive() for thread in threads):
             if self._clock.wait(self._signals.stop, _ONCE_TICK_SECONDS):
                 break
             progress(so_far())
+        self._account.refresh()
         return so_far(self._exposition.body(openmetrics=False).text().decode())
+
+    def follow(self, automations: Sequence[Automation]) -> None:
+        """Poll these automations from now on, since the account's list has changed."""
+        del automations  # the account itself says which, also to a reload that comes at the same time
+        self._configure_workers(forgive=False)
+
+    def rest(self, idle: Collection[AutomationId], interval: float) -> None:
+        """Poll these of them at the idle interval, and keep what the list has shown."""
+        self._workers.rest(idle, interval)
+        if self._state is not None:
+            block = Block(compress([self._account.remembered()]), 0, 0)
+            self._state.save(ACCOUNT, _question_of(self._settings)(ACCOUNT), block, self._clock.time())
 
     def reload(self) -> Sequence[str]:
         """Read the settings again and take them over, or keep the old ones whole; return the problems.
@@ -207,9 +248,11 @@ class App:
         self._set_up_logs()
         self._budget.allow(settings.sendgrid.requests_per_minute)
         self._poller.take_over(client, hygiene, _question_of(settings))
+        self._account.take_over(client, account_options(settings))
         former.close()
         self._configure_workers(before)
         self._workers.start()
+        self._account.start()
 
     def _supervise(self, server: WebServer) -> str | None:
         """Tend the workers about once a second, until the stop or a death."""
@@ -220,6 +263,7 @@ class App:
                 # In a thread: the configuration may stand on a disk that hangs, or be a pipe that nobody writes to.
                 reload = start_thread(self._reload_as_asked, "reload")
             self._workers.tend()
+            self._account.tend(self._key())
             if self._state is not None:
                 self._state.watch()
             failure = server.failed()
@@ -244,36 +288,59 @@ class App:
             self._state.close(_STOP_WRITING_SECONDS)
         _log.info("stopped")
 
-    def _configure_workers(self, before: Settings | None = None) -> None:
-        settings, automations = self._settings, own_automations(self._settings)
-        renewed = _changed_questions(before, settings) if before else _Changes()
-        self._workers.configure(
-            automations,
-            concurrency=settings.poll.concurrency,
-            stale_after=settings.poll.stale_after,
-            capacity=lambda: self._budget.requests_per_second,
-            again=renewed.again,
-            withdrawn=renewed.withdrawn,
-            key=self._key,
-        )
-        if self._state is not None:
-            self._state.forget_all_but({each.id for each in automations})
+    def _configure_workers(self, before: Settings | None = None, *, forgive: bool = True) -> None:
+        with self._configuring:
+            settings, account = self._settings, self._account.account
+            automations = account.automations()
+            renewed = _changed_questions(before, settings, automations) if before else _Changes()
+            self._workers.configure(
+                automations,
+                concurrency=settings.poll.concurrency,
+                stale_after=settings.poll.stale_after,
+                capacity=self._capacity,
+                again=renewed.again,
+                withdrawn=renewed.withdrawn,
+                key=self._key,
+                forgive=forgive,
+            )
+            self._workers.rest(account.idle(), account.options.idle_interval)
+            self._account.configure(automations, forgive=forgive)
+            if self._state is not None:
+                self._state.forget_all_but({ACCOUNT, *(each.id for each in automations)})
+
+    def _capacity(self) -> float:
+        """Return the requests per second that are left for links."""
+        return self._budget.rate_of(Endpoint.LINKS, beside=self._account.requests_per_second)
+
+    def _bounded(self, text: str) -> str:
+        return self._poller.hygiene.bounded(text)
 
     def _restore(self) -> None:
-        """Show the blocks of an earlier run that have not grown stale, with their true age."""
+        """Show what an earlier run has kept and what has not grown stale, with its true age."""
         path = self._settings.state.path
         if path is None:
             return
         self._telemetry.state_enabled()
         self._state = StateWriter(path, clock=self._clock, observe=self._telemetry.state_failing)
-        ids = [each.id for each in own_automations(self._settings)]
+        # Whom discovery has found is only known once the file is read.
+        account = self._account.account
+        wanted = (
+            EVERY_AUTOMATION if account.options.discovers else {ACCOUNT, *(each.id for each in account.automations())}
+        )
         try:
-            saved = self._state.start(_question_of(self._settings), ids, _STATE_SECONDS)
+            saved = self._state.start(_question_of(self._settings), wanted, _STATE_SECONDS)
         except ForeignFileError as exc:
             raise ConfigurationError([str(exc)]) from exc
         self._poller.keeper = self._state
-        restored = sum(self._workers.restore(block) for block in saved)
-        _log.info("state.path: %d of %d automations' values were restored", restored, len(saved))
+        for each in saved:
+            if each.automation_id == ACCOUNT:
+                self._account.restore(each.block.links.text())
+        self._configure_workers()
+        polled = {each.id for each in account.automations()}
+        blocks = [each for each in saved if each.automation_id in polled]
+        restored = sum(self._workers.restore(block) for block in blocks)
+        self._account.refresh()
+        _log.info("state.path: %d of %d automations' values were restored", restored, len(blocks))
 
     def _new_client(self, settings: Settings, key: Key) -> SendGridClient:
         return SendGridClient(
@@ -289,7 +356,7 @@ class App:
     def _new_server(self) -> WebServer:
         ports = Ports(
             metrics=self._exposition,
-            health=ProcessHealth(self._workers),
+            health=ProcessHealth(self._workers, self._account.account.is_tried),
             reloader=self,
             status=AutomationStatus(self._store, self._poller, self._clock),
             page=LandingPage(DISTRIBUTION, self._about.version, self._about.summary, self._about.homepage),
@@ -330,11 +397,6 @@ def _web_options(settings: Settings) -> WebOptions:
         open_health=web.open_health,
         config_file=web.config_file,
     )
-
-
-def own_automations(settings: Settings) -> tuple[Automation, ...]:
-    """Return the automations that this process polls."""
-    return own(settings.automations, index=settings.shard.index, total=settings.shard.total)
 
 
 def key_source(settings: Settings) -> Key:
@@ -386,7 +448,9 @@ def _question_of(settings: Settings) -> Callable[[AutomationId], str]:
     other names of metrics or labels.
     """
     asked, labels, form = _asked_of(settings), _label_rules(settings), line_format()
-    return lambda automation_id: repr((asked(automation_id), labels, form))
+    return lambda automation_id: repr(
+        asked(automation_id) if automation_id == ACCOUNT else (asked(automation_id), labels, form)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,10 +463,10 @@ class _Changes:
     """Those among them that came from elsewhere, or of other steps: to be shown no longer."""
 
 
-def _changed_questions(before: Settings, after: Settings) -> _Changes:
+def _changed_questions(before: Settings, after: Settings, automations: Sequence[Automation]) -> _Changes:
     """Compare what is asked. Blocks that only need other labels stay until the next poll, so that nothing is lost."""
     asked, asks, question, questions = _asked_of(before), _asked_of(after), _question_of(before), _question_of(after)
-    ids = [automation.id for automation in after.automations]
+    ids = [automation.id for automation in automations]
     return _Changes(
         again=frozenset(id_ for id_ in ids if question(id_) != questions(id_)),
         withdrawn=frozenset(id_ for id_ in ids if asked(id_) != asks(id_)),

@@ -9,14 +9,15 @@ from traceback import format_exc
 from typing import Final
 
 from exporter.about import DISTRIBUTION, about
-from exporter.app import App, own_automations, state_file_warning
+from exporter.account.options import asked
+from exporter.app import App, state_file_warning
 from exporter.clock import SystemClock
 from exporter.domain import Automation, AutomationId
 from exporter.errors import ConfigurationError, StartError
 from exporter.inputs import Inputs
 from exporter.logs import LineWriter, log_uncaught, write_all
 from exporter.once import Progress, failures
-from exporter.settings import Invocation, Mode, Settings, duration_text, help_text, load, redacted
+from exporter.settings import Invocation, Mode, Settings, help_text, load, redacted
 from exporter.signals import Signals
 from exporter.web.server import check_web_config
 
@@ -27,7 +28,6 @@ _FAILED: Final = 1
 _MISUSED: Final = 2
 _STDOUT: Final = 1
 _STDERR: Final = 2
-_MOST_NAMES: Final = 10
 
 
 def run(arguments: Sequence[str], signals: Signals) -> int:
@@ -91,7 +91,9 @@ class _Command:
             self._complain(f"warning: {warning}")
         count = len(found) + len(warnings)
         verdict = "OK" if count == 0 else f"OK, with {count} warning{'' if count == 1 else 's'}"
-        return _DONE if self._print(f"{redacted(settings)}# {verdict}: {_outlook(settings)}\n") else _FAILED
+        sentences = [f"{verdict}. SendGrid would be asked for:", *asked(settings)]
+        comment = "".join(f"# {_on_one_line(each)}\n" for each in sentences)
+        return _DONE if self._print(f"{redacted(settings)}{comment}") else _FAILED
 
     def _once(self, app: App) -> int:
         progress = Progress(self._lines, self._complain, SystemClock())
@@ -102,7 +104,7 @@ class _Command:
             self._complain(sentence)
         if ended.missing:
             self._complain(f"stopped with {ended.missing} of the automations not polled: the output is incomplete")
-        return _FAILED if ended.failed or ended.missing or not printed else _DONE
+        return _DONE if ended.is_whole and printed else _FAILED
 
     def _serve(self, app: App, *, is_demo: bool) -> int:
         reason = app.serve(self._show_around if is_demo else lambda *_: None)
@@ -172,20 +174,6 @@ class _Command:
         for warning in invocation.warnings:
             _log.warning("%s", warning)
         return invocation
-
-
-def _outlook(settings: Settings) -> str:
-    """Return what would be polled, in a line: how many automations, which, and how often."""
-    automations = own_automations(settings)
-    if not automations:
-        return "this shard has no automations to poll" if settings.automations else "there are no automations to poll"
-    shard = f", shard {settings.shard.index} of {settings.shard.total}" if settings.shard.total > 1 else ""
-    intervals = sorted({each.interval for each in automations})
-    often = " to ".join(duration_text(each) for each in dict.fromkeys((intervals[0], intervals[-1])))
-    names = ", ".join(_on_one_line(each.name) for each in automations[:_MOST_NAMES])
-    more = f" and {len(automations) - _MOST_NAMES} more" if len(automations) > _MOST_NAMES else ""
-    count = "1 automation" if len(automations) == 1 else f"{len(automations)} automations"
-    return f"{count}{shard} would be polled every {often}: {names}{more}"
 
 
 def _on_one_line(name: str) -> str:

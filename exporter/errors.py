@@ -22,10 +22,13 @@ ExporterError
 Messages say what happened, on what, and what to do next, and never contain the key.
 """
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final
 
-from exporter.domain import AutomationList, AutomationStats, Outcome
+from exporter.domain import Automation, AutomationList, AutomationStats, Outcome
+
+DEFECT: Final = "a defect of the exporter"
+"""What is said of an error that nobody raised on purpose."""
 
 
 class ExporterError(Exception):
@@ -161,3 +164,14 @@ class IncompleteError(SendGridError):
         of it can be."""
         self.listed = listed
         """The same of a list of automations."""
+
+
+def log_fields(automation: Automation | None, what: Exception | Outcome) -> Mapping[str, object]:
+    """Return the fields of a log line about the automation, or about none, and what came of asking SendGrid."""
+    fields: dict[str, object] = {}
+    if automation is not None:
+        fields |= {"automation_id": automation.id, "automation": automation.name}
+    if isinstance(what, SendGridError):
+        status = {"status": what.reason} if isinstance(what.reason, int) else {}
+        return {**fields, "outcome": what.outcome, **status, "url": what.url}
+    return {**fields, "outcome": what if isinstance(what, Outcome) else Outcome.INTERNAL_ERROR}

@@ -33,11 +33,20 @@ class Round:
     """Seconds until SendGrid may be asked again after a 429; 0 where it may be asked now."""
     text: str = ""
     """The exposition; empty until the end."""
+    list_failure: PollResult | None = None
+    """How reading the account's list failed; None where it did not, or nobody reads it."""
+    needs_list: bool = False
+    """Whether the list says whom to poll, and does not only give statistics."""
 
     @property
     def failed(self) -> Sequence[tuple[Automation, PollResult]]:
         """The automations that could not be read."""
         return [each for each in self.results if each[1].outcome is not Outcome.SUCCESS]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything that was to be polled could be read."""
+        return not (self.failed or self.missing or (self.needs_list and self.list_failure))
 
     @property
     def missing(self) -> int:
@@ -82,10 +91,15 @@ def _progress(so_far: Round, seconds: float) -> str:
 
 
 def failures(ended: Round) -> Iterator[str]:
-    """Yield a sentence for each failure; automations that failed for the same reason share one."""
+    """Yield a sentence for each failure; what failed for the same reason shares one."""
     alike: dict[tuple[Outcome, str], list[Automation]] = {}
+    list_failure = ended.list_failure
     for automation, result in ended.failed:
         alike.setdefault((result.outcome, result.message), []).append(automation)
+    if list_failure is not None and (list_failure.outcome, list_failure.message) not in alike:
+        without = "which automations there are is not known" if ended.needs_list else "their statistics are missing"
+        said = f"the list of automations failed ({list_failure.outcome}): {list_failure.message}"
+        yield f"{said}; {without}"
     for (outcome, message), automations in alike.items():
         names = ", ".join(_named(each) for each in automations[:_MOST_NAMES])
         if len(automations) == 1:

@@ -24,6 +24,7 @@ LAYERS: Final[Mapping[str, int]] = {
     "state": 4,
     "telemetry": 4,
     "polling": 5,
+    "account": 6,
     "web": 6,
     "once": 2,
     "serving": 7,

@@ -55,6 +55,24 @@ def test_each_reason_has_a_sentence_of_its_own():
     assert len(list(failures(ended((named(1), REFUSED), (named(2), NOT_FOUND), (named(3), OK))))) == 2
 
 
+def test_list_that_failed_is_a_sentence_and_spoils_the_result_only_where_it_says_whom_to_poll():
+    away = PollResult(Outcome.SERVER_ERROR, message="HTTP 503: SendGrid failed")
+    beside = ended((named(1), OK), list_failure=away)
+    needed = ended((named(1), OK), list_failure=away, needs_list=True)
+
+    assert list(failures(beside)) == [
+        "the list of automations failed (server_error): HTTP 503: SendGrid failed; their statistics are missing"
+    ]
+    assert next(failures(needed)).endswith("; which automations there are is not known")
+    assert (beside.is_whole, needed.is_whole) == (True, False)
+
+
+def test_list_that_failed_as_the_automations_did_is_not_said_twice():
+    found = failures(ended((named(1), REFUSED), (named(2), REFUSED), list_failure=REFUSED))
+
+    assert list(found) == ["all 2 automations failed (unauthorized): HTTP 401: the key was refused"]
+
+
 class Console:
     """A progress whose stderr is a file, or a terminal."""
 

@@ -2,14 +2,14 @@
 
 import logging
 from array import array
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationId, AutomationStats, LinkClicks, Outcome, PollResult
-from exporter.errors import IncompleteError, KeyRefusedError, SendGridError, StoppedError
+from exporter.errors import DEFECT, IncompleteError, KeyRefusedError, SendGridError, StoppedError, log_fields
 from exporter.exposition.block import Block, block_of, key_of, lines_of
 from exporter.labels import LabelHygiene
 from exporter.store import Store
@@ -20,7 +20,6 @@ _log = logging.getLogger(__name__)
 _HASH_MASK: Final = 0xFFFFFFFF
 _LASTING: Final = 3
 """Polls in a row that must contradict SendGrid's count or total before that counts as SendGrid's own."""
-_DEFECT: Final = "a defect of the exporter"
 
 
 class Source(Protocol):
@@ -130,7 +129,7 @@ class Poller:
             Exception
         ) as exc:  # one automation's defect must not end the polling of the others; it is counted and shown
             self._note_failure(automation, memory, exc)
-            result = PollResult(Outcome.INTERNAL_ERROR, message=_DEFECT)
+            result = PollResult(Outcome.INTERNAL_ERROR, message=DEFECT)
         memory.last = result.outcome
         self.telemetry.polled(result.outcome, self.clock.monotonic() - started)
         return result
@@ -203,7 +202,7 @@ class Poller:
             raise doubt
         if not memory.doubted.is_logged:
             message = "the list is published all the same, as for %d polls: %s"
-            _log.warning(message, _LASTING, doubt.text, extra=_fields(automation, Outcome.SUCCESS))
+            _log.warning(message, _LASTING, doubt.text, extra=log_fields(automation, Outcome.SUCCESS))
         memory.doubted.is_logged = True
         self.telemetry.mismatched()
         return stats
@@ -226,7 +225,7 @@ class Poller:
             message = "in %d polls the links' clicks were not SendGrid's total; now they are %d %s than its %d"
             more = "more" if stats.gap > 0 else "fewer"
             values = (_LASTING, abs(stats.gap), more, stats.total_clicks)
-            _log.warning(message, *values, extra=_fields(automation, Outcome.SUCCESS))
+            _log.warning(message, *values, extra=log_fields(automation, Outcome.SUCCESS))
         if memory.gaps >= _LASTING:
             self.telemetry.mismatched()
 
@@ -273,7 +272,7 @@ class Poller:
 
     def _note_success(self, automation: Automation, memory: _Memory) -> None:
         if memory.failing is not None and memory.is_told:
-            _log.info("the automation recovered", extra=_fields(automation, Outcome.SUCCESS))
+            _log.info("the automation recovered", extra=log_fields(automation, Outcome.SUCCESS))
         memory.failing, memory.is_told = None, False
 
     def _note_failure(self, automation: Automation, memory: _Memory, exc: Exception) -> None:
@@ -286,18 +285,5 @@ class Poller:
         memory.is_told = memory.is_told or is_news
         level = logging.DEBUG if not is_news else self.failure_level if known else logging.ERROR
         how = "began to fail" if before is None else "still fails" if before == reason else "now fails in another way"
-        text = known.text if known else _DEFECT
-        _log.log(level, "the automation %s: %s", how, text, extra=_fields(automation, exc), exc_info=known is None)
-
-
-def _fields(automation: Automation, what: Exception | Outcome | None = None) -> Mapping[str, object]:
-    """Return the fields of a log line about the automation."""
-    fields: dict[str, object] = {"automation_id": automation.id, "automation": automation.name}
-    if isinstance(what, Outcome):
-        fields["outcome"] = what
-    elif isinstance(what, SendGridError):
-        fields |= {"outcome": what.outcome, "url": what.url}
-        fields |= {"status": what.reason} if isinstance(what.reason, int) else {}
-    elif what is not None:
-        fields["outcome"] = Outcome.INTERNAL_ERROR
-    return fields
+        text = known.text if known else DEFECT
+        _log.log(level, "the automation %s: %s", how, text, extra=log_fields(automation, exc), exc_info=known is None)

@@ -89,10 +89,14 @@ class Budget:
         with self._lock:
             return max(self._learned[Endpoint.LINKS].paused_until - self._clock.monotonic(), 0.0)
 
-    def rate_of(self, endpoint: Endpoint) -> float:
-        """Return the requests per second that the endpoint allows in the long run, as far as it is known."""
+    def rate_of(self, endpoint: Endpoint, *, beside: float = 0.0) -> float:
+        """Return the requests per second that the endpoint allows in the long run, as far as it is known.
+
+        `beside` is what others take of the ceiling meanwhile; a third of it is left in any case.
+        """
         with self._lock:
-            return min(self._ceiling / _MINUTE, self._learned[endpoint].rate)
+            ceiling = self._ceiling / _MINUTE
+            return min(max(ceiling - beside, ceiling / 3), self._learned[endpoint].rate)
 
     def allow(self, requests_per_minute: float) -> None:
         """Change the ceiling; what was sent and what SendGrid said stay known."""

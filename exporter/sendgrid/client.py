@@ -137,7 +137,7 @@ class SendGridClient:
         statistics = {id_: each for part in parts for id_, each in part.statistics.items()}
         return AutomationList(statistics, is_whole=True, is_of_account=False, pages=sum(part.pages for part in parts))
 
-    def steps(self, automation_id: AutomationId, deadline: float) -> Mapping[str, Statistics]:
+    def steps(self, automation: Automation, deadline: float) -> Mapping[str, Statistics]:
         """Return the automation's statistics by step, whole, before the deadline (monotonic); raise one SendGridError.
 
         Both dates are always sent: what SendGrid takes for missing ones is the year 2021.
@@ -150,11 +150,13 @@ class SendGridClient:
             "end_date": today.isoformat(),
             "page_size": str(self._options.page_size),
         }
-        url = f"{self._options.base_url}{_AUTOMATIONS}/{quote(automation_id, safe='')}"
-        question = Question(Endpoint.STEP_STATISTICS, url, query, automation_id)
+        if automation.step_ids:
+            query["step_ids"] = ",".join(automation.step_ids)
+        url = f"{self._options.base_url}{_AUTOMATIONS}/{quote(automation.id, safe='')}"
+        question = Question(Endpoint.STEP_STATISTICS, url, query, automation.id)
         with self._memory.poll(), _named(url):
             return read_steps(
-                lambda token: self.fetch(question, token, deadline), url, self._explain, automation_id=automation_id
+                lambda token: self.fetch(question, token, deadline), url, self._explain, automation_id=automation.id
             )
 
     def _listed(self, query: Mapping[str, str], deadline: float, *, is_of_account: bool) -> AutomationList:

@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from exporter.authorities import Authorities
-from exporter.domain import Automation
+from exporter.domain import Automation, DiscoveryMode
 from exporter.settings import addresses, values
 from exporter.settings.automations import read_automations
 from exporter.settings.values import LONGEST_INTERVAL
@@ -148,6 +148,63 @@ class PollSettings(Group):
         metavar="DURATION",
         shown="3 intervals",
     )
+    idle_after: Annotated[float, BeforeValidator(values.duration(1.0, 12 * LONGEST_INTERVAL))] = _setting(
+        604800.0,
+        "An automation whose statistics have not moved for so long is idle, until the first list in which they move; "
+        "needs `statistics` or `discovery`.",
+        metavar="DURATION",
+    )
+    idle_interval: Annotated[float, BeforeValidator(values.duration(0.001, LONGEST_INTERVAL))] = _setting(
+        3600.0,
+        "The time between two polls of an idle automation; longer where all of them would need more than 3 requests a "
+        "minute.",
+        metavar="DURATION",
+    )
+
+
+class DiscoverySettings(Group):
+    """Which automations of the account are found without being listed here."""
+
+    mode: Annotated[DiscoveryMode, BeforeValidator(values.choice(DiscoveryMode))] = _setting(
+        DiscoveryMode.OFF,
+        "`report` tells which automations the account has and nobody polls; `poll` polls them too, as "
+        "`automations: all` does.",
+        metavar="MODE",
+    )
+    interval: Annotated[float, BeforeValidator(values.duration(0.001, LONGEST_INTERVAL))] = _setting(
+        600.0, "The longest time between two readings of the account's list of automations.", metavar="DURATION"
+    )
+    exclude: Annotated[tuple[str, ...], BeforeValidator(values.texts)] = _setting(
+        (),
+        "Ids that discovery leaves out, as patterns with commas: `2d4f8a5c-*`; entries of `automations` are polled "
+        "all the same.",
+        metavar="PATTERNS",
+        shown="none",
+    )
+    forget_after: Annotated[int, BeforeValidator(values.whole_number(1, 1000))] = _setting(
+        3, "An automation leaves after so many whole lists in a row without it.", metavar="NUMBER"
+    )
+    max_automations: Annotated[int, BeforeValidator(values.whole_number(1, 100_000))] = _setting(
+        1000,
+        "The most automations that are polled; beyond it none is added, and the rest is counted.",
+        metavar="NUMBER",
+    )
+
+
+class StatisticsSettings(Group):
+    """What SendGrid counts beside clicks: deliveries, opens, bounces, unsubscribes."""
+
+    enabled: _Bool = _setting(
+        default=True, meaning="Read the statistics of the automations: one request for 25 to 50 of them.", metavar=""
+    )
+    steps: _Bool = _setting(
+        default=False, meaning="Read them by step too: one request for each automation.", metavar=""
+    )
+    interval: Annotated[float, BeforeValidator(values.duration(0.001, LONGEST_INTERVAL))] = _setting(
+        300.0,
+        "The time between two readings of the statistics, at least as long as that of a poll may be.",
+        metavar="DURATION",
+    )
 
 
 class LabelSettings(Group):
@@ -263,6 +320,8 @@ class Settings(BaseSettings):
 
     sendgrid: SendGridSettings = SendGridSettings()
     poll: PollSettings = PollSettings()
+    discovery: DiscoverySettings = DiscoverySettings()
+    statistics: StatisticsSettings = StatisticsSettings()
     labels: LabelSettings = LabelSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
@@ -272,7 +331,7 @@ class Settings(BaseSettings):
     automations: Annotated[tuple[Automation, ...], PlainValidator(_automations)] = _setting(
         (),
         "The automations to poll. In a file a list of `{id, name, step_ids, interval}`, where all but `id` may be left "
-        "out; in a flag or a variable also ids with commas.",
+        "out; in a flag or a variable also ids with commas. `all` polls what the account has.",
         metavar="IDS",
         shown="none",
     )

@@ -7,7 +7,7 @@ import shlex
 import sqlite3
 import stat
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +103,16 @@ class Answer:
     saved: SavedBlock
 
 
+class _Every:
+    """Holds whatever one looks for."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+EVERY_AUTOMATION: Final[Container[AutomationId]] = _Every()
+
+
 class _DamageError(sqlite3.DatabaseError):
     """The file is ours, and not as we made it."""
 
@@ -126,7 +136,7 @@ class StateFile:
             raise StateError(f"state.path: {self._path} cannot be written ({exc})") from exc
 
     def load(
-        self, question: Callable[[AutomationId], str], automation_ids: Collection[AutomationId]
+        self, question: Callable[[AutomationId], str], automation_ids: Container[AutomationId]
     ) -> list[SavedBlock]:
         """Return these automations' blocks that answer today's question; damaged rows are ignored.
 
@@ -157,7 +167,7 @@ class StateFile:
 
 
 def open_state(
-    path: Path, question: Callable[[AutomationId], str] = str, automation_ids: Collection[AutomationId] = ()
+    path: Path, question: Callable[[AutomationId], str] = str, automation_ids: Container[AutomationId] = ()
 ) -> tuple[StateFile, list[SavedBlock]]:
     """Open the file, or make it; return it with these automations' blocks that answer today's question.
 
@@ -263,7 +273,7 @@ def _access_advice(path: Path) -> str:
 
 
 def _opened(
-    path: Path, question: Callable[[AutomationId], str], automation_ids: Collection[AutomationId]
+    path: Path, question: Callable[[AutomationId], str], automation_ids: Container[AutomationId]
 ) -> tuple[StateFile, list[SavedBlock]]:
     details = _create_private(path)
     page = int.from_bytes(_head(path)[_PAGE_SIZE_AT], "big")

@@ -233,9 +233,9 @@ def test_json_lines_of_an_automation_carry_its_id_its_name_and_what_happened(pro
     process.simulator.fault(status=404, times=None)
     process.start()
 
-    until(lambda: "began to fail" in process.logged(), "the failure")
+    until(lambda: "the automation began to fail" in process.logged(), "the failure")
 
-    (line,) = [each for each in map(json.loads, process.logged().splitlines()) if "began to fail" in each["msg"]]
+    (line,) = [each for each in map(json.loads, process.logged().splitlines()) if "the automation began" in each["msg"]]
     url = f"{process.simulator.base_url}/v3/marketing/stats/automations/{ONE}/links"
     assert {name: line[name] for name in ("automation_id", "automation", "outcome", "status", "url")} == {
         "automation_id": ONE,
@@ -286,18 +286,18 @@ def test_demo_serves_data_without_a_key_or_a_configuration(process):
     assert process.stop()[0] == 0
 
 
-def test_check_ends_with_ok_and_what_would_be_polled(process):
-    automations = [{"id": an_id(n), "name": f"A{n}", "interval": f"{n}m"} for n in range(1, 13)]
-    process.document["automations"] = automations
+def test_check_ends_with_ok_and_what_would_be_asked(process):
+    process.document["automations"] = [{"id": an_id(n), "name": f"A{n}"} for n in range(1, 13)]
     process.environment = {"SENDGRID_API_KEY": "changeme"}
 
     run = process.run("--check")
 
     assert run.returncode == 0
-    assert run.stdout.splitlines()[-1] == (
-        "# OK, with 1 warning: 12 automations would be polled every 1m to 12m: A1, A2, A3, A4, A5, A6, A7, A8, A9, A10 "
-        "and 2 more"
-    )
+    assert [line for line in run.stdout.splitlines() if line.startswith("#")] == [
+        "# OK, with 1 warning. SendGrid would be asked for:",
+        "# the links of 12 automations, every 1s: A1, A2, A3, A4, A5, A6, A7, A8, A9, A10 and 2 more",
+        "# the statistics of the configured automations, every 5m",
+    ]
     assert len(yaml.safe_load(run.stdout)["automations"]) == 12
 
 

@@ -448,3 +448,21 @@ def test_line_is_found_through_an_anchor_and_a_merge(tmp_path: Path) -> None:
         f"poll.interval ({path}:1): {DURATION}",
         f"labels.max_links ({path}:2): must be a whole number",
     )
+
+
+@pytest.mark.parametrize("mode", ["off", "Report"])
+def test_all_automations_contradicts_another_mode_of_the_same_source(tmp_path: Path, mode: str) -> None:
+    file = tmp_path / "exporter.yaml"
+    file.write_text(f"automations: all\ndiscovery: {{mode: '{mode}'}}\n", encoding="utf-8")
+
+    (problem,) = problems(["--config.file", str(file)], {"SENDGRID_API_KEY": "k"})
+
+    assert problem.startswith("automations (")
+    assert ": is all, which polls whatever the account has, but discovery.mode is not poll" in problem
+
+
+@pytest.mark.parametrize("key", ["discovery.interval", "statistics.interval"])
+def test_lists_are_not_read_more_often_than_automations_may_be_polled(key: str) -> None:
+    (problem,) = problems([f"--{key}", "9s", "--automations", "all"], {"SENDGRID_API_KEY": "k"})
+
+    assert problem.startswith(f"{key} (--{key}): must be at least 10s")

@@ -7,6 +7,7 @@ import certifi
 import pytest
 
 from exporter.clock import SystemClock
+from exporter.domain import DiscoveryMode
 from exporter.errors import ConfigurationError
 from exporter.inputs import Inputs
 from exporter.settings import (
@@ -116,6 +117,16 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "poll.interval": ("1h30m", 5400.0),
     "poll.concurrency": ("8", 8),
     "poll.stale_after": ("2d", 172800.0),
+    "poll.idle_after": ("2w", 1209600.0),
+    "poll.idle_interval": ("3h", 10800.0),
+    "discovery.mode": ("Report", DiscoveryMode.REPORT),
+    "discovery.interval": ("20m", 1200.0),
+    "discovery.exclude": ("2d4f8a5c-*, *-dead", ("2d4f8a5c-*", "*-dead")),
+    "discovery.forget_after": ("5", 5),
+    "discovery.max_automations": ("20000", 20000),
+    "statistics.enabled": ("no", False),
+    "statistics.steps": ("true", True),
+    "statistics.interval": ("15m", 900.0),
     "labels.url": ("strip_query", UrlMode.STRIP_QUERY),
     "labels.drop_params": ("utm_*, token", ("utm_*", "token")),
     "labels.drop_paths": ("/unsubscribe/*, /u/*/confirm", ("/unsubscribe/*", "/u/*/confirm")),
@@ -170,6 +181,36 @@ def test_samples_cover_every_key() -> None:
     special = {"config.file", "automations", "sendgrid.api_key", "sendgrid.api_key_file"}
 
     assert {row.key for row in reference()} == SAMPLES.keys() | special
+
+
+@pytest.mark.parametrize("written", ["all", "ALL", " all "])
+def test_all_automations_is_short_for_discovery_that_polls(written: str, write: WriteFile) -> None:
+    key = {"SENDGRID_API_KEY": "k"}
+
+    from_flag = settings(["--automations", written], key)
+    from_variable = settings([], {**key, "EXPORTER_AUTOMATIONS": written})
+    from_file = settings(write(f"automations: '{written}'\n"), key)
+    from_list = settings(write(f"automations: ['{written}']\n"), key)
+
+    assert from_flag == from_variable == from_file == from_list
+    assert (from_flag.discovery.mode, from_flag.automations) == (DiscoveryMode.POLL, ())
+
+
+def test_all_automations_of_a_stronger_source_wins_over_the_mode_and_the_list_of_a_weaker_one(write: WriteFile) -> None:
+    file = write(f"automations: [{ONE}]\ndiscovery: {{mode: report, interval: 1m}}\n")
+
+    loaded = settings([*file, "--automations", "all"], {"SENDGRID_API_KEY": "k"})
+
+    assert (loaded.discovery.mode, loaded.discovery.interval, loaded.automations) == (DiscoveryMode.POLL, 60.0, ())
+
+
+def test_discovery_needs_no_automations_and_keeps_those_it_is_given(write: WriteFile) -> None:
+    key = {"SENDGRID_API_KEY": "k"}
+
+    assert settings(["--discovery.mode", "poll"], key).automations == ()
+    assert settings(["--discovery.mode", "report"], key).automations == ()
+    listed = settings(write(f"automations: [{ONE}]\ndiscovery: {{mode: poll}}\n"), key)
+    assert [automation.id for automation in listed.automations] == [ONE]
 
 
 def test_each_key_takes_its_strongest_source_on_its_own(write: WriteFile) -> None:
