@@ -10,10 +10,11 @@ from typing import Final
 
 from exporter.about import DISTRIBUTION, about
 from exporter.account.options import asked
-from exporter.app import App, state_file_warning
+from exporter.app import App, examine_account, state_file_warning
 from exporter.clock import SystemClock
+from exporter.doctor import Verdict, table
 from exporter.domain import Automation, AutomationId
-from exporter.errors import ConfigurationError, StartError
+from exporter.errors import ConfigurationError, StartError, StoppedError
 from exporter.inputs import Inputs
 from exporter.logs import LineWriter, log_uncaught, write_all
 from exporter.once import Progress, failures
@@ -77,6 +78,10 @@ class _Command:
                 self._warn(invocation)
                 self._signals.cut_short_status = _FAILED
                 return self._once(self._app(settings))
+            case Mode.DOCTOR:
+                self._warn(invocation)
+                self._signals.cut_short_status = _FAILED
+                return self._examine(settings())
             case Mode.SERVE:
                 self._warn(invocation)
                 return self._serve(self._app(settings), is_demo=invocation.demo)
@@ -105,6 +110,16 @@ class _Command:
         if ended.missing:
             self._complain(f"stopped with {ended.missing} of the automations not polled: the output is incomplete")
         return _DONE if ended.is_whole and printed else _FAILED
+
+    def _examine(self, settings: Settings) -> int:
+        try:
+            findings = examine_account(settings, SystemClock(), self._signals)
+        except StoppedError:
+            self._complain("stopped before everything was looked at")
+            return _FAILED
+        printed = self._print(table(findings))
+        works = all(finding.verdict is not Verdict.WRONG for finding in findings)
+        return _DONE if works and printed else _FAILED
 
     def _serve(self, app: App, *, is_demo: bool) -> int:
         reason = app.serve(self._show_around if is_demo else lambda *_: None)

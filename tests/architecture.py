@@ -28,6 +28,7 @@ LAYERS: Final[Mapping[str, int]] = {
     "web": 6,
     "once": 2,
     "serving": 7,
+    "doctor": 7,
     "app": 8,
     "cli": 9,
     "__main__": 10,

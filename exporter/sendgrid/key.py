@@ -116,9 +116,10 @@ class KeyTrial:
             return known
 
     def settle(self) -> None:
-        """Take note of a failure that says nothing of the key: nobody needs to wait for more."""
+        """Take note of a failure that decides nothing: nobody needs to wait for more, unless the key is refused."""
         with self._lock:
-            self._is_settled = True
+            if self._refusal is None or self._clock.monotonic() >= self._refused_until:
+                self._is_settled = True
 
     def accepted(self, key: str) -> None:
         """Take note of an answer with what was asked for."""

@@ -17,6 +17,7 @@ class Mode(StrEnum):
     SERVE = "serve"
     CHECK = "check"
     ONCE = "once"
+    DOCTOR = "doctor"
     VERSION = "version"
     HELP = "help"
 
@@ -24,6 +25,7 @@ class Mode(StrEnum):
 _MODES: Final[Mapping[str, str]] = {
     "--check": "check",
     "--once": "once",
+    "--doctor": "doctor",
     "--demo": "demo",
     "--version": "version",
     "--help": "help",
@@ -70,9 +72,10 @@ def read_flags(arguments: Sequence[str]) -> Flags:
             return Flags(mode)
     reader = _Reader(arguments)
     reader.read()
-    modes = [Mode(word) for word in ("check", "once") if word in reader.modes]
+    modes = [Mode(word) for word in ("check", "once", "doctor") if word in reader.modes]
     if len(modes) > 1:
-        reader.problems.append(Problem(("check",), "cannot be combined with --once; choose one", "--check"))
+        text = f"cannot be combined with --{modes[1]}; choose one"
+        reader.problems.append(Problem((str(modes[0]),), text, f"--{modes[0]}"))
     config_file = reader.values.pop(CONFIG_FILE, None)
     mode = modes[0] if modes else Mode.SERVE
     return Flags(mode, reader.values, reader.problems, demo="demo" in reader.modes, config_file=config_file)

@@ -102,7 +102,8 @@ def load(arguments: Sequence[str], environment: Mapping[str, str], inputs: Input
         failed |= {AUTOMATIONS, API_KEY}
     if contradictions := list(_contradicted(written)):
         failed |= {AUTOMATIONS}
-    case = _Case(merged, layers, failed, file, found, unusable, useless, demo=flags.demo)
+    needs_automations = not flags.demo and flags.mode is not Mode.DOCTOR
+    case = _Case(merged, layers, failed, file, found, unusable, useless, flags.demo, needs_automations)
     problems = [*flags.problems, *variables.problems, *file.problems, *contradictions, *merged.problems]
     problems += _problems(case)
     if problems:
@@ -231,6 +232,7 @@ class _Case:
     useless: str | None
     """What is wrong with `sendgrid.ca_file`."""
     demo: bool
+    needs_automations: bool
 
     @property
     def settings(self) -> Settings:
@@ -278,13 +280,16 @@ def _warnings(case: _Case) -> Iterator[str]:
 
 
 def _some_automation(case: _Case) -> Iterator[Problem]:
-    if any(case.automations) or case.demo or not case.sound(AUTOMATIONS):
+    if any(case.automations) or not case.needs_automations or not case.sound(AUTOMATIONS):
         return
     if case.sound(_TOTAL) and case.settings.shard.total > 1:
         return
     if not case.sound(_MODE) or case.settings.discovery.mode is not DiscoveryMode.OFF:
         return
-    text = "none to poll; list their ids in the configuration file, or in EXPORTER_AUTOMATIONS with commas"
+    text = (
+        "none to poll; list their ids in the configuration file, or in EXPORTER_AUTOMATIONS with commas, or say all; "
+        "--doctor shows which the account has"
+    )
     yield case.problem(AUTOMATIONS, text)
 
 

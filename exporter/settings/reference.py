@@ -48,9 +48,13 @@ Modes (without one: poll and serve until stopped)
       Validate the configuration, print it without its secrets, and stop.
   --once
       Poll every automation once, print the metrics on stdout, and stop.
+  --doctor
+      Ask SendGrid at most four times what the key may do and what the account
+      has, and say in a table what works, what does not, and what to do. Needs
+      no automations. Exits with 1 when something does not work.
   --demo
       Start a simulated SendGrid in the process and poll it; needs neither a key
-      nor a configuration. Goes with --check and --once too.
+      nor a configuration. Goes with --check, --once and --doctor too.
   --version
       Print the version and stop.
   -h, --help

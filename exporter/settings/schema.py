@@ -359,10 +359,14 @@ class Settings(BaseSettings):
         arguments: dict[str, Any] = {"sources": sources}
         return cls(**arguments)
 
+    def with_sendgrid(self, **changes: Any) -> "Settings":
+        """Return these settings with others in the group `sendgrid`, which are not checked again."""
+        return self.model_copy(update={"sendgrid": self.sendgrid.model_copy(update=changes)})
+
     def with_demo(self, *, base_url: str, api_key: str, automations: Sequence[Automation]) -> "Settings":
         """Return these settings turned to the simulator: its address, its key and its automations."""
-        sendgrid = self.sendgrid.model_copy(update={"base_url": base_url, "api_key": SecretStr(api_key)})
-        return self.model_copy(update={"sendgrid": sendgrid, "automations": tuple(automations)})
+        turned = self.with_sendgrid(base_url=base_url, api_key=SecretStr(api_key))
+        return turned.model_copy(update={"automations": tuple(automations)})
 
 
 def _groups() -> Mapping[str, type[Group]]:

@@ -16,7 +16,8 @@ DURATION = "must be a duration such as 30s, 5m or 1h30m, or a number of seconds"
 EMPTY = "is empty; leave it out to get the default"
 UUID = "must be an automation's UUID, such as 2d4f8a5c-0b1e-4c7a-9f63-5a1d2e3f4b5c"
 NO_AUTOMATIONS = (
-    "automations: none to poll; list their ids in the configuration file, or in EXPORTER_AUTOMATIONS with commas"
+    "automations: none to poll; list their ids in the configuration file, or in EXPORTER_AUTOMATIONS with commas, "
+    "or say all; --doctor shows which the account has"
 )
 TOO_SHORT = "must be at least 10s (1s only where sendgrid.base_url is a loopback address)"
 FLAGS_OF_POLL = ", ".join(row.flag for row in reference() if row.flag and row.path[0] == "poll")
