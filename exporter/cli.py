@@ -73,6 +73,7 @@ class _Command:
                 text = f"{DISTRIBUTION} {known.version} (revision {known.revision}, Python {known.python_version})\n"
                 return _DONE if self._print(text) else _FAILED
             case Mode.CHECK:
+                self._warn(invocation)
                 return self._check(settings(), invocation.warnings)
             case Mode.ONCE:
                 self._warn(invocation)

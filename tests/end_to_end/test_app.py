@@ -286,7 +286,7 @@ def test_rotated_key_that_does_not_look_like_one_is_reported_once_and_used(key_f
 
     assert [looked(key), looked(key)] == ["changeme-changeme"] * 2
     (warning,) = [record.getMessage() for record in caplog.records]
-    assert warning.startswith("sendgrid.api_key_file: the key does not begin with SG. as SendGrid's keys do; ")
+    assert warning.startswith("sendgrid.api_key_file: the key looks like a placeholder; ")
     assert key.known() == (KEY, "changeme-changeme")
 
 
