@@ -7,7 +7,7 @@ from typing import Final
 
 from exporter.settings.layers import Layer, key_path
 from exporter.settings.problems import REQUIRED, KeyPath, Problem, nearest, printable, unknown
-from exporter.settings.reference import API_KEY, CONFIG_FILE, Setting, names_in, reference
+from exporter.settings.reference import API_KEY, CONFIG_FILE, MODES, Setting, names_in, reference
 from exporter.settings.values import SWITCH_WORDS
 
 
@@ -22,17 +22,7 @@ class Mode(StrEnum):
     HELP = "help"
 
 
-_MODES: Final[Mapping[str, str]] = {
-    "--check": "check",
-    "--once": "once",
-    "--doctor": "doctor",
-    "--demo": "demo",
-    "--version": "version",
-    "--help": "help",
-    "-h": "help",
-}
-
-
+_MODES: Final[Mapping[str, str]] = {flag: mode.flags[-1].removeprefix("--") for mode in MODES for flag in mode.flags}
 _YAML: Final = (".yaml", ".yml")
 _ALIASES: Final[Mapping[str, str]] = {"--web.config.file": "--web.config-file"}
 """As every exporter of Prometheus's own names it."""
