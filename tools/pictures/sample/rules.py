@@ -28,6 +28,7 @@ _SAMPLE: Final = re.compile(
 )
 _SPACE: Final = re.compile(r'", (?=\w+=")')
 """Between labels: promtool writes it and does not read it."""
+_INTERVAL: Final = re.compile(r"^(    interval: ).*$", re.MULTILINE)
 _UNITS: Final = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _A_QUERY: Final = "  - {{expr: {}, eval_time: {}s, exp_samples: [{{labels: 'nothing', value: 0}}]}}"
 
@@ -43,10 +44,18 @@ def recorded_lines(
     moments = range(first, int(story.end - story.start) + 1, every)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sample.yml"
-        path.write_text("\n".join(_document(story, lines, rules, moments)), encoding="utf-8")
+        paced = [_at_our_pace(rule, Path(folder)) for rule in rules]
+        path.write_text("\n".join(_document(story, lines, paced, moments)), encoding="utf-8")
         command = ["promtool", "test", "rules", str(path)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as engine:  # noqa: S603 - our own file
             yield from _written(engine.stdout or (), story.start)
+
+
+def _at_our_pace(rules: Path, folder: Path) -> Path:
+    """Write a copy of the rules whose groups are evaluated when there are samples, and not between them."""
+    paced = folder / rules.name
+    paced.write_text(_INTERVAL.sub(rf"\g<1>{PACE}s", rules.read_text(encoding="utf-8")), encoding="utf-8")
+    return paced
 
 
 def _document(story: Story, lines: Iterable[str], rules: Sequence[Path], moments: Iterable[int]) -> Iterator[str]:
