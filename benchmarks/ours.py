@@ -19,7 +19,7 @@ from benchmarks.workload import Workload
 from exporter.about import about
 from exporter.app import tune_runtime
 from exporter.clock import SystemClock
-from exporter.domain import Automation, AutomationId, AutomationStats, Outcome
+from exporter.domain import Automation, AutomationId, AutomationStats, Endpoint, Outcome
 from exporter.labels import LabelHygiene, LabelRules
 from exporter.polling.poller import Poller
 from exporter.sendgrid.pages import read_stats
@@ -109,7 +109,7 @@ class Metrics:
 
     def scrape(self, *, openmetrics: bool, compressed: bool, names: frozenset[str] | None) -> Scrape:
         if self.stirred:
-            self._telemetry.requested("200", _REQUEST_SECONDS, None)
+            self._telemetry.requested(Endpoint.LINKS, "200", _REQUEST_SECONDS, None)
         return self._exposition.scrape(openmetrics=openmetrics, compressed=compressed, names=names)
 
 

@@ -1,7 +1,7 @@
 """The values that travel through the exporter: frozen, without I/O."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from operator import itemgetter
@@ -32,6 +32,36 @@ class Outcome(StrEnum):
     INVALID_RESPONSE = "invalid_response"
     INCOMPLETE = "incomplete"
     INTERNAL_ERROR = "internal_error"
+
+
+class DiscoveryMode(StrEnum):
+    """What becomes of automations that the account has and the configuration does not list."""
+
+    OFF = "off"
+    REPORT = "report"
+    POLL = "poll"
+
+
+class Standing(StrEnum):
+    """How an automation of the account stands; the `state` label of `sendgrid_exporter_discovered_automations`."""
+
+    POLLED = "polled"
+    IDLE = "idle"
+    EXCLUDED = "excluded"
+    UNWATCHED = "unwatched"
+    """Nobody polls it, since discovery only reports."""
+    OVER_CAP = "over_cap"
+
+
+class Endpoint(StrEnum):
+    """What is asked of SendGrid; the `endpoint` label of the metrics of requests. SendGrid limits each by itself."""
+
+    LINKS = "links"
+    STATISTICS = "statistics"
+    """The list of automations, with the statistics of each."""
+    STEP_STATISTICS = "step_statistics"
+    """The statistics of one automation by step."""
+    SCOPES = "scopes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +103,39 @@ class AutomationStats:
     """By how much the links' clicks exceed every total that SendGrid gave; negative where they fall short of all."""
 
 
+class Statistics(NamedTuple):
+    """What SendGrid counts of an automation, or of one of its steps, so far; None where it gives no number."""
+
+    requests: int | None = None
+    delivered: int | None = None
+    opens: int | None = None
+    unique_opens: int | None = None
+    clicks: int | None = None
+    unique_clicks: int | None = None
+    bounces: int | None = None
+    bounce_drops: int | None = None
+    invalid_emails: int | None = None
+    spam_reports: int | None = None
+    spam_report_drops: int | None = None
+    unsubscribes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AutomationList:
+    """The automations that the account's list holds."""
+
+    statistics: Mapping[AutomationId, Statistics]
+    """In the list's order, each automation once, whatever the case of its id."""
+    is_whole: bool
+    """Whether it shows that it lacks nothing: only then is an automation that it does not have no longer there."""
+    is_of_account: bool
+    """Whether all automations were asked for, and not only some."""
+    pages: int
+    """Pages that were read for it."""
+    nameless: int = 0
+    """Rows whose id is no UUID, so that nothing can be asked about them."""
+
+
 @dataclass(frozen=True, slots=True)
 class PollResult:
     """The outcome of one poll."""
@@ -80,6 +143,8 @@ class PollResult:
     outcome: Outcome
     pages: int = 0
     """Pages that a successful poll read, from which the cost of the next one is estimated."""
+    message: str = ""
+    """Why the poll failed, for a person."""
 
 
 def is_automation_id(text: str) -> bool:

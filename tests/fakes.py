@@ -12,7 +12,7 @@ import requests
 from requests.adapters import BaseAdapter
 from urllib3 import HTTPResponse
 
-from exporter.domain import Automation, AutomationId, AutomationStats
+from exporter.domain import Automation, AutomationId, AutomationStats, Endpoint
 from exporter.exposition.block import Block
 from exporter.sendgrid.budget import RateLimitHeaders
 
@@ -88,8 +88,10 @@ class FakeObserver:
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, float, RateLimitHeaders | None]] = []
+        self.endpoints: list[Endpoint] = []
 
-    def requested(self, code: str, seconds: float, rate_limit: RateLimitHeaders | None) -> None:
+    def requested(self, endpoint: Endpoint, code: str, seconds: float, rate_limit: RateLimitHeaders | None) -> None:
+        self.endpoints.append(endpoint)
         self.requests.append((code, seconds, rate_limit))
 
     @property

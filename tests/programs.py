@@ -21,6 +21,7 @@ _PLACES: Final = {
     "alertmanager-newer": TOOLS / "debian-sid/usr/bin/prometheus-alertmanager",
     "amtool-newer": TOOLS / "debian-sid/usr/bin/amtool",
     "vmalert": TOOLS / "debian-bookworm/usr/bin/vmalert",
+    "vmagent": TOOLS / "debian-bookworm/usr/bin/vmagent",
     "victoria-metrics": TOOLS / "debian-bookworm/usr/bin/victoria-metrics",
     "quadlet": TOOLS / "podman/usr/libexec/podman/quadlet",
     "docker-compose": TOOLS / "debian-trixie/usr/libexec/docker/cli-plugins/docker-compose",
@@ -36,6 +37,7 @@ _PACKAGES: Final = {
     "openssl": "openssl",
     "go": "golang-go",
     "systemd-analyze": "systemd",
+    "systemd-socket-activate": "systemd",
 }
 
 

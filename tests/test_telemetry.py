@@ -1,7 +1,7 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.domain import Outcome
+from exporter.domain import Endpoint, Outcome
 from exporter.exposition.compression import text_chunks
 from exporter.telemetry import Telemetry
 from tests.factories import a_rate_limit, an_about
@@ -36,31 +36,31 @@ def test_poll_is_counted_with_its_duration(telemetry):
 
 
 def test_request_is_counted_by_its_code(telemetry):
-    telemetry.requested("none", 1.0, None)
-    telemetry.requested("200", 0.5, a_rate_limit())
+    telemetry.requested(Endpoint.LINKS, "none", 1.0, None)
+    telemetry.requested(Endpoint.LINKS, "200", 0.5, a_rate_limit())
 
-    assert value(telemetry, "api_requests_total", code="none") == 1
-    assert value(telemetry, "api_requests_total", code="200") == 1
-    assert value(telemetry, "api_request_duration_seconds_count") == 2
+    assert value(telemetry, "api_requests_total", endpoint="links", code="none") == 1
+    assert value(telemetry, "api_requests_total", endpoint="links", code="200") == 1
+    assert value(telemetry, "api_request_duration_seconds_count", endpoint="links") == 2
 
 
 def test_limits_are_shown_as_last_said_and_absent_until_then(telemetry):
-    assert value(telemetry, "api_rate_limit", kind="limit") is None
-    assert value(telemetry, "api_rate_limit_reset_timestamp_seconds") is None
+    assert value(telemetry, "api_rate_limit", endpoint="links", kind="limit") is None
+    assert value(telemetry, "api_rate_limit_reset_timestamp_seconds", endpoint="links") is None
 
-    telemetry.requested("200", 0.1, a_rate_limit(limit=600.0, remaining=5.0, reset_in=30.5))
-    telemetry.requested("200", 0.1, a_rate_limit(remaining=4.0))
+    telemetry.requested(Endpoint.LINKS, "200", 0.1, a_rate_limit(limit=600.0, remaining=5.0, reset_in=30.5))
+    telemetry.requested(Endpoint.LINKS, "200", 0.1, a_rate_limit(remaining=4.0))
 
-    assert value(telemetry, "api_rate_limit", kind="limit") == 600
-    assert value(telemetry, "api_rate_limit", kind="remaining") == 4
-    assert value(telemetry, "api_rate_limit_reset_timestamp_seconds") == WALL + 30.5
+    assert value(telemetry, "api_rate_limit", endpoint="links", kind="limit") == 600
+    assert value(telemetry, "api_rate_limit", endpoint="links", kind="remaining") == 4
+    assert value(telemetry, "api_rate_limit_reset_timestamp_seconds", endpoint="links") == WALL + 30.5
 
 
 def test_zero_remaining_is_shown_as_zero(telemetry):
-    telemetry.requested("200", 0.1, a_rate_limit(remaining=0.0, reset_in=0.0))
+    telemetry.requested(Endpoint.LINKS, "200", 0.1, a_rate_limit(remaining=0.0, reset_in=0.0))
 
-    assert value(telemetry, "api_rate_limit", kind="remaining") == 0
-    assert value(telemetry, "api_rate_limit_reset_timestamp_seconds") == WALL
+    assert value(telemetry, "api_rate_limit", endpoint="links", kind="remaining") == 0
+    assert value(telemetry, "api_rate_limit_reset_timestamp_seconds", endpoint="links") == WALL
 
 
 def test_rows_and_differences_are_counted(telemetry):

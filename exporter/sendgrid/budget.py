@@ -1,4 +1,4 @@
-"""The request budget of one API key: every request of every worker passes here before it is sent."""
+"""The request budget of one API key: every request passes here before it is sent."""
 
 import math
 import threading
@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from exporter.clock import Clock
+from exporter.domain import Endpoint
 from exporter.errors import ExchangeTimeoutError, RateLimitedError, StoppedError
 
 _MINUTE: Final = 60.0
@@ -62,9 +63,10 @@ def read_rate_limit(headers: Mapping[str, str], now: float) -> RateLimitHeaders:
 class Budget:
     """One limiter for all workers: a ceiling of requests a minute, narrowed by what SendGrid says remains.
 
-    The requests of any 60 seconds number at most the ceiling. While SendGrid's own budget is known, what remains of
-    it is spread over the time to its reset, so that the exporter slows down before a 429; requests whose answer is
-    still under way count as spent. A shard takes its share of both.
+    The requests of any 60 seconds number at most the ceiling, over all endpoints. SendGrid counts each endpoint by
+    itself: while its budget for one is known, what remains of it is spread over the time to its reset, so that the
+    exporter slows down before a 429, and the other endpoints go on; requests whose answer is still under way count as
+    spent. A shard takes its share of both.
     """
 
     def __init__(self, requests_per_minute: float, *, clock: Clock, share: float = 1.0) -> None:
@@ -74,41 +76,50 @@ class Budget:
         self._lock = threading.Lock()
         self._sent: deque[float] = deque()
         self._next = -math.inf
-        self._pause_until = -math.inf
-        self._in_flight = 0
-        self._remaining: float | None = None
-        self._reset_at = -math.inf
-        self._window = self._former_window = 0.0
-        """The longest time to a reset that this window and the one before it told: about a window's length."""
-        self._server_rate = math.inf
-        self._limited_in_a_row = 0
+        self._learned = {endpoint: _Learned(share) for endpoint in Endpoint}
 
     @property
     def requests_per_second(self) -> float:
-        """The rate that is allowed in the long run, as far as it is known."""
+        """The rate of requests for links that is allowed in the long run, as far as it is known."""
+        return self.rate_of(Endpoint.LINKS)
+
+    @property
+    def pause(self) -> float:
+        """Seconds until links may be asked for again after a 429; 0 where there was none, or it is over."""
         with self._lock:
-            return min(self._ceiling / _MINUTE, self._server_rate)
+            return max(self._learned[Endpoint.LINKS].paused_until - self._clock.monotonic(), 0.0)
+
+    def rate_of(self, endpoint: Endpoint, *, beside: float = 0.0) -> float:
+        """Return the requests per second that the endpoint allows in the long run, as far as it is known.
+
+        `beside` is what others take of the ceiling meanwhile; a third of it is left in any case.
+        """
+        with self._lock:
+            ceiling = self._ceiling / _MINUTE
+            return min(max(ceiling - beside, ceiling / 3), self._learned[endpoint].rate)
 
     def allow(self, requests_per_minute: float) -> None:
         """Change the ceiling; what was sent and what SendGrid said stay known."""
         with self._lock:
             self._ceiling = requests_per_minute * self._share
 
-    def acquire(self, deadline: float, stop: threading.Event) -> None:
-        """Wait for the next free place and take it.
+    def acquire(self, deadline: float, stop: threading.Event, endpoint: Endpoint = Endpoint.LINKS) -> None:
+        """Wait for the endpoint's next free place and take it.
 
         Raises ExchangeTimeoutError when the place comes after the deadline (monotonic), RateLimitedError when it comes
         too late because of a 429, and StoppedError when `stop` is set meanwhile. Every `acquire` that returns is
         followed by one `release`.
         """
+        learned = self._learned[endpoint]
         while True:
             with self._lock:
                 now = self._clock.monotonic()
-                free_at = self._free_at(now)
+                free_at = max(self._free_at(now), learned.free_at(now))
                 if free_at <= now:
                     self._take(now)
+                    learned.take(now, pace=_MINUTE / self._ceiling)
                     return
-                limited = self._pause_until > deadline
+                limited = learned.paused_until > deadline
             if limited:
                 message = "SendGrid's limit was hit, and its pause is longer than the poll may take"
                 raise RateLimitedError(message, retry_after=free_at - now)
@@ -118,20 +129,12 @@ class Budget:
             if self._clock.wait(stop, min(free_at - now, _RECHECK)):
                 raise StoppedError("the exporter is stopping")
 
-    def release(self, rate_limit: RateLimitHeaders | None, *, limited: bool = False) -> None:
+    def release(
+        self, rate_limit: RateLimitHeaders | None, endpoint: Endpoint = Endpoint.LINKS, *, limited: bool = False
+    ) -> None:
         """Give back a place after its answer (None: there was none); `limited` says that it was a 429."""
         with self._lock:
-            self._in_flight -= 1
-            now = self._clock.monotonic()
-            if rate_limit is not None:
-                self._learn(rate_limit, now)
-            elif self._remaining is not None:
-                self._remaining = max(self._remaining - 1, 0.0)  # no answer does not mean that it was not counted
-            if limited:
-                self._limited_in_a_row += 1
-                self._pause(rate_limit, now)
-            elif rate_limit is not None:
-                self._limited_in_a_row = 0
+            self._learned[endpoint].answered(rate_limit, self._clock.monotonic(), limited=limited)
 
     def _free_at(self, now: float) -> float:
         while self._sent and self._sent[0] <= now - _MINUTE:
@@ -142,7 +145,59 @@ class Budget:
         window_free = (
             self._sent[-capacity] + max(_MINUTE, _MINUTE / self._ceiling) if len(self._sent) >= capacity else now
         )
-        return max(window_free, self._next, self._pause_until, self._server_free_at(now))
+        return max(window_free, self._next)
+
+    def _take(self, now: float) -> None:
+        self._sent.append(now)
+        # GCRA, the generic cell rate algorithm (ITU-T I.371): `_next` is the theoretical arrival time less the burst
+        # tolerance. A request moves it on by one pace; time without requests earns at most one burst.
+        pace = _MINUTE / self._ceiling
+        burst = max(1.0, self._ceiling * _BURST_SHARE) * pace
+        self._next = max(self._next, now - burst) + pace
+
+
+class _Learned:
+    """What SendGrid's answers say of the budget of one endpoint."""
+
+    def __init__(self, share: float) -> None:
+        self.rate = math.inf
+        """Requests per second in the long run."""
+        self.paused_until = -math.inf
+        self._share = share
+        self._next = -math.inf
+        self._in_flight = 0
+        self._remaining: float | None = None
+        self._reset_at = -math.inf
+        self._window = self._former_window = 0.0
+        """The longest time to a reset that this window and the one before it told: about a window's length."""
+        self._limited_in_a_row = 0
+
+    def free_at(self, now: float) -> float:
+        """Return when the endpoint may be asked again."""
+        return max(self._next, self.paused_until, self._server_free_at(now))
+
+    def take(self, now: float, *, pace: float) -> None:
+        """Take note of a request that leaves now; `pace` is the seconds between two of them that the ceiling allows."""
+        self._in_flight += 1
+        if self._remaining is not None:
+            # What SendGrid still allows is spread evenly over the time to its reset, so that a 429 never comes first.
+            # The 1 is the request being taken, which `_in_flight` counts already.
+            spread = (self._reset_at - _RESET_MARGIN - now) / max(self._unspent() + 1, 1.0)
+            if spread > pace:
+                self._next = max(self._next, now + spread)
+
+    def answered(self, rate_limit: RateLimitHeaders | None, now: float, *, limited: bool) -> None:
+        """Take note of an answer, or of none; `limited` says that it was a 429."""
+        self._in_flight -= 1
+        if rate_limit is not None:
+            self._learn(rate_limit, now)
+        elif self._remaining is not None:
+            self._remaining = max(self._remaining - 1, 0.0)  # no answer does not mean that it was not counted
+        if limited:
+            self._limited_in_a_row += 1
+            self._pause(rate_limit, now)
+        elif rate_limit is not None:
+            self._limited_in_a_row = 0
 
     def _server_free_at(self, now: float) -> float:
         if self._remaining is None or now >= self._reset_at:
@@ -156,21 +211,6 @@ class Budget:
 
     def _unspent(self) -> float:
         return (self._remaining or 0.0) * self._share - self._in_flight
-
-    def _take(self, now: float) -> None:
-        self._sent.append(now)
-        self._in_flight += 1
-        # GCRA, the generic cell rate algorithm (ITU-T I.371): `_next` is the theoretical arrival time less the burst
-        # tolerance. A request moves it on by one pace; time without requests earns at most one burst.
-        pace = _MINUTE / self._ceiling
-        burst = max(1.0, self._ceiling * _BURST_SHARE) * pace
-        self._next = max(self._next, now - burst) + pace
-        if self._remaining is not None:
-            # What SendGrid still allows is spread evenly over the time to its reset, so that a 429 never comes first.
-            # The 1 is the request being taken, which `_in_flight` counts already.
-            spread = (self._reset_at - _RESET_MARGIN - now) / max(self._unspent() + 1, 1.0)
-            if spread > pace:
-                self._next = max(self._next, now + spread)
 
     def _learn(self, said: RateLimitHeaders, now: float) -> None:
         if said.remaining is None:
@@ -189,14 +229,14 @@ class Budget:
         # Requests per second in the long run. The first answer may come late in a window and understate its length, so
         # the longest time to a reset of two windows stands for it.
         if said.limit is not None and said.limit >= 1:
-            self._server_rate = said.limit * self._share / max(self._window, self._former_window, 1.0)
+            self.rate = said.limit * self._share / max(self._window, self._former_window, 1.0)
 
     def _pause(self, said: RateLimitHeaders | None, now: float) -> None:
         # Retry-After (RFC 9110, 10.2.3) is meant for this refusal, the reset for the window: the former wins. Without
         # either, pauses double with each 429 in a row, up to a minute.
         asked = None if said is None else (said.reset_in if said.retry_after is None else said.retry_after)
         backoff = min(2.0**self._limited_in_a_row, _MINUTE)
-        self._pause_until = max(self._pause_until, now + max(asked or 0.0, backoff) + _RESET_MARGIN)
+        self.paused_until = max(self.paused_until, now + max(asked or 0.0, backoff) + _RESET_MARGIN)
 
 
 def _number(text: str | None) -> float | None:

@@ -3,9 +3,10 @@
 import random
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final, Protocol
 from urllib.parse import quote
@@ -14,12 +15,13 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from exporter.clock import Clock
-from exporter.domain import Automation, AutomationStats
+from exporter.domain import Automation, AutomationId, AutomationList, AutomationStats, Endpoint, Statistics
 from exporter.errors import (
     ConnectionFailedError,
     ExchangeTimeoutError,
     ForbiddenError,
     InvalidResponseError,
+    KeyRefusedError,
     SendGridError,
     StoppedError,
     UnauthorizedError,
@@ -27,19 +29,25 @@ from exporter.errors import (
 from exporter.sendgrid.body import read_body
 from exporter.sendgrid.budget import Budget, RateLimitHeaders, read_rate_limit
 from exporter.sendgrid.failures import LIBRARY_ERRORS, broken_exchange, refusal
-from exporter.sendgrid.key import Refusals
+from exporter.sendgrid.key import KeyTrial, Turn
 from exporter.sendgrid.memory import MemoryBudget, cost
 from exporter.sendgrid.pages import read_stats
 from exporter.sendgrid.proxy import proxy_secrets
 from exporter.sendgrid.session import ApiSession, ClientOptions, deadline_adapters
 from exporter.sendgrid.sockets import Deadline
+from exporter.sendgrid.statistics import MOST_IDS, read_automations, read_steps
 from exporter.sendgrid.wire import explain_error, foreign_text, named_automation
 
+_AUTOMATIONS: Final = "/v3/marketing/stats/automations"
+_SCOPES: Final = "/v3/scopes"
+_FIRST_DAY: Final = "2018-01-01"
+"""Before SendGrid had its automations of today, so that statistics from here on are of an automation's whole life."""
 _LEAST_SECRET: Final = 16
 """A secret from this length on is hidden in what is published, should a server echo it; a key has 69 characters, and
 a shorter text could stand in an address by chance."""
-_MOST_TRIES: Final = 4
 _LONGEST_BACKOFF: Final = 30.0
+_TRIAL_TICK: Final = 0.02
+"""Seconds between two looks at whether the first request with a key was answered."""
 _LARGEST_EXPLANATION: Final = 64 * 1024
 """Bytes of an error's body: SendGrid's have some hundred, a proxy's page some thousand."""
 _MOST_IDLE: Final = 60.0
@@ -48,11 +56,33 @@ minutes and AWS's network balancer after 350 seconds, and the next request on it
 poll's pages follow each other faster, and between two rounds, 5 minutes by default, a new connection costs little."""
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked for, over all its pages."""
+
+    endpoint: Endpoint
+    url: str
+    query: Mapping[str, str]
+    subject: str
+    """The id of the automation that it is about; for a list, the list's name."""
+
+    def page(self, token: str | None) -> Mapping[str, str]:
+        """Return the parameters of the page that the token names; None names the first."""
+        return self.query if token is None else {**self.query, "page_token": token}
+
+
 class Observer(Protocol):
     """Who wants to know of each request."""
 
-    def requested(self, code: str, seconds: float, rate_limit: RateLimitHeaders | None) -> None:
+    def requested(self, endpoint: Endpoint, code: str, seconds: float, rate_limit: RateLimitHeaders | None) -> None:
         """Take note of an exchange: the status, or `none` where no answer came, and its duration."""
+
+
+class Unobserved:
+    """Nobody wants to know."""
+
+    def requested(self, endpoint: Endpoint, code: str, seconds: float, rate_limit: RateLimitHeaders | None) -> None:
+        """Forget it."""
 
 
 class SendGridClient:
@@ -79,7 +109,7 @@ class SendGridClient:
         self._memory = memory or MemoryBudget(clock=clock)
         self._adapter = adapter or deadline_adapters(options)
         self._proxy_secrets = proxy_secrets(options.proxy)
-        self._refusals = Refusals(clock)
+        self._trial = KeyTrial(clock)
         self._idle: deque[tuple[ApiSession, float]] = deque()
         """Connections with the moment since which they are idle, the latest at the end."""
         self._lock = threading.Lock()
@@ -93,38 +123,123 @@ class SendGridClient:
 
     def stats(self, automation: Automation, deadline: float) -> AutomationStats:
         """Return the automation's stats, whole, before the deadline (monotonic); raise one SendGridError otherwise."""
-        url = self._url(automation)
-        with self._memory.poll():
-            try:
-                return read_stats(lambda page_token: self.fetch(automation, page_token, deadline), url, self._explain)
-            except InvalidResponseError as exc:
-                if url in str(exc):
-                    raise
-                raise InvalidResponseError(f"{url}: HTTP 200, but {exc}") from None
+        question = self.links_question(automation)
+        with self._memory.poll(), _named(question.url):
+            return read_stats(lambda token: self.fetch(question, token, deadline), question.url, self._explain)
 
-    def fetch(self, automation: Automation, page_token: str | None, deadline: float) -> bytes:
-        """Return the body of one page of the automation's link clicks.
+    def listed(self, deadline: float, only: Sequence[AutomationId] | None = None) -> AutomationList:
+        """Return the account's automations with their statistics, or those of `only`, before the deadline (monotonic).
+
+        Raises one SendGridError where not all of it comes; an IncompleteError has what came all the same.
+        """
+        if only is None:
+            return self._listed((), deadline, is_of_account=True)
+        parts: list[AutomationList] = []
+        for start in range(0, len(only), MOST_IDS):
+            ids = only[start : start + MOST_IDS]
+            part = self._listed(ids, deadline, is_of_account=False)
+            if not {each.lower() for each in ids}.issuperset(each.lower() for each in part.statistics):
+                return replace(part, is_of_account=True)  # the parameter was not taken, so this is the whole list
+            parts.append(part)
+        statistics = {id_: each for part in parts for id_, each in part.statistics.items()}
+        return AutomationList(statistics, is_whole=True, is_of_account=False, pages=sum(part.pages for part in parts))
+
+    def steps(self, automation: Automation, deadline: float) -> Mapping[str, Statistics]:
+        """Return the automation's statistics by step, whole, before the deadline (monotonic); raise one SendGridError.
+
+        Both dates are always sent: what SendGrid takes for missing ones is the year 2021.
+        """
+        today = datetime.fromtimestamp(self._clock.time(), UTC).date()
+        query = {
+            "group_by": "step_id",
+            "aggregated_by": "total",
+            "start_date": _FIRST_DAY,
+            "end_date": today.isoformat(),
+            "page_size": str(self._options.page_size),
+        }
+        if automation.step_ids:
+            query["step_ids"] = ",".join(automation.step_ids)
+        url = f"{self._options.base_url}{_AUTOMATIONS}/{quote(automation.id, safe='')}"
+        question = Question(Endpoint.STEP_STATISTICS, url, query, automation.id)
+        with self._memory.poll(), _named(url):
+            return read_steps(
+                lambda token: self.fetch(question, token, deadline), url, self._explain, automation_id=automation.id
+            )
+
+    def _listed(self, only: Sequence[AutomationId], deadline: float, *, is_of_account: bool) -> AutomationList:
+        question = self.list_question(only)
+        with _named(question.url):
+            return read_automations(
+                lambda token: self.fetch(question, token, deadline),
+                question.url,
+                self._explain,
+                is_of_account=is_of_account,
+            )
+
+    @contextmanager
+    def looking(self, question: "Question") -> Iterator["Question"]:
+        """Account for the memory of one page, and name the address in its errors; for use with `fetch`."""
+        with self._memory.poll(), _named(question.url):
+            yield question
+
+    def scopes_question(self) -> "Question":
+        """Return what asks for the scopes of the key."""
+        return Question(Endpoint.SCOPES, f"{self._options.base_url}{_SCOPES}", {}, "the scopes")
+
+    def list_question(self, only: Sequence[AutomationId] = ()) -> "Question":
+        """Return what asks for the account's list, or for 25 automations of it at most."""
+        query = {"automation_ids": ",".join(only)} if only else {}
+        url, sized = f"{self._options.base_url}{_AUTOMATIONS}", {**query, "page_size": str(self._options.page_size)}
+        return Question(Endpoint.STATISTICS, url, sized, "the list")
+
+    def links_question(self, automation: Automation) -> "Question":
+        """Return what asks for the automation's links."""
+        query = {"group_by": "step_id", "page_size": str(self._options.page_size)}
+        if automation.step_ids:
+            query["step_ids"] = ",".join(automation.step_ids)
+        url = f"{self._options.base_url}{_AUTOMATIONS}/{quote(automation.id, safe='')}/links"
+        return Question(Endpoint.LINKS, url, query, automation.id)
+
+    def fetch(self, question: "Question", page_token: str | None, deadline: float) -> bytes:
+        """Return the body of one page of what is asked for.
 
         Waits for the budget, and tries again after a failure that may pass, all before the deadline (monotonic). A
         failure raises one SendGridError, whose message names the request and never a secret.
         """
-        if self._refusals.in_effect(self._key):
-            text = "not asked, since the key was refused to other automations a moment ago"
-            raise UnauthorizedError(f"{self._url(automation)}: {text}", reason=requests.codes.unauthorized)
+        self._take_turn(question.url)
         failed: list[type[SendGridError]] = []
         while True:
             answer = _Answer()
             try:
-                return self._try(automation, page_token, deadline, answer)
+                return self._try(question, page_token, deadline, answer)
             except SendGridError as exc:
-                pause = _pause(exc, failed)
+                self._note_failure(exc, failed, answer.key, question)
+                pause = _pause(exc, failed, self._options.most_tries)
                 if pause is None or self._clock.monotonic() + pause >= deadline:
-                    if UnauthorizedError in failed and isinstance(exc, UnauthorizedError):
-                        self._refusals.refused(answer.key, automation.id)
+                    self._trial.settle()
                     raise
                 failed.append(type(exc))
             if self._clock.wait(self._stop, pause):
                 raise StoppedError("the exporter is stopping")
+
+    def _note_failure(
+        self, exc: SendGridError, failed: Sequence[type[SendGridError]], key: str, question: "Question"
+    ) -> None:
+        """Learn what the failure says of the key; raise KeyRefusedError where it only repeats what is known."""
+        if not isinstance(exc, UnauthorizedError):
+            self._trial.settle()
+        elif UnauthorizedError in failed:
+            said = str(exc).removeprefix(f"{question.url}: ")
+            if self._trial.refused(key, question.subject, said):
+                raise KeyRefusedError(str(exc), reason=exc.reason) from None
+
+    def _take_turn(self, url: str) -> None:
+        """Return when asking makes sense; raise KeyRefusedError while SendGrid refuses the key to everybody."""
+        while (turn := self._trial.turn(self._key)) is Turn.WAIT:
+            if self._clock.wait(self._stop, _TRIAL_TICK):
+                raise StoppedError("the exporter is stopping")
+        if turn is Turn.REFUSED:
+            raise KeyRefusedError(f"{url}: {self._trial.refusal}", reason=requests.codes.unauthorized)
 
     def close(self) -> None:
         """Close the idle connections; busy ones close when they come back."""
@@ -134,23 +249,23 @@ class SendGridClient:
         for connection, _ in idle:
             connection.session.close()
 
-    def _try(self, automation: Automation, page_token: str | None, deadline: float, answer: "_Answer") -> bytes:
-        self._budget.acquire(deadline, self._stop)
+    def _try(self, question: "Question", page_token: str | None, deadline: float, answer: "_Answer") -> bytes:
+        self._budget.acquire(deadline, self._stop, question.endpoint)
         started = self._clock.monotonic()
         try:
             with self._connection() as connection:
-                return self._exchange(connection, automation, page_token, deadline, answer)
+                return self._exchange(connection, question, page_token, deadline, answer)
         finally:
             # Whatever happened: a place that is not given back would count as under way for ever.
             limited = answer.status == requests.codes.too_many_requests
-            self._budget.release(answer.rate_limit, limited=limited)
-            code = str(answer.status or "none")
-            self._observer.requested(code, self._clock.monotonic() - started, answer.rate_limit)
+            self._budget.release(answer.rate_limit, question.endpoint, limited=limited)
+            code, seconds = str(answer.status or "none"), self._clock.monotonic() - started
+            self._observer.requested(question.endpoint, code, seconds, answer.rate_limit)
 
     def _exchange(
-        self, connection: ApiSession, automation: Automation, page_token: str | None, deadline: float, answer: "_Answer"
+        self, connection: ApiSession, question: "Question", page_token: str | None, deadline: float, answer: "_Answer"
     ) -> bytes:
-        url, key = self._url(automation), self._key()
+        url, key = question.url, self._key()
         answer.key = key
         now = self._clock.monotonic()
         seconds = min(self._options.timeout, deadline - now)
@@ -164,14 +279,14 @@ class SendGridClient:
         try:
             with (
                 self._memory.exchange(now + seconds, self._stop, url) as reserve,
-                connection.get(url, self._query(automation, page_token), key, seconds) as response,
+                connection.get(url, question.page(page_token), key, seconds) as response,
             ):
                 answer.status = response.status_code
                 answer.rate_limit = read_rate_limit(response.headers, self._clock.time())
                 if answer.status != requests.codes.ok:
                     said = _explanation(response, url, hide)
                     raise refusal(url, answer.status, said, retry_after=answer.rate_limit.retry_after)
-                self._refusals.accepted()
+                self._trial.accepted(key)
                 body = read_body(response.raw, response.headers.get("Content-Encoding", ""), url, reserve=reserve)
                 # read_body has reserved the bytes; now what parsing them will take, before it is done.
                 reserve(cost(body) - len(body))
@@ -179,7 +294,7 @@ class SendGridClient:
             raise broken_exchange(url, exc, hide) from None
         if foreign := foreign_text(body, response.headers.get("Content-Type", ""), hide):
             raise InvalidResponseError(f"{url}: HTTP 200 with {foreign}; does a proxy answer in place of SendGrid?")
-        if self._names_another(automation, body, is_new=is_new):
+        if self._names_another(question, body, is_new=is_new):
             connection.reconnect()
             raise ConnectionFailedError(f"{url}: the answer was about another automation")
         # An answer may quote what it was asked with, and its texts become labels.
@@ -188,7 +303,7 @@ class SendGridClient:
                 body = body.replace(secret.encode(), b"<hidden>")
         return body
 
-    def _names_another(self, automation: Automation, body: bytes, *, is_new: bool) -> bool:
+    def _names_another(self, question: "Question", body: bytes, *, is_new: bool) -> bool:
         """Return whether the answer is another automation's.
 
         A server that sends an answer nobody asked for, just when the next request leaves, puts every later answer under
@@ -199,7 +314,7 @@ class SendGridClient:
         named = named_automation(body)
         if named is None:
             return False
-        if named == automation.id.lower():
+        if named == question.subject.lower():
             self._names_what_was_asked = True
             return False
         if is_new and self._names_what_was_asked is None:
@@ -208,17 +323,6 @@ class SendGridClient:
 
     def _explain(self, body: bytes) -> str:
         return explain_error(body, "", partial(_hidden, (self._key(), *self._proxy_secrets)))
-
-    def _url(self, automation: Automation) -> str:
-        return f"{self._options.base_url}/v3/marketing/stats/automations/{quote(automation.id, safe='')}/links"
-
-    def _query(self, automation: Automation, page_token: str | None) -> dict[str, str]:
-        query = {"group_by": "step_id", "page_size": str(self._options.page_size)}
-        if automation.step_ids:
-            query["step_ids"] = ",".join(automation.step_ids)
-        if page_token is not None:
-            query["page_token"] = page_token
-        return query
 
     @contextmanager
     def _connection(self) -> Iterator[ApiSession]:
@@ -247,6 +351,21 @@ class SendGridClient:
         return found
 
 
+@contextmanager
+def _named(url: str) -> Iterator[None]:
+    """Give every error the address, and name it in one of an answer's form, which knows only the answer."""
+    try:
+        yield
+    except InvalidResponseError as exc:
+        exc.url = url
+        if url in str(exc):
+            raise
+        raise InvalidResponseError(f"{url}: HTTP 200, but {exc}", url=url) from None
+    except SendGridError as exc:
+        exc.url = url
+        raise
+
+
 @dataclass(slots=True)
 class _Answer:
     """What is known of an exchange so far, also when its answer's body breaks."""
@@ -268,7 +387,7 @@ def _explanation(response: requests.Response, url: str, hide: Callable[[str], st
     return explain_error(body, content_type, hide)
 
 
-def _pause(error: SendGridError, failed: Sequence[type[SendGridError]]) -> float | None:
+def _pause(error: SendGridError, failed: Sequence[type[SendGridError]], most_tries: int) -> float | None:
     """Return the seconds until the next try; None where another makes no sense after this one and those that failed.
 
     A transient failure is tried again, a refusal of the key or of the automation once: SendGrid's blocks can be short.
@@ -276,7 +395,7 @@ def _pause(error: SendGridError, failed: Sequence[type[SendGridError]]) -> float
     back together, and never shorter than SendGrid asks for.
     """
     first_refusal = isinstance(error, (ForbiddenError, UnauthorizedError)) and type(error) not in failed
-    if len(failed) + 1 >= _MOST_TRIES or not (error.transient or first_refusal):
+    if len(failed) + 1 >= most_tries or not (error.transient or first_refusal):
         return None
     backoff = random.uniform(0, min(2.0 ** len(failed), _LONGEST_BACKOFF))  # noqa: S311  # spreads load, hides nothing
     return max(backoff, error.retry_after or 0.0)

@@ -1,4 +1,4 @@
-"""Whether the walks over an automation's list have shown all of it, judged by rows.
+"""Whether the walks over a list have shown all of it, judged by rows.
 
 A walk reads every page once. Rows move between pages meanwhile, get lost at a page's edge or stand on two pages, and
 SendGrid does not say when. A list is whole when its rows show it; until then it is walked again:
@@ -18,9 +18,10 @@ SendGrid does not say when. A list is whole when its rows show it; until then it
 
 A count or a total of 0 on a page without rows is that page's own where others have rows: it says nothing of the list.
 
-A place is (step, url, location). Rows without a location share one, so several may stand at the same place of the same
-page: these are added up. On two pages they may be two rows, or one that moved; only a union that numbers the count, or
-a second walk, tells. A row with a location that stands twice on a page is believed only where the count confirms it.
+A row's first three fields are its place: (step, url, location) of a link. Rows without a location share one, so several
+may stand at the same place of the same page: these are added up. On two pages they may be two rows, or one that moved;
+only a union that numbers the count, or a second walk, tells. A row with a location that stands twice on a page is
+believed only where the count confirms it.
 
 Of a place that several walks show, the last one's clicks are given: SendGrid's newest word. Clicks never decide: the
 total is SendGrid's own number, published as it is said.
@@ -31,24 +32,24 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final, Generic, TypeVar
 
-from exporter.domain import LinkClicks, add_up
-from exporter.sendgrid.wire import Page
+from exporter.domain import LinkClicks
 
 _PLACE: Final = itemgetter(0, 1, 2)
 _CLICKS: Final = itemgetter(3)
 
 Place = tuple[str, str, str]
 """A step, a link and its location in the message; the location is empty where SendGrid gives none."""
-Rows = tuple[LinkClicks, ...]
+RowT = TypeVar("RowT", bound=tuple[str, str, str, Any])
+"""A place, and what SendGrid says of it."""
 
 
 @dataclass(frozen=True, slots=True)
-class PageSaid:
+class PageSaid(Generic[RowT]):
     """What one page says; a parsed page takes several times as much memory."""
 
-    rows: Rows
+    rows: tuple[RowT, ...]
     count: int | None
     total: int | None
     has_results: bool
@@ -60,15 +61,15 @@ class PageSaid:
         return not self.rows and 0 not in (self.count, self.total)
 
 
-class Walk:
+class Walk(Generic[RowT]):
     """All pages of a list, read once, in their order."""
 
-    def __init__(self, pages: Iterable[Page]) -> None:
-        self.pages = tuple(map(_said, pages))
+    def __init__(self, pages: Iterable[PageSaid[RowT]]) -> None:
+        self.pages = tuple(pages)
         """One at least."""
 
     @property
-    def rows(self) -> Iterator[Rows]:
+    def rows(self) -> Iterator[tuple[RowT, ...]]:
         """The rows of each page."""
         return (page.rows for page in self.pages)
 
@@ -93,7 +94,7 @@ class Walk:
         """What the pages say of the total, in their order."""
         return [page.total for page in self.pages if page.total is not None and self._is_of_list(page, page.total)]
 
-    def _is_of_list(self, page: PageSaid, number: int) -> bool:
+    def _is_of_list(self, page: PageSaid[RowT], number: int) -> bool:
         return bool(number or page.rows) or not self.number
 
     @property
@@ -128,9 +129,9 @@ class Walk:
         return sum(1 for place in self.shared if place[2])
 
     @cached_property
-    def ambiguous(self) -> Mapping[LinkClicks, int]:
+    def ambiguous(self) -> Mapping[RowT, int]:
         """The rows without a location whose place stands on two pages: one of them may be there twice, for another."""
-        return Counter(row for rows in self.rows for row in rows if not row.url_location and row[:3] in self.shared)
+        return Counter(row for rows in self.rows for row in rows if not row[2] and row[:3] in self.shared)
 
     @cached_property
     def has_page_twice(self) -> bool:
@@ -155,14 +156,17 @@ class Walk:
         """Whether a page with rows gives no total, which the API always does."""
         return any(page.rows and page.total is None for page in self.pages)
 
-    def says_the_same_as(self, other: "Walk") -> bool:
+    def says_the_same_as(self, other: "Walk[RowT]") -> bool:
         """Return whether both walks saw the same places, as many rows, the same ambiguous ones and the same counts."""
         mine, theirs = ((walk.number, walk.counts, walk.places, walk.ambiguous) for walk in (self, other))
         return mine == theirs
 
 
-def whole_list(walks: Sequence[Walk]) -> Rows | None:
-    """Return the rows of the list, each place once, where the walks show all of it; None where they do not."""
+def whole_list(walks: Sequence[Walk[RowT]]) -> Sequence[RowT] | None:
+    """Return the rows of the list where the walks show all of it; None where they do not.
+
+    A place with a location has one row, unless one page has several of it and the count confirms them.
+    """
     last = walks[-1]
     if last.number == 0:
         return () if last.says_nothing_is_there else None
@@ -175,23 +179,23 @@ def whole_list(walks: Sequence[Walk]) -> Rows | None:
     if last.count is not None:
         return _whole_by_count(walks, last.count, confirmed=confirmed)
     if confirmed and not last.is_hollow:
-        return add_up(row for rows in last.rows for row in _once(rows))
+        return [row for rows in last.rows for row in _once(rows)]
     return None
 
 
-def _whole_by_count(walks: Sequence[Walk], count: int, *, confirmed: bool) -> Rows | None:
+def _whole_by_count(walks: Sequence[Walk[RowT]], count: int, *, confirmed: bool) -> Sequence[RowT] | None:
     last = walks[-1]
     if last.number == count and (confirmed or not last.shared):
-        return add_up(_all(last))
+        return list(_all(last))
     # Rows that moved while a page was read are missing in one walk and present in another, so the union may be whole.
     alike = list(_last_with_count(walks, count))
     if any(walk.number > count for walk in alike):
         return None  # it is no count of this list, and rows that fit it would fit by chance
     union = _union(rows for walk in alike for rows in walk.rows)
-    return add_up(union) if len(union) == count else None
+    return union if len(union) == count else None
 
 
-def best_list(walks: Sequence[Walk]) -> tuple[Rows, bool]:
+def best_list(walks: Sequence[Walk[RowT]]) -> tuple[Sequence[RowT], bool]:
     """Return what can be said of a list that no walk shows whole, and whether it has as many rows as SendGrid counts.
 
     No row is doubled: a place with a location has one row, and where there are more rows than SendGrid counts, those of
@@ -206,16 +210,16 @@ def best_list(walks: Sequence[Walk]) -> tuple[Rows, bool]:
     union = _union(rows for walk in pages for rows in walk)
     doubled_pages = last.has_page_twice and not has_surplus
     if len(union) == last.count or doubled_pages or not any(walk.ambiguous for walk in walks):
-        return add_up(union), len(union) == last.count
+        return union, len(union) == last.count
     is_settled = sum(map(len, pages[-1])) == last.count if has_surplus else _agree(walks)
     if not is_settled:
         return (), False
-    located = [row for row in union if row.url_location]
-    union = located + [row for rows in pages[-1] for row in rows if not row.url_location]
-    return add_up(union), len(union) == last.count
+    located = [row for row in union if row[2]]
+    union = located + [row for rows in pages[-1] for row in rows if not row[2]]
+    return union, len(union) == last.count
 
 
-def disagreement(walks: Sequence[Walk]) -> str:
+def disagreement(walks: Sequence[Walk[RowT]]) -> str:
     """Return what keeps the last walk's list from being whole, in words for a log line."""
     last = walks[-1]
     if last.number == 0:
@@ -230,7 +234,7 @@ def disagreement(walks: Sequence[Walk]) -> str:
     return "a page is empty" if last.is_hollow else "no count of the list, and no two readings agree"
 
 
-def total_of(walk: Walk, links: Rows) -> tuple[int, int]:
+def total_of(walk: Walk[LinkClicks], links: Sequence[LinkClicks]) -> tuple[int, int]:
     """Return the total to publish beside the links, and how far their clicks are outside of what SendGrid says.
 
     Totals that equal each page's own clicks, on two or more pages, are per page, and the list's total is their sum.
@@ -247,55 +251,44 @@ def total_of(walk: Walk, links: Rows) -> tuple[int, int]:
     return walk.totals[-1], min(clicks - min(walk.totals), 0) or max(clicks - max(walk.totals), 0)
 
 
-def _agree(walks: Sequence[Walk]) -> bool:
+def _agree(walks: Sequence[Walk[RowT]]) -> bool:
     return len(walks) > 1 and walks[-1].says_the_same_as(walks[-2])
 
 
-def _last_with_count(walks: Sequence[Walk], count: int) -> Iterator[Walk]:
+def _last_with_count(walks: Sequence[Walk[RowT]], count: int) -> Iterator[Walk[RowT]]:
     """Give the walks at the end that say the same count, in their order."""
     others = [number for number, walk in enumerate(walks, 1) if walk.count != count]
     yield from walks[max(others, default=0) :]
 
 
-def _union(pages: Iterable[Rows]) -> list[LinkClicks]:
+def _union(pages: Iterable[tuple[RowT, ...]]) -> list[RowT]:
     """Return the rows that surely exist: of each place those of the page that has most of them, or the last such page.
 
     A page is one answer, so its rows are different ones; rows on two pages may be the same one.
     """
-    best: dict[Place, list[LinkClicks]] = {}
+    best: dict[Place, list[RowT]] = {}
     for rows in pages:
-        by_place: dict[Place, list[LinkClicks]] = {}
+        by_place: dict[Place, list[RowT]] = {}
         for row in rows:
             by_place.setdefault(_PLACE(row), []).append(row)
         best.update({place: them for place, them in by_place.items() if len(them) >= len(best.get(place, ()))})
     return [row for rows in best.values() for row in rows]
 
 
-def _once(rows: Rows, *, equal: bool = False) -> Rows:
+def _once(rows: tuple[RowT, ...], *, equal: bool = False) -> tuple[RowT, ...]:
     """Return a page's rows with each place that has a location once, as its last row has it, or any equal ones once."""
-    located = {row[:3]: row for row in rows if row.url_location}
-    others = (row for row in rows if not row.url_location)
+    located = {row[:3]: row for row in rows if row[2]}
+    others = (row for row in rows if not row[2])
     return (*located.values(), *(dict.fromkeys(others) if equal else others))
 
 
-def _all(walk: Walk) -> Iterator[LinkClicks]:
+def _all(walk: Walk[RowT]) -> Iterator[RowT]:
     return (row for rows in walk.rows for row in rows)
 
 
-def _said_numbers(walk: Walk) -> Iterator[tuple[str, Collection[int]]]:
+def _said_numbers(walk: Walk[RowT]) -> Iterator[tuple[str, Collection[int]]]:
     yield from (("count", walk.counts), ("total", frozenset(walk.totals)))
 
 
 def _listed(numbers: Iterable[int]) -> str:
     return ", ".join(map(str, sorted(numbers)[:3]))
-
-
-def _said(page: Page) -> PageSaid:
-    count = page.metadata.count if page.metadata else None
-    return PageSaid(tuple(_links(page)), count, page.total_clicks, page.results is not None)
-
-
-def _links(page: Page) -> Iterator[LinkClicks]:
-    for row in page.results or ():
-        location = row.get("url_location")
-        yield LinkClicks(row["step_id"], row["url"], "" if location is None else str(location), row["clicks"])

@@ -1,13 +1,15 @@
-"""Walking over an automation's list, page by page, until it is whole."""
+"""Walking over a list, page by page, until it is whole."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Generic, Protocol, TypeVar
 from urllib.parse import parse_qs
 
-from exporter.domain import AutomationStats
+from exporter.domain import AutomationStats, LinkClicks, add_up
 from exporter.errors import BadRequestError, ExchangeTimeoutError, IncompleteError, InvalidResponseError
-from exporter.sendgrid.completeness import Rows, Walk, best_list, disagreement, total_of, whole_list
-from exporter.sendgrid.wire import Page, parse_page
+from exporter.sendgrid.completeness import PageSaid, RowT, Walk, best_list, disagreement, total_of, whole_list
+from exporter.sendgrid.wire import Metadata, Page, parse_page
 
 _MOST_WALKS: Final = 4
 """Of one poll. Two settle a list that holds still, also one without a count; the others are for rows that moved in the
@@ -24,19 +26,68 @@ Explain = Callable[[bytes], str]
 """Returns what an answer with errors says of them, fit for a log line."""
 
 
+class AnyPage(Protocol):
+    """What every parsed page has."""
+
+    @property
+    def metadata(self) -> Metadata | None:
+        """The paging part."""
+
+    @property
+    def errors(self) -> object:
+        """What belongs into a refusal only."""
+
+
+PageT = TypeVar("PageT", bound=AnyPage)
+
+
+@dataclass(frozen=True, slots=True)
+class Form(Generic[PageT, RowT]):
+    """How the pages of one kind of list are read."""
+
+    parse: Callable[[bytes], PageT]
+    """Returns the page that a body holds; raises InvalidResponseError, whose text is about the answer alone."""
+    said: Callable[[PageT], PageSaid[RowT]]
+    most_rows: int = sys.maxsize
+    """A longer list is taken for one without an end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[RowT]):
+    """The walks over a list, and its rows."""
+
+    walks: Sequence[Walk[RowT]]
+    rows: Sequence[RowT] | None
+    """None where the walks do not show the whole list."""
+
+
 def read_stats(fetch: Fetch, url: str, explain: Explain) -> AutomationStats:
     """Return the automation's stats as soon as the walks over its pages show the whole list.
 
-    `completeness` says when that is. A walk that ends early, since SendGrid puts errors beside the list or no longer
-    takes a page token, is begun again once. Raises IncompleteError, with what can be published should it last, when two
-    walks in a row say the same and are not whole, when the fourth is not, or when the time is over after one; and
-    InvalidResponseError for what no API gives: a page that comes back, a list without an end. `url` is for messages.
+    Raises as `read_list` does, and IncompleteError, with what can be published should it last, where they do not.
     """
-    walks: list[Walk] = []
+    reading = read_list(fetch, url, explain, _LINKS)
+    walks, links = reading.walks, reading.rows
+    if walks[-1].lacks_total:
+        raise InvalidResponseError(f"{url}: total_clicks is missing")
+    if links is None:
+        raise _incomplete(walks, url)
+    return _stats(walks, links, counted=walks[-1].count is not None or not links)
+
+
+def read_list(fetch: Fetch, url: str, explain: Explain, form: Form[PageT, RowT]) -> Reading[RowT]:
+    """Walk over the pages until they show the whole list, or cannot show it.
+
+    `completeness` says when that is. A walk that ends early, since SendGrid puts errors beside the list or no longer
+    takes a page token, is begun again once. The list is not whole when two walks in a row say the same and are not,
+    when the fourth is not, or when the time is over after one. Raises InvalidResponseError for what no API gives: a
+    page that comes back, a list without an end. `url` is for messages.
+    """
+    walks: list[Walk[RowT]] = []
     begun_again = False
     for _ in range(_MOST_WALKS):
         try:
-            walks.append(_walk(fetch, url, explain, begun_again=begun_again))
+            walks.append(Walk(_pages(fetch, url, explain, form, begun_again=begun_again)))
         except (_TokenRefused, IncompleteError):
             if begun_again:
                 raise
@@ -46,32 +97,28 @@ def read_stats(fetch: Fetch, url: str, explain: Explain) -> AutomationStats:
             if not walks:
                 raise
             break
-        if (links := whole_list(walks)) is not None:
-            return _stats(walks, links, counted=walks[-1].count is not None or not links)
+        if (rows := whole_list(walks)) is not None:
+            return Reading(walks, rows)
         if len(walks) > 1 and walks[-1].says_the_same_as(walks[-2]):
             break  # a third one would say it again
-    raise _incomplete(walks, url)
+    return Reading(walks, None)
 
 
-def _incomplete(walks: Sequence[Walk], url: str) -> IncompleteError:
+def _incomplete(walks: Sequence[Walk[LinkClicks]], url: str) -> IncompleteError:
     links, counted = best_list(walks)
     stats = _stats(walks, links, counted=counted) if links else None
     return IncompleteError(f"{url}: the pages do not make one whole list: {disagreement(walks)}", stats=stats)
 
 
-def _stats(walks: Sequence[Walk], links: Rows, *, counted: bool) -> AutomationStats:
+def _stats(walks: Sequence[Walk[LinkClicks]], rows: Sequence[LinkClicks], *, counted: bool) -> AutomationStats:
+    links = add_up(rows)
     total, gap = total_of(walks[-1], links)
     return AutomationStats(links, total, sum(len(walk.pages) for walk in walks), counted, gap)
 
 
-def _walk(fetch: Fetch, url: str, explain: Explain, *, begun_again: bool) -> Walk:
-    walk = Walk(_pages(fetch, url, explain, begun_again=begun_again))
-    if walk.lacks_total:
-        raise InvalidResponseError(f"{url}: total_clicks is missing")
-    return walk
-
-
-def _pages(fetch: Fetch, url: str, explain: Explain, *, begun_again: bool) -> Iterator[Page]:
+def _pages(
+    fetch: Fetch, url: str, explain: Explain, form: Form[PageT, RowT], *, begun_again: bool
+) -> Iterator[PageSaid[RowT]]:
     token: str | None = None
     seen: set[str] = set()
     size = rows = 0
@@ -80,21 +127,24 @@ def _pages(fetch: Fetch, url: str, explain: Explain, *, begun_again: bool) -> It
         size += len(body)
         if size > _MOST_BYTES:
             raise InvalidResponseError(f"{url}: the list is larger than {_MOST_BYTES} bytes")
-        page = parse_page(body)
+        page = form.parse(body)
         if page.errors:
             said = explain(body)
             raise IncompleteError(f"{url}: SendGrid answered with errors beside the list{said and f' ({said})'}")
-        rows += len(page.results or ())
-        yield page
+        content = form.said(page)
+        rows += len(content.rows)
+        if rows > form.most_rows:
+            raise InvalidResponseError(f"{url}: the list does not end after {rows} rows")
+        yield content
         token = _next_token(page, url)
         if token is None:
             return
         if token in seen:
             raise InvalidResponseError(f"{url}: the list of pages comes back to a page that was already read")
         seen.add(token)
-        count = page.metadata.count if page.metadata else None
-        counts_the_list = count not in (None, 0, len(page.results or ()))
-        if counts_the_list and rows > 2 * (count or 0) + _SLACK:
+        counts_the_list = content.count not in (None, 0, len(content.rows))
+        if counts_the_list and rows > 2 * (content.count or 0) + _SLACK:
+            count = content.count
             raise InvalidResponseError(f"{url}: the list does not end: {rows} rows so far, and it says to have {count}")
     raise InvalidResponseError(f"{url}: the list does not end after {_MOST_PAGES} pages")
 
@@ -113,7 +163,7 @@ class _TokenRefused(Exception):  # noqa: N818  # it never leaves this module: a 
     """A page token that SendGrid gave is no longer taken."""
 
 
-def _next_token(page: Page, url: str) -> str | None:
+def _next_token(page: AnyPage, url: str) -> str | None:
     """Return the token in the address of the next page, None where there is no next page.
 
     Nothing but its query is read: a gateway in front of SendGrid passes addresses on that name SendGrid's host, and the
@@ -129,3 +179,17 @@ def _next_token(page: Page, url: str) -> str | None:
     if not tokens:
         raise InvalidResponseError(f"{url}: the next page's address has no page_token")
     return tokens[-1]
+
+
+def _said(page: Page) -> PageSaid[LinkClicks]:
+    count = page.metadata.count if page.metadata else None
+    return PageSaid(tuple(_links(page)), count, page.total_clicks, page.results is not None)
+
+
+def _links(page: Page) -> Iterator[LinkClicks]:
+    for row in page.results or ():
+        location = row.get("url_location")
+        yield LinkClicks(row["step_id"], row["url"], "" if location is None else str(location), row["clicks"])
+
+
+_LINKS: Final = Form(parse_page, _said)

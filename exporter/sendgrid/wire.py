@@ -9,7 +9,7 @@ missing. Unknown fields are ignored. Numbers are counts: whole, from 0 to 2**53,
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Final, NotRequired
+from typing import Annotated, Any, Final, NotRequired, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetPydanticSchema, ValidationError
 from typing_extensions import TypedDict
@@ -80,11 +80,16 @@ Rows = Annotated[list[LinkRow], Field(fail_fast=True, max_length=MOST_ROWS)]
 """The first wrong row ends the reading: pydantic would keep up to four errors for each."""
 
 
-class _Wire(BaseModel):
+class Wire(BaseModel):
+    """A JSON object of the API's, whose errors never show what it holds."""
+
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
 
-class Metadata(_Wire):
+ModelT = TypeVar("ModelT", bound=Wire)
+
+
+class Metadata(Wire):
     """The paging part of an answer."""
 
     next: str | None = None
@@ -92,7 +97,7 @@ class Metadata(_Wire):
     """Rows in the whole list, over all pages."""
 
 
-class Page(_Wire):
+class Page(Wire):
     """One page of an automation's link clicks."""
 
     results: Rows | None = None
@@ -103,20 +108,25 @@ class Page(_Wire):
 
 
 def parse_page(body: bytes) -> Page:
-    """Return the page that the body holds.
+    """Return the page of links that the body holds, read as `parse` does."""
+    return parse(Page, body)
+
+
+def parse(model: type[ModelT], body: bytes) -> ModelT:
+    """Return what the body holds.
 
     Text that is not Unicode (invalid UTF-8, halves of surrogate pairs) is repaired with U+FFFD, since a link's
     address is data from outside. Anything else that is not the documented form raises InvalidResponseError, which
     names the first wrong field and never its content. The first wrong row ends the reading.
     """
     try:
-        return Page.model_validate_json(body)
+        return model.model_validate_json(body)
     except ValidationError as exc:
         problem, malformed = _first_problem(exc)
     if malformed:
         # Only now: repairing every body would take longer than parsing it, and nearly none needs it.
         try:
-            return Page.model_validate_json(_repaired(body))
+            return model.model_validate_json(_repaired(body))
         except ValidationError as exc:
             problem, _ = _first_problem(exc)
     raise InvalidResponseError(problem)

@@ -10,7 +10,7 @@ import requests
 from requests.adapters import BaseAdapter
 
 from exporter.about import about
-from exporter.domain import Automation, AutomationId
+from exporter.domain import Automation, AutomationId, Endpoint
 from exporter.labels import LabelHygiene, LabelRules
 from exporter.polling.poller import Poller
 from exporter.polling.workers import Workers
@@ -28,6 +28,8 @@ MINUTES = 30
 LIMIT = 600
 AUTOMATIONS = 1000
 PAGES = 3
+# Few rows on a page: a request costs the budget the same, and the test much less.
+PAGE_SIZE = 5
 
 
 class _InProcess(BaseAdapter):
@@ -73,7 +75,7 @@ class _Body:
 class _Observer:
     codes: list[str] = field(default_factory=list)
 
-    def requested(self, code: str, _seconds: float, _rate_limit: RateLimitHeaders | None) -> None:
+    def requested(self, _endpoint: Endpoint, code: str, _seconds: float, _rate_limit: RateLimitHeaders | None) -> None:
         self.codes.append(code)
 
 
@@ -86,12 +88,12 @@ class _Run:
 
 def _run(*, ceiling: float, concurrency: int, seconds: float, interval: float) -> _Run:
     clock, stop, observer = VirtualClock(), threading.Event(), _Observer()
-    rows = [Row("step", f"https://shop.example/{number}", number, 1) for number in range(50 * PAGES)]
+    rows = [Row("step", f"https://shop.example/{number}", number, 1) for number in range(PAGE_SIZE * PAGES)]
     ids = [f"00000000-0000-4000-8000-{number:012}" for number in range(AUTOMATIONS)]
     simulator = Simulator([fixed(id_, tuple(rows)) for id_ in ids], wall=clock, clock=clock, rate_limit=LIMIT)
     budget = Budget(ceiling, clock=clock)
     client = SendGridClient(
-        ClientOptions("http://sendgrid.test", 30, 50, "test"),
+        ClientOptions("http://sendgrid.test", 30, PAGE_SIZE, "test"),
         key=lambda: simulator.api_key,
         budget=budget,
         clock=clock,

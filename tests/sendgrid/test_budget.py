@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.domain import Endpoint
 from exporter.errors import ExchangeTimeoutError, RateLimitedError, StoppedError
 from exporter.sendgrid.budget import Budget, read_rate_limit
 from tests.factories import a_rate_limit
@@ -284,3 +285,41 @@ def test_limit_that_allows_nothing_does_not_stop_the_exporter_for_ever(clock, st
     sent(budget, clock, stop, 1, a_rate_limit(limit=limit, remaining=5.0, reset_in=300.0))
 
     assert budget.requests_per_second == 5.0
+
+
+def test_what_one_endpoint_has_left_slows_no_other(clock, stop):
+    budget = Budget(60_000, clock=clock)
+    budget.acquire(math.inf, stop, Endpoint.STATISTICS)
+    budget.release(a_rate_limit(limit=10.0, remaining=0.0, reset_in=40.0), Endpoint.STATISTICS)
+
+    links = sent(budget, clock, stop, 20)
+    budget.acquire(math.inf, stop, Endpoint.STATISTICS)
+
+    assert links[-1] - links[0] < 1
+    assert clock.monotonic() >= 1040
+    assert budget.rate_of(Endpoint.STATISTICS) == pytest.approx(10 / 40)
+    assert budget.requests_per_second == 1000
+
+
+def test_a_429_of_one_endpoint_pauses_no_other(clock, stop):
+    budget = Budget(60_000, clock=clock)
+    budget.acquire(math.inf, stop)
+    budget.release(a_rate_limit(retry_after=30.0), limited=True)
+
+    budget.acquire(1001.0, stop, Endpoint.STATISTICS)
+
+    assert clock.monotonic() < 1001
+    with pytest.raises(RateLimitedError):
+        budget.acquire(1001.0, stop, Endpoint.LINKS)
+
+
+def test_the_ceiling_holds_over_all_endpoints_together(clock, stop):
+    budget = Budget(60, clock=clock)
+    moments = []
+    for number in range(180):
+        endpoint = (Endpoint.LINKS, Endpoint.STATISTICS, Endpoint.STEP_STATISTICS)[number % 3]
+        budget.acquire(math.inf, stop, endpoint)
+        moments.append(clock.monotonic())
+        budget.release(None, endpoint)
+
+    assert all(later - earlier >= 60 for earlier, later in zip(moments, moments[60:], strict=False))

@@ -184,14 +184,17 @@ def _durations() -> timeseries.Panel:
 
 def _budget() -> timeseries.Panel:
     text = Text(
-        "Rate-limit budget", "What SendGrid grants and what remains of it, as its headers say.", "short", UNSAID
+        "Rate-limit budget",
+        "What SendGrid grants for each endpoint and what remains of it, as its headers say.",
+        "short",
+        UNSAID,
     )
     targets = [
-        query(f"min({LIMIT})", "A", legend="Limit"),
-        query(f"min({REMAINING})", "B", legend="Remaining"),
+        query(f"min by (endpoint) ({LIMIT})", "A", legend="Limit, {{endpoint}}"),
+        query(f"min by (endpoint) ({REMAINING})", "B", legend="Remaining, {{endpoint}}"),
     ]
-    panel = coloured(lines(text, targets, legend=("lastNotNull", "min")), {"Remaining": Colour.NOW})
-    return panel.override_by_name("Limit", properties({"color": fixed(Colour.QUIET), "custom.lineWidth": 1}))
+    panel = coloured(lines(text, targets, legend=("lastNotNull", "min")), {"Remaining, links": Colour.NOW})
+    return panel.override_by_regexp("/^Limit/", properties({"color": fixed(Colour.QUIET), "custom.lineWidth": 1}))
 
 
 def _alerts() -> AnyPanel:

@@ -1,12 +1,13 @@
 """What the exporter of the sample says of itself at a moment."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from tools.pictures.sample.story import STEP, Story
 
-Sample = tuple[str, dict[str, str], float]
+Sample = tuple[str, Mapping[str, str], float]
 
 OUTCOMES: Final = (
     "success", "unauthorized", "forbidden", "bad_request", "not_found", "rate_limited", "server_error", "timeout",
@@ -16,6 +17,7 @@ _BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, math.inf)
 _REQUESTS: Final = (0.1, 0.55, 0.9, 0.97, 0.995, 0.999, 1.0, 1.0, 1.0)
 _POLLS: Final = (0.02, 0.3, 0.75, 0.9, 0.97, 0.995, 0.999, 1.0, 1.0)
 _LIMIT: Final = 600
+_LINKS: Final[Mapping[str, str]] = MappingProxyType({"endpoint": "links"})
 
 
 def telemetry(story: Story, moment: float, since: float, version: int) -> Iterator[Sample]:
@@ -78,23 +80,25 @@ def _polls(polls: float, failed: float) -> Iterator[Sample]:
         count = {"success": polls - failed, "server_error": failed, "timeout": polls // 900}.get(outcome, 0)
         yield "sendgrid_exporter_polls_total", {"outcome": outcome}, count
     for code, count in (("200", (polls - failed) * 1.25), ("503", failed * 3), ("none", polls // 900)):
-        yield "sendgrid_exporter_api_requests_total", {"code": code}, count
-    yield from _histogram("sendgrid_exporter_api_request_duration_seconds", polls * 1.25, _REQUESTS)
+        yield "sendgrid_exporter_api_requests_total", {**_LINKS, "code": code}, count
+    yield from _histogram("sendgrid_exporter_api_request_duration_seconds", polls * 1.25, _REQUESTS, _LINKS)
     yield from _histogram("sendgrid_exporter_poll_duration_seconds", polls, _POLLS)
 
 
-def _histogram(name: str, count: float, parts: tuple[float, ...]) -> Iterator[Sample]:
+def _histogram(
+    name: str, count: float, parts: tuple[float, ...], labels: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Sample]:
     for bound, part in zip(_BUCKETS, parts, strict=True):
-        yield f"{name}_bucket", {"le": "+Inf" if bound == math.inf else str(bound)}, count * part
-    yield f"{name}_sum", {}, count * 0.2
-    yield f"{name}_count", {}, count
+        yield f"{name}_bucket", {**labels, "le": "+Inf" if bound == math.inf else str(bound)}, count * part
+    yield f"{name}_sum", labels, count * 0.2
+    yield f"{name}_count", labels, count
 
 
 def _budget(moment: float, automations: int) -> Iterator[Sample]:
     used = automations * 1.25 * (1 + 0.5 * math.sin(moment / 7_000))
-    yield "sendgrid_exporter_api_rate_limit", {"kind": "limit"}, _LIMIT
-    yield "sendgrid_exporter_api_rate_limit", {"kind": "remaining"}, round(_LIMIT - used)
-    yield "sendgrid_exporter_api_rate_limit_reset_timestamp_seconds", {}, moment - moment % 60 + 60
+    yield "sendgrid_exporter_api_rate_limit", {**_LINKS, "kind": "limit"}, _LIMIT
+    yield "sendgrid_exporter_api_rate_limit", {**_LINKS, "kind": "remaining"}, round(_LIMIT - used)
+    yield "sendgrid_exporter_api_rate_limit_reset_timestamp_seconds", _LINKS, moment - moment % 60 + 60
 
 
 def _process(moment: float, since: float, links: int) -> Iterator[Sample]:
