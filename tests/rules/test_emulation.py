@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tests.programs import needs
@@ -9,7 +11,7 @@ from tests.rules.conftest import PROMETHEUS
 from tools.backtest import emulation, engine, link_traffic, traffic
 
 RULES = (PROMETHEUS / "rules" / "sendgrid-clicks.yml",)
-PACE = emulation.Pace(minutes=15, poll_minutes=15)
+PACE = emulation.Pace(minutes=15, poll_minutes=15, slow_minutes=15)
 LENGTH = 18 * 96
 CLICKS = ("SendGridAutomationClicksStopped", "SendGridAutomationClicksDropped")
 
@@ -24,7 +26,7 @@ def _cut(values: emulation.Numbers) -> emulation.Numbers:
 
 @needs("promtool")
 def test_emulation_and_promtool_say_the_same() -> None:
-    """Totals with and without mails, a silence of sending, a dead link and a replaced one; each in a job of its own."""
+    """Totals with and without mails, a silence of sending, dead links and replaced ones; each in a job of its own."""
     totals = {
         "stop": traffic.make("plain", 2000, 81_000, weeks=3, fall="stop"),
         "fall": traffic.make("office hours", 300, 81_001, weeks=3, fall="-70 %"),
@@ -34,9 +36,11 @@ def test_emulation_and_promtool_say_the_same() -> None:
     parts = {
         "dead": link_traffic.make("dead step", 2000, 81_004, weeks=3),
         "edited": link_traffic.make("edited", 2000, 81_008, weeks=3),
+        "all edited": link_traffic.make("all edited", 2000, 81_006, weeks=3),
+        "raised": link_traffic.make("max_links raised", 2000, 81_009, weeks=3),
     }
     with_mails = {"irregular", "missed"}
-    series = {}
+    series: dict[str, emulation.Numbers] = {}
     totals = {
         name: traffic.History(_cut(history.clicks), _cut(history.mails), history.drop)
         for name, history in totals.items()
@@ -64,7 +68,7 @@ def test_emulation_and_promtool_say_the_same() -> None:
         assert _begins(silent) == sent, name
     for name, links in parts.items():
         clicks = np.diff(np.cumsum(links.clicks, axis=1)[:, ::3], prepend=0)
-        expected = emulation.links(clicks, links.steps, links.places, PACE)
+        expected = emulation.links(replace(links, clicks=clicks), PACE)
         for row, state in enumerate(expected.dead):
             own = [
                 f.step for f in firings if f.labels["job"] == name and _row(f, links) == row and "Stopped" in f.alert

@@ -22,7 +22,6 @@ from tools.rules.series import (
     CLICK_RATE,
     CONFIGURED,
     COUNTED,
-    DELIVERED,
     HELD,
     LAST_WEEK,
     MAIL_LAG_HOURS,
@@ -34,9 +33,12 @@ from tools.rules.series import (
     PART_COUNTED,
     PART_ODDS,
     PART_SHARE,
+    PART_SUCCEEDED,
     PART_TOTAL,
+    PART_UNLIKE,
     PART_WINDOWS,
     TOTAL,
+    UNEVEN_HOURS,
     USUAL_SQUARED,
     WINDOWS,
 )
@@ -49,7 +51,7 @@ JOB = "sendgrid-automation-exporter"
 
 _OF_AUTOMATIONS = (
     *((hours, COUNTED) for hours in WINDOWS.values()),
-    *((hours + MAIL_LAG_HOURS, DELIVERED) for hours in (1 - MAIL_LAG_HOURS, *WINDOWS.values())),
+    *((hours + MAIL_LAG_HOURS, "sendgrid_automation_delivered") for hours in (1 - MAIL_LAG_HOURS, *WINDOWS.values())),
 )
 """How many hours back the rules look for which series of automations."""
 
@@ -61,13 +63,15 @@ _OF_WINDOWS = (
 """The same for series of their windows."""
 
 _OF_PARTS = (
-    *((hours, PART_COUNTED) for hours in (*PART_WINDOWS.values(), WEEK)),
+    *((hours, name) for hours in PART_WINDOWS.values() for name in (PART_COUNTED, PART_SUCCEEDED)),
+    *((hours, PART_COUNTED) for hours in (UNEVEN_HOURS, WEEK)),
+    *((hours, PART_UNLIKE) for hours in (72, 73)),
     *((WEEK + hours, PART_COUNTED) for hours in PART_WINDOWS.values()),
     (WEEK, PART_SHARE),
 )
 """The same for series of links and steps."""
 
-_SMALL = {CLICK_RATE: 0.01, PART_SHARE: 0.1, PART_ODDS: 0.1}
+_SMALL = {CLICK_RATE: 0.01, PART_SHARE: 0.1, PART_ODDS: 0.1, PART_UNLIKE: 0.02}
 """Series of shares, which are not clicks."""
 
 _RECENT = (TOTAL, HELD, MOVED, CONFIGURED)
@@ -149,7 +153,8 @@ def _history(now: int, minutes: float, automations: int, links: int) -> Iterator
                 yield from (f"{name}{{{labels}}} {_SMALL.get(name, value)} {moment}" for name in names)
     for every, begin, names, labelled in (
         (60, now - 3 * HOUR, list(_RECENT), totals),
-        (POLL, now - HOUR, [PART_ODDS, PART_TOTAL], parts),
+        (POLL, now - HOUR, [PART_COUNTED, PART_ODDS, PART_SUCCEEDED, PART_TOTAL], parts),
+        (HOUR // 2, now - 24 * HOUR, [PART_UNLIKE], parts),
     ):
         for moment in range(begin, now - HOUR // 4, every):
             for labels, value in labelled(moment):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tools.backtest.link_traffic import Links
 from tools.rules import click_alerts, parts, totals
 from tools.rules import series as constants
 
@@ -27,6 +28,8 @@ class Pace:
 
     minutes: int = 5
     poll_minutes: int = 5
+    slow_minutes: int = 30
+    """How often the group of rules is evaluated that needs no minute."""
 
     def steps(self, hours: float) -> int:
         """Return how many evaluations lie in so many hours."""
@@ -102,6 +105,7 @@ def automations(seen: Numbers, pace: Pace, delivered: Numbers | None = None, *, 
 
 
 def _automations(seen: Numbers, pace: Pace, delivered: Numbers | None, *, account: bool) -> Mask:
+    seen = np.cumsum(np.maximum(np.diff(seen, axis=1, prepend=seen[:, :1]), 0), axis=1)
     shape, interval = seen.shape, pace.poll_minutes * 60
     low, missing, told = (np.zeros(shape, dtype=bool) for _ in range(3))
     for hours in constants.WINDOWS.values():
@@ -188,7 +192,7 @@ def _mails(delivered: Numbers, seen: Numbers, pace: Pace) -> Mask:
         ]
         alike = squares[0] / squares[1] < click_alerts.UNLIKE_AT_MOST
         found |= (sent < click_alerts.NO_MAILS * both) & (both >= click_alerts.MAILS_AT_LEAST) & alike
-    hold = pace.steps(1)
+    hold = pace.steps(click_alerts.MAILS_HOLD_MINUTES / 60)
     lasted = np.cumsum(found, axis=1)
     held: Mask = found & (lasted - np.nan_to_num(before(lasted.astype(float), hold + 1)) == hold + 1)
     return held
@@ -204,43 +208,110 @@ class Parts:
     """A row for every link."""
 
 
-def links(clicks: Numbers, steps: NDArray[np.int64], places: NDArray[np.int64], pace: Pace) -> Parts:
+def links(history: Links, pace: Pace) -> Parts:
     """Return when links and steps of one automation have lost their clicks, by the clicks of each link at each evaluation."""
     with np.errstate(all="ignore"):
-        return _links(clicks, steps, places, pace)
+        return _links(history, pace)
 
 
-def _links(clicks: Numbers, steps: NDArray[np.int64], places: NDArray[np.int64], pace: Pace) -> Parts:
-    size, week = len(steps), pace.steps(WEEK)
-    every = np.concatenate([clicks, [clicks[steps == step].sum(axis=0) for step in np.unique(steps)]])
-    begun = np.cumsum(every, axis=1)
-    born = begun > 0
-    first = np.where(born, begun, np.inf).min(axis=1)
-    counted = np.where(born, begun - first[:, None], np.nan)
-    whole = np.nansum(counted[size:], axis=0)
-    share = (counted - before(counted, week)) / (whole - before(whole, week))
-    share = np.where(share > 0, share, np.nan)
-    lower = np.minimum(np.minimum(share, before(share, week)), 0.95)
-    odds = lower / (1 - lower)
-    young = np.where(born[:size] & np.isnan(share[:size]), counted[:size], 0)
-    at_place = np.array(
-        [young[(steps == step) & (places == place)].sum(axis=0) for step, place in zip(steps, places, strict=True)]
-    )
-    best, gone, told = np.full(every.shape, -np.inf), np.full(clicks.shape, -np.inf), np.zeros(clicks.shape, bool)
+def _links(history: Links, pace: Pace) -> Parts:
+    size, week = len(history.steps), pace.steps(WEEK)
+    rest = np.isin(np.arange(size), sorted(history.rest))
+    gained, born = _gained(history)
+    counted = np.where(born, np.cumsum(gained, axis=1), np.nan)
+    of_steps = counted[size:]
+    odds, uneven = _shares(counted, of_steps, pace)
+    unlike = constants.PART_UNLIKE_WEIGHT * (np.exp(constants.UNLIKE_STEEPNESS * np.maximum(uneven, 0)) - 1)
+    variance = constants.SHARE_VARIANCE + np.nan_to_num(unlike)
+    young = np.where(np.isnan(odds[:size]) & ~rest[:, None], gained[:size], 0)
+    same = (history.steps[:, None] == history.steps) & (history.places[:, None] == history.places)
+    inherited = np.where(np.isnan(odds[:size]), 0, same.astype(float) @ young)
+    succeeded = counted.copy()
+    succeeded[:size] += np.cumsum(inherited, axis=1)
+    best = np.full(counted.shape, -np.inf)
     for hours in constants.PART_WINDOWS.values():
         length = pace.steps(hours)
-        observed = counted - before(counted, length)
-        expected = odds * (whole - before(whole, length) - observed)
-        expected = np.fmin(expected, np.where(np.isnan(expected), np.nan, before(observed, week) + 1))
-        short = observed < parts.SHORT * odds * (whole - before(whole, length))
-        certainty = 1 / (constants.SHARE_VARIANCE + constants.SHARE_DOUBT / expected)
+        observed = succeeded - before(succeeded, length)
+        expected = odds * (_whole(of_steps, length) - observed)
+        last_week = before(counted - before(counted, length), week)
+        expected = np.fmin(
+            expected,
+            np.where(np.isnan(expected), np.nan, constants.MORE_THAN_LAST_WEEK * last_week + constants.CLICKS_MORE),
+        )
+        certainty = 1 / (variance + (constants.SHARE_DOUBT + odds) / expected)
         asked = constants.PART_ASKED - constants.PART_LESS_BY_LENGTH * np.log(hours)
         score = log_likelihood(observed, expected, certainty) / asked
-        score = np.where(short & (expected > observed) & (expected >= parts.FEWEST), score, -np.inf)
-        best = np.maximum(best, score)
-        taken = (score[:size] > -np.inf) & (constants.REPLACING * expected[:size] <= at_place) & (at_place > 0)
-        gone = np.maximum(gone, np.where(taken, score[:size], -np.inf))
-        told |= taken
+        short = (observed >= 0) & (observed < parts.SHORT * expected) & (expected >= parts.FEWEST)
+        best = np.maximum(best, np.where(short, score, -np.inf))
     dead = -lowest(-best, pace.steps(2)) >= SENSITIVITY
-    dead[:size] &= ~told
-    return Parts(dead, gone >= SENSITIVITY)
+    dead[:size] &= ~rest[:, None]
+    replaced = np.zeros((size, counted.shape[1]), dtype=bool)
+    for window in parts.REPLACED_IN:
+        length = pace.steps(constants.PART_WINDOWS[window])
+        promised = parts.SHORT * odds[:size] * _whole(of_steps, length)
+        own, both = (values[:size] - before(values[:size], length) for values in (counted, succeeded))
+        enough = promised >= parts.SHORT * parts.REPLACED_FROM
+        replaced |= enough & (own < promised) & (both >= promised) & ~rest[:, None]
+    return Parts(dead, replaced)
+
+
+def _whole(of_steps: Numbers, length: int) -> Numbers:
+    """Return the clicks of all steps in so many evaluations, not a number before any is older than that."""
+    found = of_steps - before(of_steps, length)
+    return np.where(np.isnan(found).all(axis=0), np.nan, np.nansum(found, axis=0))
+
+
+def _gained(history: Links) -> tuple[Numbers, Mask]:
+    """Return the clicks that links, then steps, gain at each evaluation, and from when on they are there."""
+    born = np.cumsum(history.clicks != 0, axis=1) > 0
+    gained = np.maximum(history.clicks, 0)
+    gained[np.arange(len(gained)), np.argmax(born, axis=1)] = 0
+    of_step = [history.steps == step for step in np.unique(history.steps)]
+    return (
+        np.concatenate([gained, [gained[links].sum(axis=0) for links in of_step]]),
+        np.concatenate([born, [born[links].any(axis=0) for links in of_step]]),
+    )
+
+
+def _shares(counted: Numbers, of_steps: Numbers, pace: Pace) -> tuple[Numbers, Numbers]:
+    """Return each part's odds and its unevenness as the other rules read them."""
+
+    def gain(values: Numbers, hours: float) -> Numbers:
+        return values - before(values, pace.steps(hours))
+
+    every = pace.slow_minutes // pace.minutes
+    hours, samples = constants.UNEVEN_HOURS, constants.UNEVEN_SAMPLES
+    in_all = {span: _whole(of_steps, pace.steps(span)) for span in (hours, DAY, WEEK)}
+    share = gain(counted, WEEK) / in_all[WEEK]
+    share = np.where(share > 0, share, np.nan)[:, ::every]
+    earlier = before(share, round(WEEK * 60 / pace.slow_minutes))
+    lower = np.minimum(np.minimum(share, earlier), 0.95)
+    alive = gain(counted, DAY)[:, ::every] > parts.SHORT * share * in_all[DAY][::every]
+    expected = share * in_all[hours][::every]
+    missed = (expected - gain(counted, hours)[:, ::every]) ** 2 - expected
+    news = missed / (share * in_all[WEEK][::every] / (WEEK / hours)) ** 2
+    odds, uneven = np.full(share.shape, np.nan), np.full(share.shape, np.nan)
+    judged, last = (np.full(share.shape[0], -np.inf) for _ in range(2))
+    current = np.zeros(share.shape[0])
+    for step in range(share.shape[1]):
+        minutes = step * pace.slow_minutes
+        on = ~np.isnan(lower[:, step]) & (alive[:, step] | (minutes - judged <= parts.JUDGED_MINUTES))
+        judged[on] = minutes
+        odds[on, step] = (lower / (1 - lower))[on, step]
+        new = ~np.isnan(news[:, step])
+        current = np.where(minutes - last > DAY * 60, 0, current)
+        current = np.where(new, (1 - 1 / samples) * current + news[:, step] / samples, current)
+        last[new] = minutes
+        uneven[new, step] = current[new]
+    return _read(odds, counted.shape[1], pace, 1), _read(uneven, counted.shape[1], pace, pace.steps(3 * DAY))
+
+
+def _read(values: Numbers, length: int, pace: Pace, later: int) -> Numbers:
+    """Return the last of the values of two hours at each evaluation, so many evaluations later."""
+    every = pace.slow_minutes // pace.minutes
+    found = np.full((values.shape[0], length), np.nan)
+    found[:, ::every] = values
+    steps = np.where(np.isnan(found), -1, np.arange(length))
+    latest = np.maximum.accumulate(steps, axis=1)
+    recent = (latest >= 0) & (np.arange(length) - latest <= pace.steps(2) - (later == 1))
+    return before(np.where(recent, np.take_along_axis(found, np.maximum(latest, 0), axis=1), np.nan), later)

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from tools.backtest.emulation import Numbers, Pace
-from tools.backtest.link_traffic import Links
+from tools.backtest.link_traffic import NO_PLACE, Links
 from tools.backtest.traffic import History
+from tools.rules import clicks
 
 STEP_MINUTES = 5
 FIRING = 'ALERTS{alertstate="firing"}'
@@ -47,11 +48,13 @@ def of_automation(name: str, history: History, pace: Pace, *, mails: bool) -> di
 
 def of_links(name: str, links: Links, pace: Pace) -> dict[str, Numbers]:
     """Return what Prometheus would scrape of a history of links."""
-    clicks = np.cumsum(links.clicks, axis=1)[:, :: pace.minutes // STEP_MINUTES]
-    found = _watched(name, clicks.sum(axis=0), pace)
+    seen = np.cumsum(links.clicks, axis=1)[:, :: pace.minutes // STEP_MINUTES]
+    found = _watched(name, seen.sum(axis=0), pace)
     for link, (step, place) in enumerate(zip(links.steps, links.places, strict=True)):
-        labels = f'{_labels(name)},step_id="{step}",url="https://example.com/{link}",url_location="{place}"'
-        found[f"automation_link_clicks{{{labels}}}"] = np.where(clicks[link] > 0, clicks[link], np.nan)
+        url = "__other__" if link in links.rest else f"https://example.com/{link}"
+        location = "" if place == NO_PLACE else place
+        labels = f'{_labels(name)},step_id="{step}",url="{url}",url_location="{location}"'
+        found[f"automation_link_clicks{{{labels}}}"] = np.where(seen[link] > 0, seen[link], np.nan)
     return found
 
 
@@ -85,6 +88,7 @@ def run(series: Mapping[str, Numbers], rules: Sequence[Path], pace: Pace, promto
 def _document(series: Mapping[str, Numbers], rules: Sequence[Path], pace: Pace) -> Iterator[str]:
     yield f"rule_files: [{', '.join(str(path.resolve()) for path in rules)}]"
     yield f"evaluation_interval: {pace.minutes}m"
+    yield f"group_eval_order: [{', '.join(group.name for group in clicks.groups())}]"
     yield f"tests:\n- interval: {pace.minutes}m\n  input_series:"
     for name, values in series.items():
         yield f"  - {{series: '{name}', values: '{_values(values)}'}}"

@@ -69,7 +69,7 @@ def cells() -> Iterator[Cell]:
         for kind in ("batch daily", "batch weekly"):
             yield Cell("send", kind, volume)
             yield Cell("send", kind, volume, "mails")
-        for kind in link_traffic.QUIET:
+        for kind in (*link_traffic.QUIET, link_traffic.AWAY):
             yield Cell("links", kind, volume)
         for kind in link_traffic.DEAD:
             yield Cell("dead", kind, volume)
@@ -120,7 +120,7 @@ def _history(cell: Cell, seed: int) -> traffic.History:
 
 
 def _state(cell: Cell, clicks: Sequence[Numbers], sent: Sequence[Numbers]) -> Mask:
-    pace = Pace(poll_minutes=60 if cell.kind == "polls every hour" else 5)
+    pace = Pace(poll_minutes=traffic.POLL_MINUTES.get(cell.kind, 5))
     seen = pace.polled(np.cumsum(clicks, axis=1))
     if cell.with_ != "mails":
         return emulation.automations(seen, pace)
@@ -140,7 +140,7 @@ def _links(cell: Cell, seeds: Sequence[int]) -> Outcome:
     found, delays = 0, []
     for seed in seeds:
         history = link_traffic.make(cell.kind, cell.volume, seed)
-        dead = emulation.links(history.clicks, history.steps, history.places, Pace()).dead
+        dead = emulation.links(history, Pace()).dead
         if history.drop is None:
             found += alarms(np.any(dead, axis=0, keepdims=True)[0])
             continue
@@ -187,10 +187,11 @@ def binomial_lower(hits: int, trials: int) -> float:
     return low
 
 
-FALSE_BARS = (
+FALSE_BARS: tuple[tuple[str, tuple[str, ...], dict[str, float | None]], ...] = (
     ("plain", traffic.PLAIN, {"": 0.005, "mails": 0.005}),
     ("batches, cohorts, scanners, noise", traffic.BATCHES, {"": 0.10, "mails": 0.02}),
     ("trends and days off", traffic.TRENDS, {"": 0.25, "mails": 0.05, "others": 0.05}),
+    ("late sends", traffic.LATE, {"": None, "mails": None}),
 )
 WITH = {"": "clicks alone", "mails": "with mails", "others": "with others of the account"}
 DELAY_BARS = {
@@ -224,10 +225,14 @@ def table(outcomes: Sequence[Outcome]) -> str:
                 if any(one.cell.kind == kind for one in some)
             ]
     links = [outcome for outcome in outcomes if outcome.cell.sort == "links"]
-    lines.append(_false_row("false alarms a week, links and steps", 0.02, links))
+    quiet_links = [one for one in links if one.cell.kind in link_traffic.QUIET]
+    lines.append(_false_row("false alarms a week, links and steps", 0.02, quiet_links))
     lines += [
-        _false_row(f"… {kind}", None, [one for one in links if one.cell.kind == kind]) for kind in link_traffic.QUIET
+        _false_row(f"… {kind}", None, [one for one in quiet_links if one.cell.kind == kind])
+        for kind in link_traffic.QUIET
     ]
+    away = [one for one in links if one.cell.kind == link_traffic.AWAY]
+    lines.append(_false_row(f"alarms a week, {link_traffic.AWAY}", None, away))
     for kind, (bar, hours) in FOUND_BARS.items():
         some = [one for one in outcomes if one.cell.kind == kind and not one.cell.with_ and one.cell.volume >= SEVERAL]
         lines.append(_found_row(f"found within {hours} h, {kind}, 300 a day and more", bar, hours, some))

@@ -26,14 +26,20 @@ PLAIN = (
     "step up",
     "clocks change",
     "clocks change, office hours",
+    "corrected",
     "polls every hour",
+    "polls every three hours",
 )
 BATCHES = (
-    "batch daily", "batch on weekdays", "batch weekly", "batch irregular", "cohorts", "fading -20 %", "scanners 6 %", "scanners 20 %",
-    "noise 40 %",
+    "batch daily", "batch twice a day", "batch on weekdays", "batch weekly", "batch irregular", "cohorts", "fading -20 %",
+    "scanners 6 %", "scanners 20 %", "noise 40 %",
 )  # fmt: skip
 TRENDS = ("fading -63 %", "launch", "holiday", "Black Friday")
-KINDS = (*PLAIN, *BATCHES, *TRENDS)
+LATE = ("batch late",)
+"""One send in seven is up to six hours late."""
+
+KINDS = (*PLAIN, *BATCHES, *TRENDS, *LATE)
+POLL_MINUTES = {"polls every hour": 60, "polls every three hours": 180}
 FALLS = {"stop": 0.0, "-70 %": 0.3}
 
 NOISE, NOISE_HOURS = 0.18, 10.0
@@ -57,7 +63,7 @@ def make(kind: str, volume: float, seed: int, *, weeks: int = 5, fall: str = "",
 
     Histories of the same `days` have their weekdays, holidays and odd weeks on the same days.
     """
-    draw = np.random.default_rng([seed, int(volume), KINDS.index(kind)])
+    draw = np.random.default_rng([seed, int(volume), *kind.encode()])
     maker = _Maker(kind, volume, weeks, draw, np.random.default_rng([seed if days is None else days, 2]))
     mails, clicks = maker.sends() if kind.startswith("batch") or kind == "cohorts" else maker.flow()
     spread, hours = (0.4, NOISE_HOURS) if kind == "noise 40 %" else (NOISE, NOISE_HOURS)
@@ -67,6 +73,9 @@ def make(kind: str, volume: float, seed: int, *, weeks: int = 5, fall: str = "",
     came = draw.poisson(clicks * (1 - scanned)).astype(float)
     if scanned:
         came += SCANNED * draw.poisson(np.roll(clicks, -PER_HOUR // 2) * scanned / SCANNED)
+    if kind == "corrected":
+        when = int(draw.uniform(14, 7 * weeks) * PER_DAY)
+        came[when] -= np.floor(came[:when].sum() * draw.uniform(0.01, 0.06))
     drop = None
     if fall:
         drop = int(draw.uniform((weeks - 1) * 7, (weeks - 1) * 7 + 3.9) * PER_DAY)
@@ -178,8 +187,15 @@ class _Maker:
                 for later, size in ((0, 1), (2, 0.7), (5, 0.5))
             ]
         weekday = int(draw.integers(0, 5))
-        on = {"batch daily": range(7), "batch on weekdays": range(5), "batch weekly": (weekday,)}[self.kind]
-        return [send(day, hour) for day in days if (day + self.first_weekday) % 7 in on]
+        on = {"batch on weekdays": range(5), "batch weekly": (weekday,)}.get(self.kind, range(7))
+        sends = [send(day, hour) for day in days if (day + self.first_weekday) % 7 in on]
+        if self.kind == "batch twice a day":
+            later, part = draw.uniform(4, 9), draw.uniform(0.3, 1)
+            sends += [send(day, hour + later, part) for day in days]
+        if self.kind == "batch late":
+            late = draw.uniform(1, 6, len(sends)) * (draw.random(len(sends)) < 1 / 7)
+            sends = [(step + int(hours * PER_HOUR), size) for (step, size), hours in zip(sends, late, strict=True)]
+        return sends
 
     def _delay(self) -> Numbers:
         hours = np.arange(6 * PER_DAY) / PER_HOUR

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tools.rules import parts
 from tools.rules.rules import Alert
 from tools.rules.series import (
     AUTOMATION,
@@ -20,19 +21,16 @@ from tools.rules.series import (
     PART_EXPECTED,
     PART_OBSERVED,
     PART_SCORE,
-    PART_WINDOW,
-    REPLACING,
     SCORE,
     SENSITIVITY,
     SILENT,
     SINCE,
     USUAL_SQUARED,
     WINDOW,
-    YOUNG,
 )
 
 DAY = 86400
-NO_MAILS, UNLIKE_AT_MOST, MAILS_AT_LEAST = 0.1, 0.15, 50
+NO_MAILS, UNLIKE_AT_MOST, MAILS_AT_LEAST, MAILS_HOLD_MINUTES = 0.1, 0.15, 50, 45
 """Mails have stopped below this part of the usual ones, where weeks are alike and at least as many are usual."""
 
 NAME = """\
@@ -117,7 +115,7 @@ and on ({AUTOMATION})
         "Look first whether it is live and people still enter it.",
         DASHBOARD,
         "Neither this week's mails nor anything like those of the last two weeks went out; only where those were alike.",
-        hold="1h",
+        hold=f"{MAILS_HOLD_MINUTES}m",
     )
     yield Alert(
         "SendGridAccountClicksStopped",
@@ -137,14 +135,11 @@ and on ({AUTOMATION})
 def of_parts() -> Iterator[Alert]:
     """Return the alerts on links and steps."""
     sensitivity = f"last_over_time({SENSITIVITY.record}[20m])"
-    replaced = f"({PART_EXPECTED} * {REPLACING} <= on ({AUTOMATION}, step_id, url_location) group_left () {YOUNG})"
     dead = f"max by ({PART}) (max_over_time({PART_SCORE}{{which}}[2h])) >= {OF_AUTOMATION} {sensitivity} and on ({PART}) {PART_COUNTED}"
-    gone = f"max by ({PART}) ({PART_SCORE}{{which}} and on ({PART_WINDOW}) {replaced})"
-    link, step = 'url!~"|__other__"', 'url=""'
     numbers = _numbers(PART_SCORE, PART_OBSERVED, PART_EXPECTED, PART)
     yield Alert(
         "SendGridStepClicksStopped",
-        dead.replace("which", step),
+        dead.replace("which", parts.STEPS),
         "warning",
         f"The step {STEP_NAME} of the automation {NAME} has lost its clicks.",
         f"The step {STEP_NAME} of the automation {NAME} gets hardly any clicks while the others go on.{numbers} "
@@ -154,7 +149,7 @@ def of_parts() -> Iterator[Alert]:
     )
     yield Alert(
         "SendGridLinkClicksStopped",
-        f"{dead.replace('which', link)} unless on ({PART}) {gone.replace('which', link)}",
+        dead.replace("which", parts.LINK),
         "warning",
         f"The link {{{{ $labels.url }}}} of the automation {NAME} has lost its clicks.",
         f"The link {{{{ $labels.url }}}}{PLACE} in the step {STEP_NAME} of the automation {NAME} gets hardly any clicks while the others go on.{numbers} "
@@ -164,7 +159,7 @@ def of_parts() -> Iterator[Alert]:
     )
     yield Alert(
         "SendGridLinkReplaced",
-        f"{gone.replace('which', link)} >= {OF_AUTOMATION} {sensitivity}",
+        parts.replaced(),
         "info",
         f"The link {{{{ $labels.url }}}} of the automation {NAME} was replaced.",
         f"The link {{{{ $labels.url }}}}{PLACE} in the step {STEP_NAME} of the automation {NAME} gets hardly any clicks any more, a younger link at its place has them. Nothing to do if you edited it.",

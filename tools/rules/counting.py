@@ -10,7 +10,6 @@ from tools.rules.series import (
     CONFIGURED,
     COUNTED,
     FRESH,
-    GAINED,
     HELD,
     INTERVAL,
     MOVED,
@@ -74,14 +73,9 @@ or
         "SendGrid's total of the automation, the last one while the numbers are old.",
     )
     yield Recording(
-        GAINED,
-        f"clamp_min(idelta({TOTAL}[3h]), 0) {AND} {FRESH}",
-        "Clicks since the evaluation before. A total that SendGrid corrected downwards gains nothing.",
-    )
-    yield Recording(
         MOVED,
         f"""\
-  time() + 0 * ({GAINED} > 0)
+  time() + 0 * (idelta({TOTAL}[3h]) > 0)
 {OR}
   (last_over_time({MOVED}[3h]) {AND} {CONFIGURED})
 {OR}
@@ -91,7 +85,7 @@ or
     yield Recording(
         HELD,
         f"""\
-  last_over_time({HELD}[3h]) + on ({AUTOMATION}) ({GAINED} {OR} {TOTAL} * 0)
+  last_over_time({HELD}[3h]) + on ({AUTOMATION}) (clamp_min(idelta({TOTAL}[3h]), 0) {OR} {TOTAL} * 0)
 {OR}
   {TOTAL}""",
         "The total with every downward correction taken out: it only grows, and stands while the numbers are old.",

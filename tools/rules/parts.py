@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tools.rules.counting import AND, UNLESS
-from tools.rules.rules import Recording
+from tools.rules.rules import Recording, by_window
 from tools.rules.series import (
     AUTOMATION,
+    CLICKS_MORE,
     CONFIGURED,
     FRESH,
     HOURS,
+    MORE_THAN_LAST_WEEK,
     OF_AUTOMATION,
     PART,
     PART_ASKED,
+    PART_CERTAINTY,
     PART_COUNTED,
     PART_EXPECTED,
     PART_LESS_BY_LENGTH,
@@ -22,134 +25,184 @@ from tools.rules.series import (
     PART_ODDS,
     PART_SCORE,
     PART_SHARE,
+    PART_SUCCEEDED,
     PART_TOTAL,
+    PART_UNLIKE,
+    PART_UNLIKE_WEIGHT,
     PART_WINDOW,
     PART_WINDOWS,
     SHARE_DOUBT,
     SHARE_VARIANCE,
-    YOUNG,
+    UNEVEN_HOURS,
+    UNEVEN_SAMPLES,
+    UNLIKE_STEEPNESS,
 )
 
-OR, OR_WINDOW, AND_WINDOW = f"or on ({PART})", f"or on ({PART_WINDOW})", f"and on ({PART_WINDOW})"
+OR, OR_WINDOW = f"or on ({PART})", f"or on ({PART_WINDOW})"
 STEP = f"{AUTOMATION}, step_id"
+PLACE = f"{STEP}, url_location"
 OLD = f"(last_over_time({CONFIGURED}[20m]) {UNLESS} last_over_time({FRESH}[20m]))"
 """Automations whose numbers are old. Rules of other groups are read as they were last recorded, in whatever order groups run."""
+
+LINK, STEPS = 'url!~"|__other__"', 'url=""'
+ODDS = f"last_over_time({PART_ODDS}[2h])"
+GAINED = f"clamp_min(idelta({PART_TOTAL}[20m]), 0)"
+LINKS_GAINED = f"clamp_min(idelta({PART_TOTAL}{{{LINK}}}[20m]), 0)"
 
 FEWEST = 6
 """Clicks that must be expected of a link or a step before it is looked at."""
 
 SHORT = 0.4
-"""A part below this much of its share is looked at more closely."""
+"""A part below this much of what is expected is looked at."""
+
+REPLACED_IN, REPLACED_FROM = ("90m", "24h"), 20
+"""The windows in which a link is called replaced, and the clicks that must be expected of it there."""
+
+JUDGED_MINUTES = 100
+"""How long a part that is judged may be away and is judged on."""
+
+WEEK_MINUTES = 168 * 60
 
 
 def counting() -> Iterator[Recording]:
     """Return the rules that count the clicks of every link and step upwards only."""
-    held = f"last_over_time({PART_COUNTED}[1h])"
-    yield Recording(
-        PART_TOTAL,
-        f"max by ({PART}) (automation_link_clicks)",
-        "SendGrid's total of the link.",
-    )
-    gained = f"clamp_min(idelta({PART_TOTAL}[20m]), 0)"
-    yield Recording(
+    yield Recording(PART_TOTAL, f"max by ({PART}) (automation_link_clicks)", "SendGrid's total of the link.")
+    yield _counted(
         PART_COUNTED,
-        f"""\
-  {held} + on ({PART}) {gained}
-{OR}
-  ({held} {AND} {OLD})
-{OR}
-  {PART_TOTAL} * 0""",
-        """Clicks of the link since it was first seen, counted upwards only: a link that comes out of the rest row, or that SendGrid
-        corrects, does not jump.""",
+        PART,
+        GAINED,
+        """The total of the link with every downward correction taken out. Its first value is no click of any window, so a link that
+        comes out of the rest row does not jump; after an outage it goes on with what SendGrid says.""",
     )
-    yield Recording(
-        PART_COUNTED,
-        f"""\
-  last_over_time({PART_COUNTED}{{url=""}}[1h]) + on ({STEP}) sum by ({STEP}) ({gained})
-or on ({STEP})
-  (last_over_time({PART_COUNTED}{{url=""}}[1h]) {AND} {OLD})
-or on ({STEP})
-  sum by ({STEP}) ({PART_TOTAL}) * 0""",
-        "The same for a step: the part without a url.",
-        {"url": ""},
+    yield _counted(PART_COUNTED, STEP, f"sum by ({STEP}) ({GAINED})", "The same for a step: the part without a url.")
+    young = f"sum by ({PLACE}) ({LINKS_GAINED} unless on ({PART}) {ODDS})"
+    yield _counted(
+        PART_SUCCEEDED,
+        PART,
+        f"(({GAINED} and on ({PART}) {ODDS}) + on ({PLACE}) group_left () {young} {OR} {GAINED})",
+        """The same with the clicks of successors: links at its place in the mail (in its step, where SendGrid gives no place) that are
+        too young to be judged. So an edited link does not look dead. A step has no successors.""",
+        f"{OR} {PART_COUNTED}{{{STEPS}}}",
     )
-    young = f'({PART_COUNTED}{{url!~"|__other__"}} unless on ({PART}) last_over_time({PART_SHARE}[2h]))'
-    yield Recording(
-        YOUNG,
+
+
+def _counted(name: str, of: str, gained: str, why: str, rest: str = "") -> Recording:
+    """Return the rule that adds up what the parts gain: links with all labels, or steps, which have no url."""
+    which, total = ('url!=""', PART_TOTAL) if of == PART else (STEPS, f"sum by ({of}) ({PART_TOTAL})")
+    held = f"last_over_time({name}{{{which}}}[1h])"
+    return Recording(
+        name,
         f"""\
-  sum by ({STEP}) ({young})
-or on ({STEP}, url_location)
-  sum by ({STEP}, url_location) ({young})""",
-        "Clicks so far of links that had none a week ago, by their place in the mail; without a place, those of the whole step.",
+{held} + on ({of}) ({gained} or on ({of}) {total} * 0)
+or on ({of}) ({held} {AND} {OLD})
+or on ({of}) {total}
+{rest}""",
+        why,
+        {} if of == PART else {"url": ""},
     )
 
 
 def windows() -> Iterator[Recording]:
     """Return the rules on parts that have too few clicks in a window."""
-    for window in PART_WINDOWS:
-        first = window == next(iter(PART_WINDOWS))
-        steps = f'{PART_COUNTED}{{url=""}}'
-        whole = f"(sum by ({AUTOMATION}) ({steps}) - sum by ({AUTOMATION}) ({steps} offset {window}))"
-        odds = f"last_over_time({PART_ODDS}[2h])"
-        by_share = f'({odds} * on ({PART}) ({PART_OBSERVED}{{window="{window}"}} * -1 + {OF_AUTOMATION} {whole}))'
-        last_week = f"({PART_COUNTED} offset 1w - on ({PART}) {PART_COUNTED} offset {_after_a_week(window)})"
-        yield Recording(
-            PART_OBSERVED,
-            f"{PART_COUNTED} - on ({PART}) {PART_COUNTED} offset {window} < on ({PART}) ({SHORT} * {odds} * {OF_AUTOMATION} {whole})",
-            f"Clicks of the part in the window, where they are less than {SHORT} of what its share promises."
-            if first
-            else "",
-            {"window": window},
-        )
-        yield Recording(
-            PART_EXPECTED,
-            f"{last_week} + 1 < on ({PART}) {by_share} {OR} {by_share}",
-            """Clicks expected of it: by the others' clicks and its share, so that volume, season and holidays cancel; but no more
-            than it had in the same window last week, since a part may have days of its own."""
-            if first
-            else "",
-            {"window": window},
-        )
+    yield Recording(
+        PART_OBSERVED,
+        by_window({window: _observed(window) for window in PART_WINDOWS}),
+        f"Clicks of the part and its successors in the window, where they are less than {SHORT} of what its share promises.",
+    )
+    yield Recording(
+        PART_EXPECTED,
+        by_window({window: _expected(window, hours) for window, hours in PART_WINDOWS.items()}),
+        f"""Clicks expected of it: by the others' clicks and its share, so that volume, season and holidays cancel; but not more than
+        {MORE_THAN_LAST_WEEK} times (and {CLICKS_MORE}) what it had in the same window last week, since the others may have a burst.""",
+    )
 
 
-def _after_a_week(window: str) -> str:
-    """Return the sum of a week and the window as Prometheus writes it."""
-    return f"{168 * 60 + round(60 * PART_WINDOWS[window])}m"
+def _observed(window: str) -> str:
+    observed = f"({PART_SUCCEEDED} - on ({PART}) {PART_SUCCEEDED} offset {window} >= 0)"
+    return f"{observed} < on ({PART}) ({SHORT} * {ODDS} * {OF_AUTOMATION} {_whole(window)})"
+
+
+def _expected(window: str, hours: float) -> str:
+    observed = f'{PART_OBSERVED}{{window="{window}"}}'
+    by_share = f"{ODDS} * on ({PART}) ({observed} * -1 + {OF_AUTOMATION} {_whole(window)})"
+    last_week = f"{PART_COUNTED} offset 1w - on ({PART}) {PART_COUNTED} offset {WEEK_MINUTES + round(60 * hours)}m"
+    most = f"{MORE_THAN_LAST_WEEK} * ({last_week}) + {CLICKS_MORE}"
+    return f"{most} < on ({PART}) ({by_share}) {OR} {by_share}"
+
+
+def _whole(window: str, steps: str = f"{PART_COUNTED}{{{STEPS}}}") -> str:
+    """Return the clicks of the automation in the window, of the steps that are older than it."""
+    return f"sum by ({AUTOMATION}) ({steps} - on ({STEP}) {PART_COUNTED}{{{STEPS}}} offset {window})"
 
 
 def evidence() -> Iterator[Recording]:
-    """Return the rule that weighs them."""
-    certainty = f"(1 / ({SHARE_VARIANCE} + {SHARE_DOUBT} / {PART_EXPECTED}))"
-    clicks = f"clamp_min({PART_OBSERVED}, 0.01)"
+    """Return the rules that weigh them."""
+    unlike = f"clamp_min(last_over_time({PART_UNLIKE}[2h] offset 3d), 0)"
+    yield Recording(
+        PART_CERTAINTY,
+        f"""\
+1 / (
+  1 / {PART_EXPECTED} * on ({PART}) group_left () ({SHARE_DOUBT} + {ODDS})
+  + on ({PART}) group_left () ({SHARE_VARIANCE} + {PART_UNLIKE_WEIGHT} * (exp({UNLIKE_STEEPNESS} * {unlike}) - 1) {OR} {ODDS} * 0 + {SHARE_VARIANCE})
+)""",
+        """How many clicks the expectation is worth: what its own chance, that of the others, and the part's own unevenness leave of it.""",
+    )
+    clicks, on = f"clamp_min({PART_OBSERVED}, 0.01)", f"on ({PART_WINDOW})"
     yield Recording(
         PART_SCORE,
         f"""\
 (
-    {clicks} * on ({PART_WINDOW}) ln({clicks} / on ({PART_WINDOW}) ({PART_EXPECTED} > on ({PART_WINDOW}) {PART_OBSERVED} >= {FEWEST}))
-  - on ({PART_WINDOW})
-    ({clicks} + on ({PART_WINDOW}) {certainty}) * on ({PART_WINDOW}) ln(({clicks} + on ({PART_WINDOW}) {certainty}) / on ({PART_WINDOW}) ({PART_EXPECTED} + {certainty}))
+  {clicks} * {on} ln({clicks} / {on} ({PART_EXPECTED} >= {FEWEST}))
+  - {on} ({clicks} + {on} {PART_CERTAINTY}) * {on} ln(({clicks} + {on} {PART_CERTAINTY}) / {on} ({PART_EXPECTED} + {on} {PART_CERTAINTY}))
 )
-/ on (window) group_left ()
-({PART_ASKED} - {PART_LESS_BY_LENGTH} * ln(last_over_time({HOURS}[20m])))""",
+/ on (window) group_left () ({PART_ASKED} - {PART_LESS_BY_LENGTH} * ln(last_over_time({HOURS}[20m])))
+and {on} ({PART_OBSERVED} < {on} ({SHORT} * {PART_EXPECTED}))""",
         """Evidence that the part has lost its clicks, on the scale of the totals' score. There are many parts, so more is asked of
         short windows.""",
     )
 
 
+def replaced() -> str:
+    """Return the expression of links that are short of clicks by themselves, and not with their successors."""
+    return f"\n{OR}\n".join(_replaced(window) for window in REPLACED_IN)
+
+
+def _replaced(window: str) -> str:
+    promised = f"({SHORT} * {ODDS} * {OF_AUTOMATION} {_whole(window)} >= {SHORT * REPLACED_FROM:g})"
+    own, both = (f"{name}{{{LINK}}} - on ({PART}) {name} offset {window}" for name in (PART_COUNTED, PART_SUCCEEDED))
+    return f"""\
+  {own} < on ({PART}) {promised}
+and on ({PART})
+  ({both} >= on ({PART}) {promised})"""
+
+
 def shares() -> Iterator[Recording]:
     """Return the rules that need no minute."""
-    week = f"(last_over_time({PART_COUNTED}[20m]) - on ({PART}) {PART_COUNTED} offset 1w)"
+    counted = f"last_over_time({PART_COUNTED}[20m])"
+    steps = f"last_over_time({PART_COUNTED}{{{STEPS}}}[20m])"
     yield Recording(
         PART_SHARE,
-        f'{week} / {OF_AUTOMATION} sum by ({AUTOMATION}) (last_over_time({PART_COUNTED}{{url=""}}[20m]) - on ({STEP}) {PART_COUNTED}{{url=""}} offset 1w) > 0',
+        f"({counted} - on ({PART}) {PART_COUNTED} offset 1w) / {OF_AUTOMATION} {_whole('1w', steps)} > 0",
         "The part's share of the automation's clicks in seven days; absent for a part that is younger or had none.",
     )
     lower = f"clamp_max({PART_SHARE} < on ({PART}) {PART_SHARE} offset 1w {OR} ({PART_SHARE} offset 1w and on ({PART}) {PART_SHARE}), 0.95)"
+    alive = f"({counted} - on ({PART}) {PART_COUNTED} offset 1d > on ({PART}) ({SHORT} * {PART_SHARE} * {OF_AUTOMATION} {_whole('1d', steps)}))"
     yield Recording(
         PART_ODDS,
-        f"{lower} / (1 - {lower})",
-        """Its clicks by a click of the others, by the lower of its last two weeks: a link whose life is short, as a newsletter's, has
-        no two weeks.""",
+        f"{lower} / (1 - {lower}) and on ({PART}) (last_over_time({PART_ODDS}[{JUDGED_MINUTES}m]) or on ({PART}) {alive})",
+        """Its clicks by a click of the others, by the lower of its last two weeks. It begins while the part has clicks: a link whose
+        life is short, as a newsletter's, has no two weeks, or is over by then.""",
+    )
+    hours = UNEVEN_HOURS
+    expected = f"({PART_SHARE} * {OF_AUTOMATION} {_whole(f'{hours}h', steps)})"
+    mean = f"({PART_SHARE} * {OF_AUTOMATION} {_whole('1w', steps)} / {168 // hours})"
+    yield Recording(
+        PART_UNLIKE,
+        f"""\
+{1 - 1 / UNEVEN_SAMPLES:g} * (last_over_time({PART_UNLIKE}[1d]) {OR} {PART_SHARE} * 0)
++ on ({PART}) (({expected} - on ({PART}) ({counted} - on ({PART}) {PART_COUNTED} offset {hours}h)) ^ 2 - on ({PART}) {expected}) / on ({PART}) {mean} ^ 2 / {UNEVEN_SAMPLES}""",
+        f"""How far its clicks in {hours} hours are off its share, squared and less by what chance alone brings, by the square of their mean;
+        the mean of the last days. 0.02 is usual, 1 a mail that goes out once a week.""",
     )
     yield Recording(
         PART_MOVED,

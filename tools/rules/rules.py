@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 INDENT = "  "
+COMMENT_WIDTH, EXPRESSION_WIDTH = 160, 600
+"""Up to how many characters a comment is, and an expression may be, one line."""
+
+_OPERATOR = re.compile(r"^([ ]*)((?:or|and|unless|[-+*/<>])(?:[ ]+on \([^)]*\))?)\n[ ]*", re.MULTILINE)
+"""An operator on a line of its own, which leads the line after it in the file."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,13 @@ def render(head: str, groups: Sequence[Group], runbook: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def by_window(expressions: Mapping[str, str]) -> str:
+    """Return the union of the expressions, each with its window as a label."""
+    return "\nor\n".join(
+        f'label_replace({expression}, "window", "{window}", "", "")' for window, expression in expressions.items()
+    )
+
+
 def anchor(alert: str) -> str:
     """Return the anchor of the alert's section in docs/alerts.md."""
     return alert.lower()
@@ -71,22 +84,25 @@ def _alert(rule: Alert, runbook: str) -> list[str]:
     lines += [f"  for: {rule.hold}"] if rule.hold else []
     lines += [f"  keep_firing_for: {rule.keep}"] if rule.keep else []
     lines += _labels({"severity": rule.severity, **rule.labels})
-    lines += ["  annotations:", f"    summary: {json.dumps(rule.summary, ensure_ascii=False)}", "    description: >-"]
-    lines += [f"      {line}" for line in _flat(rule.description).splitlines()]
+    lines += ["  annotations:", f"    summary: {_text(rule.summary)}", f"    description: {_text(rule.description)}"]
     lines += [f"    runbook_url: {runbook}#{anchor(rule.name)}"]
     return [*lines, f"    dashboard_url: {json.dumps(rule.dashboard)}"]
 
 
-def _flat(text: str) -> str:
-    return textwrap.dedent(text).strip()
+def _text(text: str) -> str:
+    """Return the text as YAML, in single quotes, since the templates are full of double ones."""
+    return "'" + " ".join(text.split()).replace("'", "''") + "'"
 
 
 def _comment(text: str) -> list[str]:
-    return [f"# {line}" for line in textwrap.wrap(" ".join(text.split()), 108)]
+    return [f"# {line}" for line in textwrap.wrap(" ".join(text.split()), COMMENT_WIDTH)]
 
 
 def _expression(text: str) -> list[str]:
-    lines = textwrap.dedent(text).strip("\n").rstrip().splitlines()
+    lines = _OPERATOR.sub(r"\1\2 ", textwrap.dedent(text).strip("\n").rstrip()).splitlines()
+    flat = " ".join(line.strip() for line in lines).replace("( ", "(").replace(" )", ")")
+    if len(flat) <= EXPRESSION_WIDTH:
+        lines = [flat]
     if len(lines) == 1 and ": " not in lines[0] and " #" not in lines[0] and lines[0][0] not in "{[\"'":
         return [f"  expr: {lines[0].strip()}"]
     return ["  expr: |2-" if lines[0].startswith(" ") else "  expr: |-", *(f"    {line}" for line in lines)]

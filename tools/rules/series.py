@@ -12,40 +12,45 @@ PART_WINDOW = f"{PART}, window"
 OF_AUTOMATION = f"on ({AUTOMATION}) group_left ()"
 """Joins what is known of an automation to its parts or windows."""
 
-WINDOWS = {"1h": 1.0, "2h": 2.0, "5h": 5.0, "14h": 14.0, "24h": 24.0, "72h": 72.0}
+WINDOWS = {"1h": 1.0, "2h": 2.0, "3h": 3.0, "8h": 8.0, "24h": 24.0, "72h": 72.0}
 """The windows in which an automation is judged, in hours; which of them decides depends on the clicks usual in it."""
 
 PART_WINDOWS = {"30m": 0.5, "90m": 1.5, "8h": 8.0, "24h": 24.0, "72h": 72.0}
 """The windows in which links and steps are judged, in hours."""
 
-USUAL_VARIANCE = 0.35
+USUAL_VARIANCE = 0.3
 """Relative variance of the usual clicks because they are a count themselves, times that count."""
 
 LEVEL_VARIANCE, HOURLY_VARIANCE = 0.01, 0.015
 """Relative variance that every automation is given: of any window, and by how much more in an hour."""
 
-UNLIKE_WEIGHT, UNLIKE_STEEPNESS = 0.22, 6
+UNLIKE_WEIGHT, UNLIKE_STEEPNESS = 0.1, 8
 """How an automation's own unlikeness from week to week adds to that: weight * (exp(steepness * share) - 1)."""
 
-ASKED, LESS_BY_LENGTH = 1.02, 0.06
+ASKED, LESS_BY_LENGTH = 1.04, 0.06
 """What a window's evidence is divided by, and how much less by the logarithm of its hours: long ones err less often."""
 
-PART_ASKED, PART_LESS_BY_LENGTH = 1.38, 0.12
+PART_ASKED, PART_LESS_BY_LENGTH = 1.28, 0.1
 """The same for links and steps, of which there are many."""
 
-SHARE_VARIANCE = 0.03
+SHARE_VARIANCE = 0.01
 """Relative variance of a share around what it was in earlier weeks."""
 
 SHARE_DOUBT = 0.3
 """Relative variance of what is expected of a part because it is a count itself, times that count."""
 
-REPLACING = 0.3
-"""The part of a link's expected clicks that younger links at its place must have to be called its replacement."""
+PART_UNLIKE_WEIGHT = 0.2
+"""How a part's own unevenness adds to that, as an automation's unlikeness does."""
+
+UNEVEN_HOURS, UNEVEN_SAMPLES = 4, 200
+"""The window in which a part's unevenness is measured, and over how many evaluations of half an hour."""
+
+MORE_THAN_LAST_WEEK, CLICKS_MORE = 1.5, 3
+"""How much more can be expected of a part than it had in the same window last week."""
 
 MAIL_LAG_HOURS = 6
 """How much longer than the clicks' own window the mails are counted from that the clicks came from."""
 
-GAINED = "job_automation:sendgrid_clicks:gained"
 COUNTED = "job_automation:sendgrid_clicks:counted"
 HELD = "job_automation:sendgrid_clicks:held"
 TOTAL = "job_automation:sendgrid_clicks:total"
@@ -71,19 +76,20 @@ JUDGEABLE = "job_automation:sendgrid_click_drop:judgeable"
 SINCE = "job_automation:sendgrid_click_drop:since_timestamp_seconds"
 SILENT = "job:sendgrid_account:silent_automations"
 
-DELIVERED = "job_automation:sendgrid_mails:delivered"
 MAILS = "job_automation_window:sendgrid_mails:delivered"
 MAILS_LAST_WEEK = "job_automation_window:sendgrid_mails:last_week"
 CLICK_RATE = "job_automation_window:sendgrid_mails:click_rate"
 
 PART_TOTAL = "job_part:sendgrid_clicks:total"
 PART_COUNTED = "job_part:sendgrid_clicks:counted"
+PART_SUCCEEDED = "job_part:sendgrid_clicks:with_successors"
+PART_UNLIKE = "job_part:sendgrid_clicks:uneven"
 PART_SHARE = "job_part:sendgrid_clicks:share"
 PART_ODDS = "job_part:sendgrid_clicks:odds"
 PART_MOVED = "job_link:sendgrid_clicks:moved_timestamp_seconds"
-YOUNG = "job_place:sendgrid_clicks:young"
 PART_OBSERVED = "job_part_window:sendgrid_clicks:observed"
 PART_EXPECTED = "job_part_window:sendgrid_clicks:expected"
+PART_CERTAINTY = "job_part_window:sendgrid_clicks:certainty"
 PART_SCORE = "job_part_window:sendgrid_clicks:score"
 
 

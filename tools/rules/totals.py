@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tools.rules.counting import AND, OR, UNLESS
-from tools.rules.rules import Recording
+from tools.rules.rules import Recording, by_window
 from tools.rules.series import (
     ASKED,
     AUTOMATION,
@@ -13,7 +13,6 @@ from tools.rules.series import (
     CLICK_RATE,
     CONFIGURED,
     COUNTED,
-    DELIVERED,
     EXPECTED,
     FRESH,
     HOURLY_VARIANCE,
@@ -65,14 +64,14 @@ def windows() -> Iterator[Recording]:
     hours = {**WINDOWS, **PART_WINDOWS}
     yield Recording(
         HOURS,
-        "\nor\n".join(
-            f'  label_replace(vector({number:g}), "window", "{window}", "", "")' for window, number in hours.items()
-        ),
+        by_window({window: f"vector({number:g})" for window, number in hours.items()}),
         "The hours of each window, for the rules below.",
     )
-    for window in WINDOWS:
-        why = "Clicks of the automation in the window." if window == next(iter(WINDOWS)) else ""
-        yield Recording(OBSERVED, f"{COUNTED} - on ({AUTOMATION}) {COUNTED} offset {window}", why, {"window": window})
+    yield Recording(
+        OBSERVED,
+        by_window({window: f"{COUNTED} - on ({AUTOMATION}) {COUNTED} offset {window}" for window in WINDOWS}),
+        "Clicks of the automation in the window.",
+    )
     yield Recording(
         LAST_WEEK,
         f"min_over_time({OBSERVED}[2h] offset 167h)",
@@ -92,24 +91,18 @@ def windows() -> Iterator[Recording]:
 
 def mails() -> Iterator[Recording]:
     """Return the rules on what was delivered; they yield nothing where the exporter publishes no statistics."""
+    delivered = f"max by ({AUTOMATION}) (sendgrid_automation_delivered"
+    reach = {window: f"{hours + MAIL_LAG_HOURS:g}h" for window, hours in WINDOWS.items()}
     yield Recording(
-        DELIVERED,
-        f"max by ({AUTOMATION}) (sendgrid_automation_delivered)",
-        "Mails delivered so far.",
+        MAILS,
+        by_window(
+            {
+                window: f"clamp_min({delivered} offset 1h) - on ({AUTOMATION}) {delivered} offset {hours}), 0)"
+                for window, hours in reach.items()
+            }
+        ),
+        f"Mails whose clicks fall into the window: from {MAIL_LAG_HOURS} hours before it up to an hour ago.",
     )
-    for window, hours in WINDOWS.items():
-        why = (
-            f"Mails whose clicks fall into the window: from {MAIL_LAG_HOURS} hours before it up to an hour ago."
-            if window == next(iter(WINDOWS))
-            else ""
-        )
-        reach = f"{hours + MAIL_LAG_HOURS:g}h"
-        yield Recording(
-            MAILS,
-            f"clamp_min({DELIVERED} offset 1h - on ({AUTOMATION}) {DELIVERED} offset {reach}, 0)",
-            why,
-            {"window": window},
-        )
     yield Recording(
         MAILS_LAST_WEEK,
         f"min_over_time({MAILS}[2h] offset 167h)",
