@@ -36,6 +36,25 @@ class Outcome(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
+class DiscoveryMode(StrEnum):
+    """What becomes of automations that the account has and the configuration does not list."""
+
+    OFF = "off"
+    REPORT = "report"
+    POLL = "poll"
+
+
+class Standing(StrEnum):
+    """How an automation of the account stands; the `state` label of `sendgrid_exporter_discovered_automations`."""
+
+    POLLED = "polled"
+    IDLE = "idle"
+    EXCLUDED = "excluded"
+    UNWATCHED = "unwatched"
+    """Nobody polls it, since discovery only reports."""
+    OVER_CAP = "over_cap"
+
+
 class Endpoint(StrEnum):
     """What is asked of SendGrid; the `endpoint` label of the metrics of requests. SendGrid limits each by itself."""
 
@@ -130,6 +149,8 @@ class PollResult:
     outcome: Outcome
     pages: int = 0
     """Pages that a successful poll read, from which the cost of the next one is estimated."""
+    message: str = ""
+    """Why the poll failed, for a person."""
 
 
 def is_automation_id(text: str) -> bool:

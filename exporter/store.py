@@ -55,6 +55,10 @@ class Store:
         """Return the current snapshot, without waiting."""
         return self._snapshot
 
+    def total_clicks(self) -> Mapping[AutomationId, int]:
+        """Return the total that is shown of each automation, where one is."""
+        return {view.id: view.block.total_clicks for view in self._snapshot.views() if view.block is not None}
+
     def configure(self, automations: Sequence[Automation]) -> None:
         """Hold exactly these automations: new ones without data, known ones with theirs, others gone at once."""
         with self._lock:

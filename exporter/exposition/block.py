@@ -19,6 +19,7 @@ from exporter.exposition.families import (
     UP,
     Family,
 )
+from exporter.exposition.statistics import STATISTICS
 from exporter.exposition.text import OPENMETRICS_END, any_fell, header, line, link_key, link_lines, samples
 
 
@@ -161,7 +162,7 @@ class Frame:
     def __init__(self) -> None:
         self._headers = {
             (family.name, openmetrics): compress([header(family, openmetrics=openmetrics)])
-            for family in PER_AUTOMATION
+            for family in (*PER_AUTOMATION, *STATISTICS)
             for openmetrics in (False, True)
         }
         self._end = compress([OPENMETRICS_END])
@@ -169,11 +170,12 @@ class Frame:
     def families(
         self, lines: Mapping[str, Compressed], *, openmetrics: bool, names: frozenset[str] | None
     ) -> Compressed:
-        """Return the selected families, each below its comments."""
+        """Return the selected families, each below its comments; those of statistics only where they have lines."""
         return join(
             part
-            for family in PER_AUTOMATION
+            for family in (*PER_AUTOMATION, *STATISTICS)
             if names is None or family.name in names
+            if family.name in lines or family in PER_AUTOMATION
             for part in (self._headers[family.name, openmetrics], lines.get(family.name, EMPTY))
         )
 

@@ -9,7 +9,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.domain import Endpoint, Outcome
+from exporter.account.statistics import StatisticsStore
+from exporter.domain import Endpoint, Outcome, Standing, Statistics
 from exporter.exposition.compression import text_chunks
 from exporter.serving import Exposition
 from exporter.store import Store
@@ -40,7 +41,14 @@ def full_exposition() -> Exposition:
     telemetry.polled(Outcome.SUCCESS, 0.3)
     telemetry.requested(Endpoint.LINKS, "200", 0.2, a_rate_limit(limit=600.0, remaining=599.0, reset_in=30.0))
     telemetry.sharded(0, 1)
-    return Exposition(store, telemetry)
+    telemetry.list_enabled(enabled=True)
+    telemetry.list_read(Outcome.SUCCESS, WALL)
+    telemetry.discovered(dict.fromkeys(Standing, 1))
+    statistics = StatisticsStore()
+    statistics.publish({an_id(1): Statistics(*range(12)), an_id(2): Statistics(delivered=7)}, 0.0)
+    statistics.publish_steps(an_id(1), {'st"ep': Statistics(*range(12))}, 0.0)
+    statistics.refresh(lambda _: 0.0, lambda _: 0.0)
+    return Exposition(store, telemetry, lambda: statistics.lines)
 
 
 def text_of(exposition: Exposition, *, openmetrics: bool = False, names: frozenset[str] | None = None) -> str:
