@@ -9,9 +9,9 @@ import math
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -23,16 +23,18 @@ from exporter.account.memory import ACCOUNT
 from exporter.account.options import account_options
 from exporter.account.runner import AccountRunner
 from exporter.clock import Clock
-from exporter.domain import Automation, AutomationId, Endpoint, Outcome
+from exporter.doctor import LONGEST_REQUEST, REGIONS, Examination, Finding
+from exporter.domain import Automation, AutomationId, Endpoint, Outcome, PollResult
 from exporter.errors import ConfigurationError, ForeignFileError, StateError
 from exporter.exposition.block import Block, line_format
 from exporter.exposition.compression import compress
 from exporter.labels import LabelHygiene, LabelRules
 from exporter.logs import LineWriter, set_up_logs
+from exporter.once import Round
 from exporter.polling.poller import Poller
 from exporter.polling.workers import Workers, start_thread
 from exporter.sendgrid.budget import Budget
-from exporter.sendgrid.client import SendGridClient
+from exporter.sendgrid.client import SendGridClient, Unobserved
 from exporter.sendgrid.key import FixedKey, Key, KeyFile
 from exporter.sendgrid.memory import MemoryBudget
 from exporter.sendgrid.proxy import proxy_secrets
@@ -129,8 +131,10 @@ class App:
         self._telemetry.sharded(settings.shard.index, settings.shard.total)
         self._configure_workers()
 
-    def serve(self) -> str | None:
+    def serve(self, greet: Callable[[str, str], None] = lambda *_: None) -> str | None:
         """Poll and serve until stopped; return None then, or the reason why it cannot go on.
+
+        `greet` is called as soon as they answer, with the addresses of the first page and of the metrics.
 
         Raises StartError when an address cannot be listened on, ConfigurationError for a wrong web config file.
         """
@@ -142,6 +146,7 @@ class App:
         version = f"{DISTRIBUTION} {self._about.version} (revision {self._about.revision})"
         _log.info("started %s, listening on %s: %s", version, addresses, redacted_line(self._settings))
         _log.info("%s", self._workers.plan())
+        greet(server.url, server.url.rstrip("/") + self._settings.web.telemetry_path)
         self._workers.start()
         self._account.start()
         start_thread(self._watch_key, "key-file")
@@ -151,15 +156,27 @@ class App:
         finally:
             self._shut_down(server)
 
-    def once(self) -> tuple[str, Sequence[tuple[Automation, Outcome]], int]:
-        """Poll every automation once, until a stop is asked for.
+    def once(self, progress: Callable[[Round], None] = lambda _: None) -> Round:
+        """Poll every automation once, until a stop is asked for; return what came of it, and call `progress` meanwhile.
 
-        Return the exposition as text, the automations that failed, and how many were not polled to the end.
+        Failures are left to the caller to report: the log has none of them.
         """
+        self._poller.failure_level = self._account.account.failure_level = logging.DEBUG
         self._account.read_first()
         automations = self._account.account.automations()
         waiting = deque(automations)
-        results: list[tuple[Automation, Outcome]] = []
+        results: list[tuple[Automation, PollResult]] = []
+
+        def so_far(text: str = "") -> Round:
+            account = self._account.account
+            return Round(
+                total=len(automations),
+                results=tuple(results),
+                pause=self._budget.pause,
+                text=text,
+                list_failure=account.failure,
+                needs_list=account.options.discovers,
+            )
 
         def work() -> None:
             while waiting and not self._signals.stop.is_set():
@@ -168,24 +185,16 @@ class App:
                     deadline = self._clock.monotonic() + _ONCE_SECONDS
                     result = self._poller.poll(automation, deadline=deadline, stale_after=math.inf)
                     if result.outcome is Outcome.SUCCESS or not self._signals.stop.is_set():
-                        results.append((automation, result.outcome))
+                        results.append((automation, result))
 
         threads = [start_thread(work, f"once-{number}") for number in range(self._settings.poll.concurrency)]
         threads.append(start_thread(self._account.read_beside, "once-account"))
         while any(thread.is_alive() for thread in threads):
             if self._clock.wait(self._signals.stop, _ONCE_TICK_SECONDS):
                 break
+            progress(so_far())
         self._account.refresh()
-        text = self._exposition.body(openmetrics=False).text().decode()
-        done = tuple(results)
-        failed = [result for result in done if result[1] is not Outcome.SUCCESS]
-        return text, failed, len(automations) - len(done)
-
-    @property
-    def list_failure(self) -> Outcome | None:
-        """Why the list of automations, which discovery goes by, could not be read; None where it was, or is not."""
-        account = self._account.account
-        return account.failure if account.options.discovers else None
+        return so_far(self._exposition.body(openmetrics=False).text().decode())
 
     def follow(self, automations: Sequence[Automation]) -> None:
         """Poll these automations from now on, since the account's list has changed."""
@@ -365,6 +374,27 @@ class App:
         return (*self._former_secrets, *proxy_secrets(self._settings.sendgrid.proxy), *self._key.known())
 
 
+def examine_account(
+    settings: Settings, clock: Clock, signals: Signals, regions: Mapping[str, str] = REGIONS
+) -> Sequence[Finding]:
+    """Ask SendGrid a few times, each once, and return what is found; raise StoppedError when a stop is asked for."""
+    budget, key = Budget(settings.sendgrid.requests_per_minute, clock=clock), key_source(settings)
+
+    def connect(asked: Settings) -> SendGridClient:
+        options = _client_options(asked, about())
+        return SendGridClient(
+            replace(options, timeout=min(options.timeout, LONGEST_REQUEST), most_tries=1),
+            key=key,
+            budget=budget,
+            clock=clock,
+            stop=signals.stop,
+            observer=Unobserved(),
+        )
+
+    configured = account_options(settings).automations
+    return Examination(settings, connect, lambda: budget.requests_per_second, clock, configured, regions).run()
+
+
 def _client_options(settings: Settings, about: ProgramInfo) -> ClientOptions:
     """Return how SendGrid is asked."""
     return ClientOptions(
@@ -382,7 +412,8 @@ def _web_options(settings: Settings) -> WebOptions:
     """Return how the web server is configured."""
     web = settings.web
     return WebOptions(
-        listen=((web.host, web.port),),
+        listen=web.listen,
+        use_systemd=web.systemd_socket,
         telemetry_path=web.telemetry_path,
         enable_lifecycle=web.enable_lifecycle,
         open_health=web.open_health,

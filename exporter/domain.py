@@ -143,6 +143,8 @@ class PollResult:
     outcome: Outcome
     pages: int = 0
     """Pages that a successful poll read, from which the cost of the next one is estimated."""
+    message: str = ""
+    """Why the poll failed, for a person."""
 
 
 def is_automation_id(text: str) -> bool:

@@ -19,9 +19,10 @@ from exporter.domain import (
     AutomationList,
     DiscoveryMode,
     Outcome,
+    PollResult,
     Standing,
 )
-from exporter.errors import IncompleteError, SendGridError, StoppedError
+from exporter.errors import DEFECT, IncompleteError, KeyRefusedError, SendGridError, StoppedError, log_fields
 from exporter.telemetry import Telemetry
 
 _log = logging.getLogger(__name__)
@@ -100,6 +101,12 @@ class Account:
         self._succeeded_at = -math.inf
         self._is_tried = False
         self._failing: tuple[Outcome, int | str | None] | None = None
+        self._said = ""
+        """Why it failed, for a person."""
+        self._is_told = False
+        """Whether the log has a line about the failure."""
+        self.failure_level = logging.WARNING
+        """Of a new failure's line; lower where somebody else reports the results."""
         self._refused = 0
         self._doubted: tuple[frozenset[AutomationId], int] = (frozenset(), 0)
         self._idle: frozenset[AutomationId] = frozenset()
@@ -123,9 +130,9 @@ class Account:
         return self._pages / self._interval() if self._options.reads_list else 0.0
 
     @property
-    def failure(self) -> Outcome | None:
-        """Why the last reading of the list failed; None after one that succeeded."""
-        return self._failing[0] if self._failing else None
+    def failure(self) -> PollResult | None:
+        """How the last reading of the list failed; None after one that succeeded."""
+        return PollResult(self._failing[0], message=self._said) if self._failing else None
 
     def automations(self) -> tuple[Automation, ...]:
         """Return the automations to poll: the configured ones, then those that were found."""
@@ -213,11 +220,11 @@ class Account:
         except StoppedError:
             return None
         except SendGridError as exc:
-            self._note_failure(exc.outcome, exc.reason, str(exc))
+            self._note_failure(exc, exc.outcome, exc.reason)
             outcome = exc.outcome
         except Exception as exc:  # noqa: BLE001  # whatever is wrong with the list, the links go on; it is counted and logged
             outcome = Outcome.INTERNAL_ERROR
-            self._note_failure(outcome, type(exc).__name__, "a defect of the exporter", traceback=True)
+            self._note_failure(exc, outcome, type(exc).__name__)
         else:
             self._note_success()
             return Outcome.SUCCESS
@@ -243,7 +250,7 @@ class Account:
             if times < _LASTING:
                 raise
             if times == _LASTING:
-                _log.warning("the list of automations: used all the same, as for %d readings: %s", _LASTING, exc)
+                _log.warning("the list of automations: used all the same, as for %d readings: %s", _LASTING, exc.text)
             self._telemetry.mismatched()
             return exc.listed
         self._doubted = (frozenset(), 0)
@@ -339,17 +346,21 @@ class Account:
         return self._interval() if self._succeeded_at > -math.inf else min(self._interval(), _FIRST_RETRY)
 
     def _note_success(self) -> None:
-        if self._failing is not None:
-            _log.info("the list of automations recovered")
-        self._failing = None
+        if self._failing is not None and self._is_told:
+            _log.info("the list of automations recovered", extra=log_fields(None, Outcome.SUCCESS))
+        self._failing, self._is_told = None, False
 
-    def _note_failure(
-        self, outcome: Outcome, reason: int | str | None, message: str, *, traceback: bool = False
-    ) -> None:
+    def _note_failure(self, exc: Exception, outcome: Outcome, reason: int | str | None) -> None:
         before, self._failing = self._failing, (outcome, reason)
-        level = logging.DEBUG if before == self._failing else logging.WARNING
-        how = "began to fail" if before is None else "still fails" if level == logging.DEBUG else "now fails otherwise"
-        _log.log(level, "the list of automations %s (%s): %s", how, outcome, message, exc_info=traceback)
+        known = exc if isinstance(exc, SendGridError) else None
+        self._said = known.text if known else DEFECT
+        # A refused key is every automation's failure too, and the first one's line says it for all.
+        is_news = before != self._failing and not isinstance(exc, KeyRefusedError)
+        self._is_told = self._is_told or is_news
+        level = logging.DEBUG if not is_news else self.failure_level if known else logging.ERROR
+        how = "began to fail" if before is None else "now fails otherwise" if before != self._failing else "still fails"
+        fields = log_fields(None, exc)
+        _log.log(level, "the list of automations %s: %s", how, self._said, extra=fields, exc_info=known is None)
 
     def _log_nameless(self, nameless: int) -> None:
         if nameless and not self._nameless:

@@ -1,7 +1,7 @@
 """What the configuration says of the account, and what is asked of SendGrid because of it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,6 +11,7 @@ from exporter.polling.sharding import own, shard_of
 from exporter.settings import Settings
 from exporter.settings.values import duration_text
 
+_MOST_NAMED: Final = 10
 OUTDATED: Final = 3
 """Intervals after which a list says nothing of the present: then nobody is idle, and statistics are stale."""
 
@@ -87,8 +88,8 @@ def account_options(settings: Settings) -> AccountOptions:
 def asked(settings: Settings) -> Iterator[str]:
     """Yield a sentence for each thing that SendGrid would be asked for, without asking for any."""
     options = account_options(settings)
-    count, interval = len(options.automations), duration_text(settings.poll.interval)
-    yield f"the links of {count} configured automations, every {interval} unless they have an interval of their own"
+    if options.automations:
+        yield f"the links of {_named(options.automations)}"
     if options.discovers:
         yield f"the list of all automations of the account, every {duration_text(options.interval)}"
     elif options.reads_list:
@@ -98,3 +99,13 @@ def asked(settings: Settings) -> Iterator[str]:
         yield f"the links of whatever that list has{excluded}: {options.rules.max_automations} automations at most"
     if options.reads_steps:
         yield f"the statistics by step of each automation, every {duration_text(options.statistics_interval)}"
+
+
+def _named(automations: Sequence[Automation]) -> str:
+    """Return how many automations these are, how often they are polled, and the first of them by name."""
+    count = "1 automation" if len(automations) == 1 else f"{len(automations)} automations"
+    intervals = sorted(automation.interval for automation in automations)
+    often = " to ".join(duration_text(each) for each in dict.fromkeys((intervals[0], intervals[-1])))
+    names = ", ".join(automation.name for automation in automations[:_MOST_NAMED])
+    more = f" and {len(automations) - _MOST_NAMED} more" if len(automations) > _MOST_NAMED else ""
+    return f"{count}, every {often}: {names}{more}"

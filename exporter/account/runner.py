@@ -11,7 +11,7 @@ from exporter.account.options import AccountOptions
 from exporter.account.statistics import StatisticsStore
 from exporter.account.steps import Steps, StepSource
 from exporter.clock import Clock
-from exporter.domain import Automation, AutomationId, DiscoveryMode, Endpoint, Outcome
+from exporter.domain import Automation, AutomationId, DiscoveryMode, Endpoint
 from exporter.exposition.compression import Compressed
 from exporter.sendgrid.budget import Budget
 from exporter.telemetry import Telemetry
@@ -118,11 +118,10 @@ class AccountRunner:
         oldest = now - self._account.staleness
         self._store.refresh(lambda _: oldest, lambda automation_id: now - self._steps.staleness(automation_id))
 
-    def read_first(self) -> Outcome | None:
-        """Read once what names the automations to poll; return why that failed, or None."""
+    def read_first(self) -> None:
+        """Read once what names the automations to poll."""
         if self._account.options.rules.mode is DiscoveryMode.POLL:
             self._account.read(self)
-        return self._account.failure
 
     def read_beside(self) -> None:
         """Read once what no poll waits for, until the stop."""

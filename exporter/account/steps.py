@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from exporter.account.statistics import StatisticsStore
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationId, Outcome, PollResult, Statistics
-from exporter.errors import SendGridError, StoppedError
+from exporter.errors import DEFECT, KeyRefusedError, SendGridError, StoppedError, log_fields
 from exporter.polling.schedule import Schedule
 
 _log = logging.getLogger(__name__)
@@ -117,21 +117,22 @@ class Steps:
         except StoppedError:
             return None
         except SendGridError as exc:
-            self._note_failure(automation, exc.outcome, exc.reason, str(exc))
+            self._note_failure(automation, exc.outcome, exc.reason, exc)
             return exc.outcome
         except Exception as exc:  # noqa: BLE001  # one automation's defect must not end the reading of the others
-            self._note_failure(automation, Outcome.INTERNAL_ERROR, type(exc).__name__, "a defect of the exporter")
+            self._note_failure(automation, Outcome.INTERNAL_ERROR, type(exc).__name__, exc)
             return Outcome.INTERNAL_ERROR
         with self._lock:
             if source is self._source:  # a reload that came between may ask another account
                 self._store.publish_steps(automation.id, steps, self._clock.monotonic())
         if self._failing.pop(automation.id, None) is not None:
-            _log.info("automation %s: its statistics by step recovered", automation.id)
+            _log.info("the statistics by step recovered", extra=log_fields(automation, Outcome.SUCCESS))
         return Outcome.SUCCESS
 
-    def _note_failure(self, automation: Automation, outcome: Outcome, reason: int | str | None, message: str) -> None:
+    def _note_failure(self, automation: Automation, outcome: Outcome, reason: int | str | None, exc: Exception) -> None:
         before, self._failing[automation.id] = self._failing.get(automation.id), (outcome, reason)
         # SendGrid knows an automation of its own list that has sent nothing yet as not found: no reason to worry.
-        quiet = before == (outcome, reason) or outcome is Outcome.NOT_FOUND
+        quiet = before == (outcome, reason) or outcome is Outcome.NOT_FOUND or isinstance(exc, KeyRefusedError)
         level = logging.DEBUG if quiet else logging.WARNING
-        _log.log(level, "automation %s: its statistics by step failed (%s): %s", automation.id, outcome, message)
+        text = exc.text if isinstance(exc, SendGridError) else DEFECT
+        _log.log(level, "the statistics by step failed: %s", text, extra=log_fields(automation, exc))

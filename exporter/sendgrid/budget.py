@@ -83,6 +83,12 @@ class Budget:
         """The rate of requests for links that is allowed in the long run, as far as it is known."""
         return self.rate_of(Endpoint.LINKS)
 
+    @property
+    def pause(self) -> float:
+        """Seconds until links may be asked for again after a 429; 0 where there was none, or it is over."""
+        with self._lock:
+            return max(self._learned[Endpoint.LINKS].paused_until - self._clock.monotonic(), 0.0)
+
     def rate_of(self, endpoint: Endpoint, *, beside: float = 0.0) -> float:
         """Return the requests per second that the endpoint allows in the long run, as far as it is known.
 

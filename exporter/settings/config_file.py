@@ -10,7 +10,7 @@ import yaml
 from exporter.inputs import Inputs
 from exporter.settings.automations import AUTOMATIONS
 from exporter.settings.layers import Layer
-from exporter.settings.problems import KeyPath, Problem, dotted, no_such_setting, printable, shown_path
+from exporter.settings.problems import KeyPath, Problem, dotted, printable, shown_path, unknown
 from exporter.settings.reference import CONFIG_FILE, SETTINGS, names_in
 from exporter.settings.schema import GROUPS
 from exporter.web.toolkit.files import Input
@@ -132,7 +132,8 @@ def _unknown(group: KeyPath, name: object, candidates: list[str], lines: Lines) 
     if shown is None:
         text = "holds a key that is not the name of a setting"
         return Problem(group or CONFIG_FILE, text, lines.of((*group, str(name))))
-    return Problem((*group, shown), no_such_setting(dotted((*group, shown)), candidates), lines.of((*group, shown)))
+    path = (*group, shown)
+    return unknown(path, dotted(path), {each: tuple(each.split(".")) for each in candidates}, lines.of(path))
 
 
 def _step(node: yaml.Node | None, part: str | int, line: int) -> tuple[yaml.Node | None, int]:

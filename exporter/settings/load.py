@@ -96,12 +96,14 @@ def load(arguments: Sequence[str], environment: Mapping[str, str], inputs: Input
     found, unusable = (None, None) if flags.demo else _found_key(settings.sendgrid.api_key_file, inputs)
     authorities, useless = _authorities(settings.sendgrid.ca_file, inputs)
     failed = merged.failed | {tuple(map(str, each.path)) for each in (*flags.problems, *variables.problems)}
+    failed |= {path for each in (*flags.problems, *variables.problems, *file.problems) for path in each.meant}
     # Both may stand in a file that cannot be read: reporting them as missing would mislead.
     if not file.readable:
         failed |= {AUTOMATIONS, API_KEY}
     if contradictions := list(_contradicted(written)):
         failed |= {AUTOMATIONS}
-    case = _Case(merged, layers, failed, file, found, unusable, useless, demo=flags.demo)
+    needs_automations = not flags.demo and flags.mode is not Mode.DOCTOR
+    case = _Case(merged, layers, failed, file, found, unusable, useless, flags.demo, needs_automations)
     problems = [*flags.problems, *variables.problems, *file.problems, *contradictions, *merged.problems]
     problems += _problems(case)
     if problems:
@@ -230,6 +232,7 @@ class _Case:
     useless: str | None
     """What is wrong with `sendgrid.ca_file`."""
     demo: bool
+    needs_automations: bool
 
     @property
     def settings(self) -> Settings:
@@ -277,13 +280,16 @@ def _warnings(case: _Case) -> Iterator[str]:
 
 
 def _some_automation(case: _Case) -> Iterator[Problem]:
-    if any(case.automations) or case.demo or not case.sound(AUTOMATIONS):
+    if any(case.automations) or not case.needs_automations or not case.sound(AUTOMATIONS):
         return
     if case.sound(_TOTAL) and case.settings.shard.total > 1:
         return
     if not case.sound(_MODE) or case.settings.discovery.mode is not DiscoveryMode.OFF:
         return
-    text = "none to poll; list their ids in the configuration file, or in EXPORTER_AUTOMATIONS with commas"
+    text = (
+        "none to poll; list their ids in the configuration file, or in EXPORTER_AUTOMATIONS with commas, or say all; "
+        "--doctor shows which the account has"
+    )
     yield case.problem(AUTOMATIONS, text)
 
 

@@ -45,13 +45,22 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-def _setting(default: Any, meaning: str, *, metavar: str, shown: str | None = None, **options: Any) -> Any:
+def _setting(
+    default: Any,
+    meaning: str,
+    *,
+    metavar: str,
+    shown: str | None = None,
+    repeatable: bool = False,
+    **options: Any,
+) -> Any:
     """Declare a setting.
 
     `metavar` stands for its value in the help, empty for a switch; `shown` is how the documentation writes the default
-    where the value itself does not say.
+    where the value itself does not say; the flag of a `repeatable` one adds up.
     """
-    return Field(default, description=meaning, json_schema_extra={"metavar": metavar, "shown": shown}, **options)
+    extra: dict[str, Any] = {"metavar": metavar, "shown": shown, "repeatable": repeatable}
+    return Field(default, description=meaning, json_schema_extra=extra, **options)
 
 
 def _log_level(value: object) -> LogLevel:
@@ -230,8 +239,18 @@ class LabelSettings(Group):
 class WebSettings(Group):
     """What the exporter serves."""
 
-    listen_address: Annotated[str, BeforeValidator(addresses.listen_address)] = _setting(
-        ":10154", "Where to listen: `:10154`, `127.0.0.1:10154`, `[::1]:10154`.", metavar="ADDRESS"
+    listen_address: Annotated[tuple[str, ...], BeforeValidator(addresses.listen_addresses)] = _setting(
+        (":10154",),
+        "Where to listen: `:10154`, `127.0.0.1:10154`, `[::1]:10154`. Several are a list, or a text with commas; the "
+        "flag may be given several times.",
+        metavar="ADDRESS",
+        shown=":10154",
+        repeatable=True,
+    )
+    systemd_socket: _Bool = _setting(
+        default=False,
+        meaning="Serve the sockets that systemd opened (a `.socket` unit), in place of `web.listen_address`.",
+        metavar="",
     )
     config_file: _Path | None = _setting(
         None, "TLS and passwords, in the format of Prometheus's exporter-toolkit.", metavar="FILE"
@@ -247,14 +266,9 @@ class WebSettings(Group):
     )
 
     @property
-    def host(self) -> str:
-        """The host of the listen address, without brackets; empty for every interface."""
-        return addresses.split_listen_address(self.listen_address).host
-
-    @property
-    def port(self) -> int:
-        """The port of the listen address; 0 lets the system choose."""
-        return addresses.split_listen_address(self.listen_address).port
+    def listen(self) -> tuple[addresses.ListenAddress, ...]:
+        """The hosts and ports of the listen addresses."""
+        return tuple(addresses.split_listen_address(each) for each in self.listen_address)
 
 
 class LogSettings(Group):
@@ -345,10 +359,14 @@ class Settings(BaseSettings):
         arguments: dict[str, Any] = {"sources": sources}
         return cls(**arguments)
 
+    def with_sendgrid(self, **changes: Any) -> "Settings":
+        """Return these settings with others in the group `sendgrid`, which are not checked again."""
+        return self.model_copy(update={"sendgrid": self.sendgrid.model_copy(update=changes)})
+
     def with_demo(self, *, base_url: str, api_key: str, automations: Sequence[Automation]) -> "Settings":
         """Return these settings turned to the simulator: its address, its key and its automations."""
-        sendgrid = self.sendgrid.model_copy(update={"base_url": base_url, "api_key": SecretStr(api_key)})
-        return self.model_copy(update={"sendgrid": sendgrid, "automations": tuple(automations)})
+        turned = self.with_sendgrid(base_url=base_url, api_key=SecretStr(api_key))
+        return turned.model_copy(update={"automations": tuple(automations)})
 
 
 def _groups() -> Mapping[str, type[Group]]:

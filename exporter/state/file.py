@@ -1,5 +1,6 @@
 """The state file: a SQLite database of one table. Everything here may wait for the disk as long as the disk likes."""
 
+import errno
 import logging
 import os
 import shlex
@@ -198,6 +199,7 @@ def examine(path: Path) -> None:
     try:
         opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
+        _check_folder(path)
         return
     except OSError as exc:
         advice = _access_advice(path) if isinstance(exc, PermissionError) else ""
@@ -218,6 +220,17 @@ def examine(path: Path) -> None:
         os.close(opened)
     if not zeroes and not _is_ours(path, head):
         raise ForeignFileError(f"state.path: {path} is not a state file of the exporter; name another file")
+
+
+def _check_folder(path: Path) -> None:
+    """Raise StateError where no file can be made at the path."""
+    folder = path.parent
+    if not folder.is_dir():
+        advice = f"make it: mkdir -p {shlex.quote(str(folder))}"
+        raise StateError(f"state.path: {path} cannot be made: no folder {folder}; {advice}")
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+        reason = os.strerror(errno.EACCES)
+        raise StateError(f"state.path: {path} cannot be opened ({reason}){_access_advice(path)}")
 
 
 def _is_ours(path: Path, head: bytes) -> bool:

@@ -171,8 +171,10 @@ def test_a_list_that_fails_changes_nothing_and_is_one_line_and_one_count(error, 
     assert bench.store.totals() == shown
     assert bench.follower.followed == [ids(1, 2)]
     assert bench.value("list_reads_total", outcome=outcome.value) == 2
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert f"the list of automations began to fail ({outcome})" in caplog.text
+    (record,) = caplog.records
+    assert record.levelname == ("ERROR" if outcome is Outcome.INTERNAL_ERROR else "WARNING")
+    assert record.getMessage().startswith("the list of automations began to fail: ")
+    assert record.outcome == outcome
 
     bench.source.answers = [a_list(1, 2)]
     bench.read()

@@ -90,10 +90,10 @@ def test_a_failure_leaves_what_is_known_and_is_one_line_for_each_reason(caplog):
     bench.run(900.0)
 
     assert bench.store.steps()[an_id(1)].by_step == {"a": SOME}
-    assert [record.getMessage() for record in caplog.records] == [
-        f"automation {an_id(1)}: its statistics by step failed (server_error): HTTP 503",
-        f"automation {an_id(1)}: its statistics by step failed (forbidden): HTTP 403",
-        f"automation {an_id(1)}: its statistics by step recovered",
+    assert [(record.automation_id, record.outcome, record.getMessage()) for record in caplog.records] == [
+        (an_id(1), "server_error", "the statistics by step failed: HTTP 503"),
+        (an_id(1), "forbidden", "the statistics by step failed: HTTP 403"),
+        (an_id(1), "success", "the statistics by step recovered"),
     ]
 
 

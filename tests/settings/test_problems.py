@@ -16,7 +16,8 @@ DURATION = "must be a duration such as 30s, 5m or 1h30m, or a number of seconds"
 EMPTY = "is empty; leave it out to get the default"
 UUID = "must be an automation's UUID, such as 2d4f8a5c-0b1e-4c7a-9f63-5a1d2e3f4b5c"
 NO_AUTOMATIONS = (
-    "automations: none to poll; list their ids in the configuration file, or in EXPORTER_AUTOMATIONS with commas"
+    "automations: none to poll; list their ids in the configuration file, or in EXPORTER_AUTOMATIONS with commas, "
+    "or say all; --doctor shows which the account has"
 )
 TOO_SHORT = "must be at least 10s (1s only where sendgrid.base_url is a loopback address)"
 FLAGS_OF_POLL = ", ".join(row.flag for row in reference() if row.flag and row.path[0] == "poll")
@@ -184,6 +185,24 @@ def test_wrong_value_is_reported_with_its_flag(key: str, written: str, expected:
         (["word"], "argument 1: is not a flag; a value stands behind its flag"),
         (["--"], "argument 1: is no flag of the exporter; --help lists all of them"),
         (["--7/"], "argument 1: is no flag of the exporter; --help lists all of them"),
+        (["--poll.stale.after=1h"], "argument 1: is no flag of the exporter; did you mean --poll.stale-after?"),
+        (["--web.telemetry.path", "/m"], "argument 1: is no flag of the exporter; did you mean --web.telemetry-path?"),
+        (
+            ["--sendgrid.api.key.file=k"],
+            "argument 1: is no flag of the exporter; did you mean --sendgrid.api-key-file?",
+        ),
+        (
+            ["exporter.yaml"],
+            "argument 1: is not a flag; a value stands behind its flag, a configuration file behind --config.file",
+        ),
+        (
+            ["--web.config.file=a", "--web.config-file=b"],
+            "web.config_file (--web.config-file): is given twice; give it once",
+        ),
+        (
+            ["--web.listen-address=:1", "--web.listen-address=:1"],
+            "web.listen_address (--web.listen-address): names an address twice",
+        ),
         (["--check=yes"], "check (--check): takes no value"),
         (["--check", "--once"], "check (--check): cannot be combined with --once; choose one"),
     ],
@@ -204,8 +223,9 @@ def test_wrong_command_line_is_reported(arguments: list[str], expected: str) -> 
         (
             "EXPORTER_WEB__PORT",
             (
-                "web.port: no such setting; here are EXPORTER_WEB__LISTEN_ADDRESS, EXPORTER_WEB__CONFIG_FILE, "
-                "EXPORTER_WEB__TELEMETRY_PATH, EXPORTER_WEB__ENABLE_LIFECYCLE, EXPORTER_WEB__OPEN_HEALTH"
+                "web.port: no such setting; here are EXPORTER_WEB__LISTEN_ADDRESS, EXPORTER_WEB__SYSTEMD_SOCKET, "
+                "EXPORTER_WEB__CONFIG_FILE, EXPORTER_WEB__TELEMETRY_PATH, EXPORTER_WEB__ENABLE_LIFECYCLE, "
+                "EXPORTER_WEB__OPEN_HEALTH"
             ),
         ),
         ("EXPORTER_LOG", "log: is a group; set one of EXPORTER_LOG__LEVEL, EXPORTER_LOG__FORMAT"),
@@ -268,6 +288,68 @@ def test_stale_after_is_measured_against_the_longest_interval() -> None:
     assert problems(["--poll.stale-after=30m", "--automations", automations], ENOUGH) == (
         "poll.stale_after (--poll.stale-after): must be at least automations[0].interval, which is 1h",
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        (["--automation=x"], {"SENDGRID_API_KEY": KEY}),
+        (["--automatoins", ONE], {"SENDGRID_API_KEY": KEY}),
+        (["--sendgrid.apikey-file=/run/key"], {"EXPORTER_AUTOMATIONS": ONE}),
+        (["--sendgrid.api.key.file=/run/key"], {"EXPORTER_AUTOMATIONS": ONE}),
+        (["--config-file=exporter.yaml"], {}),
+        (["-config.file", "exporter.yaml"], {}),
+        (["exporter.yaml"], {}),
+        (["--xyzzy"], {}),
+        ([], {"EXPORTER_AUTOMATION": ONE, "SENDGRID_API_KEY": KEY}),
+        ([], {"EXPORTER_AUTOMATIONS": ONE, "EXPORTER_SENDGRID__APIKEY": KEY}),
+        ([], {"EXPORTER_CONFIG_FILE": "exporter.yaml"}),
+    ],
+)
+def test_wrong_name_brings_no_complaint_about_what_it_was_meant_to_give(
+    arguments: list[str], environment: dict[str, str]
+) -> None:
+    assert len(problems(arguments, environment)) == 1
+
+
+def test_wrong_key_of_the_file_brings_no_complaint_about_what_it_was_meant_to_give(tmp_path: Path) -> None:
+    file = tmp_path / "exporter.yaml"
+    file.write_text(f"automation: [{ONE}]\nsendgrid: {{api_key_fil: /run/key}}\n", encoding="utf-8")
+
+    reported = problems([f"--config.file={file}"], {})
+
+    assert [text.partition(" (")[0] for text in reported] == ["automation", "sendgrid.api_key_fil"]
+
+
+def test_mistyped_name_hides_no_other_problem() -> None:
+    assert len(problems(["--poll.intervall=1m", "--log.level=loud"], {})) == 4
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "says"),
+    [
+        ("poll:\n\tinterval: 5m\n", 2, "a tab; indent with spaces"),
+        ("poll:\n  interval: 5m\n\tconcurrency: 4\n", 3, "a tab; indent with spaces"),
+        ("poll:\n  interval: 5m\n\n  \tconcurrency: 4\n", 4, "a tab; indent with spaces"),
+        ("poll:\n  interval: 5m\n concurrency: 4\n", 3, "not lined up with the keys above it"),
+        ("automations:\n  - id: a\n   name: b\n", 3, "not lined up with the list above it"),
+        ("poll:\n  interval: 5m\n   concurrency: 4\n", 3, "line the key up with those above it"),
+        ("automations:\n- id: a\n  name: Welcome: all\n", 3, "put the value in quotes"),
+        ("poll:\n  interval 5m\n  concurrency: 4\n", 3, "end the line above with its colon"),
+        ("automations:\n- id: a\n  name: @all\n", 3, "no value may begin with this character; put the value in quotes"),
+        ("sendgrid:\n  on_behalf_of: 'x\npoll: {}\n", 3, "a quote that is not closed"),
+    ],
+)
+def test_slip_in_the_file_is_said_with_its_line_and_what_helps(
+    tmp_path: Path, content: str, line: int, says: str
+) -> None:
+    file = tmp_path / "exporter.yaml"
+    file.write_text(content, encoding="utf-8")
+
+    (problem,) = problems([f"--config.file={file}"], {})
+
+    assert f"is not valid YAML: line {line}, column " in problem
+    assert says in problem
 
 
 def test_nothing_given_reports_what_is_needed() -> None:

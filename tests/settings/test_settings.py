@@ -95,7 +95,11 @@ def test_defaults_are_those_of_the_documentation() -> None:
     assert (loaded.poll.interval, loaded.poll.concurrency, loaded.poll.stale_after) == (300.0, 4, None)
     assert (loaded.labels.url, loaded.labels.drop_params, loaded.labels.drop_paths) == (UrlMode.FULL, (), ())
     assert (loaded.labels.max_links, loaded.labels.max_url_length) == (1000, 2048)
-    assert (loaded.web.host, loaded.web.port, loaded.web.telemetry_path) == ("", 10154, "/metrics")
+    assert (loaded.web.listen, loaded.web.systemd_socket, loaded.web.telemetry_path) == (
+        (("", 10154),),
+        False,
+        "/metrics",
+    )
     assert (loaded.web.config_file, loaded.web.enable_lifecycle, loaded.web.open_health) == (None, False, True)
     assert (loaded.log.level, loaded.log.format) == (LogLevel.INFO, LogFormat.LOGFMT)
     assert (loaded.state.path, loaded.shard.index, loaded.shard.total) == (None, 0, 1)
@@ -128,7 +132,8 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "labels.drop_paths": ("/unsubscribe/*, /u/*/confirm", ("/unsubscribe/*", "/u/*/confirm")),
     "labels.max_links": ("7", 7),
     "labels.max_url_length": ("100", 100),
-    "web.listen_address": ("[::1]:9100", "[::1]:9100"),
+    "web.listen_address": ("[::1]:9100, :9101", ("[::1]:9100", ":9101")),
+    "web.systemd_socket": ("yes", True),
     "web.config_file": ("web.yaml", Path("web.yaml")),
     "web.telemetry_path": ("/a/b.c", "/a/b.c"),
     "web.enable_lifecycle": ("true", True),
@@ -157,6 +162,19 @@ def test_every_key_is_read_from_flag_variable_and_file(key: str, write: WriteFil
 
     assert value(from_flag, key) == expected
     assert from_flag == from_flag_with_underscores == from_variable == from_file
+
+
+def test_several_listen_addresses_may_stand_in_a_list_and_behind_repeated_flags(write: WriteFile) -> None:
+    expected = (("", 10154), ("::1", 9100), ("localhost", 0))
+
+    assert settings(write("web: {listen_address: [':10154', '[::1]:9100', 'localhost:0']}\n")).web.listen == expected
+    flags = ["--web.listen-address=:10154", "--web.listen-address", "[::1]:9100,localhost:0"]
+    assert settings(flags).web.listen == expected
+
+
+def test_web_config_file_has_the_name_of_every_other_exporter_too() -> None:
+    assert settings(["--web.config.file=web.yaml"]).web.config_file == Path("web.yaml")
+    assert settings(["--web.config.file", "web.yaml"]).web.config_file == Path("web.yaml")
 
 
 def test_samples_cover_every_key() -> None:
