@@ -41,6 +41,7 @@ def configuration(simulator: Simulator, **more: str) -> dict[str, str]:
         "EXPORTER_SENDGRID__BASE_URL": simulator.base_url,
         "EXPORTER_SENDGRID__REQUESTS_PER_MINUTE": "6000",
         "EXPORTER_POLL__INTERVAL": "1s",
+        "EXPORTER_POLL__STALE_AFTER": "10m",  # a busy machine lets no second pass on time
         "EXPORTER_AUTOMATIONS": "all",
         "EXPORTER_DISCOVERY__INTERVAL": "2s",
         **more,
@@ -88,7 +89,7 @@ def test_one_that_is_gone_leaves_after_three_lists_and_a_half_list_takes_nobody(
         failed = "sendgrid_exporter_list_reads_total"
         wait_until(lambda: (value(exporter, failed, outcome="incomplete") or 0) >= 4, "four half lists", seconds=30)
         assert len(shown(exporter)) == 3
-        assert exporter.log.count("the list of automations began to fail (incomplete)") == 1
+        assert exporter.log.count("the list of automations began to fail") == 1
 
         simulator.faults.clear()
         simulator.delete(
@@ -190,7 +191,7 @@ def test_once_polls_what_the_list_has_and_fails_where_there_is_no_list(simulator
     simulator.fault(endpoint=Endpoint.STATISTICS, status=403, times=None)
     refused = run_exporter("--once", env=configuration(simulator))
     assert refused.returncode == 1
-    assert "the list of automations failed: forbidden" in refused.stderr
+    assert "the list of automations failed (forbidden): HTTP 403" in refused.stderr
 
     listed = run_exporter("--once", env=configuration(simulator, EXPORTER_AUTOMATIONS=an_id(1)))
     assert listed.returncode == 0, listed.stderr
@@ -218,12 +219,11 @@ def test_check_says_offline_what_would_be_asked(simulator: Simulator) -> None:
 
     assert checked.returncode == 0
     assert yaml.safe_load(checked.stdout)["discovery"]["mode"] == "poll"
-    assert checked.stdout.endswith(
-        "# SendGrid would be asked for:\n"
-        "# the links of 0 configured automations, every 1s unless they have an interval of their own\n"
+    assert (
+        "SendGrid would be asked for:\n"
         "# the list of all automations of the account, every 2s\n"
         "# the links of whatever that list has, except 0000*: 1000 automations at most\n"
-    )
+    ) in checked.stdout
     assert simulator.request_count == 0
 
 

@@ -107,7 +107,7 @@ def test_a_list_that_meets_the_fault(case: Case, times: int | None, adapters: Ad
             assert case.asked[0] <= asked <= case.asked[1]
         if expected is not Outcome.SUCCESS:
             assert len(lines) == 1
-            assert lines[0].startswith(f"the list of automations began to fail ({expected}): ")
+            assert lines[0].startswith(f"- {expected}: the list of automations began to fail: ")
             assert len(lines[0]) < 1000
             assert lists.rig.simulator.api_key not in lines[0]
             assert lists.store.totals() == before
