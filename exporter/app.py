@@ -162,7 +162,7 @@ class App:
         Failures are left to the caller to report: the log has none of them.
         """
         self._poller.failure_level = self._account.account.failure_level = logging.DEBUG
-        self._account.read_first()
+        self._wait_for([start_thread(self._account.read_first, "once-list")], lambda: progress(Round(0)))
         automations = self._account.account.automations()
         waiting = deque(automations)
         results: list[tuple[Automation, PollResult]] = []
@@ -189,12 +189,15 @@ class App:
 
         threads = [start_thread(work, f"once-{number}") for number in range(self._settings.poll.concurrency)]
         threads.append(start_thread(self._account.read_beside, "once-account"))
+        self._wait_for(threads, lambda: progress(so_far()))
+        self._account.refresh()
+        return so_far(self._exposition.body(openmetrics=False).text().decode())
+
+    def _wait_for(self, threads: Sequence[threading.Thread], meanwhile: Callable[[], None]) -> None:
         while any(thread.is_alive() for thread in threads):
             if self._clock.wait(self._signals.stop, _ONCE_TICK_SECONDS):
                 break
-            progress(so_far())
-        self._account.refresh()
-        return so_far(self._exposition.body(openmetrics=False).text().decode())
+            meanwhile()
 
     def follow(self, automations: Sequence[Automation]) -> None:
         """Poll these automations from now on, since the account's list has changed."""

@@ -26,7 +26,7 @@ class Round:
     """What came, or has come so far, of polling every automation once."""
 
     total: int
-    """The automations to poll."""
+    """The automations to poll; 0 while they are not known."""
     results: tuple[tuple[Automation, PollResult], ...] = ()
     """Of those that were polled to the end."""
     pause: float = 0.0
@@ -85,6 +85,8 @@ class Progress:
 
 def _progress(so_far: Round, seconds: float) -> str:
     done, failed = len(so_far.results), len(so_far.failed)
+    if so_far.total == 0:
+        return f"reading the account's list of automations for {seconds:.0f} s"
     text = f"{done} of {so_far.total} automations polled after {seconds:.0f} s"
     text += f", {failed} failed" if failed else ""
     return text + (f"; SendGrid's rate limit asks to wait {so_far.pause:.0f} s" if so_far.pause >= 1 else "")

@@ -118,6 +118,14 @@ def test_pause_that_sendgrid_asks_for_is_said():
     assert console.lines == ["0 of 1 automations polled after 12 s; SendGrid's rate limit asks to wait 48 s"]
 
 
+def test_list_that_is_read_first_is_said():
+    with Console(is_terminal=False) as console:
+        console.clock.advance(10.0)
+        console.progress.show(Round(0))
+
+    assert console.lines == ["reading the account's list of automations for 10 s"]
+
+
 def test_terminal_has_a_bar_that_goes_when_all_is_done(monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     with Console(is_terminal=True) as console:

@@ -124,7 +124,7 @@ def _url(value: object, *, example: str) -> tuple[SplitResult, str]:
     if "?" in written or "#" in written:
         raise ValueError("must not hold a query or a fragment")
     if url.path not in ("", "/"):
-        raise ValueError("must not hold a path")
+        raise ValueError("must not hold a path; give scheme, host and port alone")
     host = url.hostname or ""
     bracketed = "[" in url.netloc.rpartition("@")[2]
     if port == 0 or url.netloc.endswith(":") or not (_is_ip(host, 6) if bracketed else _is_host(host)):

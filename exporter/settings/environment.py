@@ -11,7 +11,7 @@ from exporter.authorities import LARGEST_BUNDLE, Authorities, parse_authorities
 from exporter.inputs import Inputs
 from exporter.settings.addresses import is_loopback
 from exporter.settings.layers import Layer, key_path
-from exporter.settings.problems import KeyPath, Problem, shown_path, unknown
+from exporter.settings.problems import KeyPath, Problem, shown_path, unknown, why_unread
 from exporter.settings.reference import API_KEY, API_KEY_FILE, CONFIG_FILE, PREFIX, names_in, reference
 from exporter.settings.schema import GROUPS, SendGridSettings
 
@@ -92,7 +92,7 @@ def read_authorities(path: Path, inputs: Inputs) -> Authorities:
     try:
         content = inputs.read(path, LARGEST_BUNDLE).content
     except OSError as exc:
-        raise ValueError(f"cannot be read ({exc.strerror or type(exc).__name__})") from None
+        raise ValueError(f"cannot be read {why_unread(exc)}") from None
     return parse_authorities(content)
 
 

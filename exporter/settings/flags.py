@@ -129,7 +129,7 @@ class _Reader:
             )
             self.problems.append(Problem(setting.path, text, flag))
         elif value is None:
-            self.problems.append(Problem(setting.path, "needs a value", flag))
+            self.problems.append(Problem(setting.path, f"needs a value: {flag} {setting.metavar}", flag))
         elif setting.is_repeatable and setting.path in self.values:
             self.values[setting.path] = f"{self.values[setting.path]},{value}"
         elif setting.path in self.values:

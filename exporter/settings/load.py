@@ -20,7 +20,7 @@ from exporter.settings.config_file import ConfigFile, read_config_file, unreadab
 from exporter.settings.environment import Environment, hints, read_authorities, read_environment
 from exporter.settings.flags import Flags, Mode, read_flags
 from exporter.settings.layers import Layer, Layers, Merged, Presets, merge
-from exporter.settings.problems import KeyPath, Problem, shown_path
+from exporter.settings.problems import KeyPath, Problem, shown_path, why_unread
 from exporter.settings.reference import API_KEY, API_KEY_FILE, CONFIG_FILE, PROXY
 from exporter.settings.schema import Settings
 from exporter.settings.values import duration_text
@@ -197,7 +197,7 @@ def _key_in(path: Path, source: Input) -> _FoundKey:
     try:
         return _FoundKey(values.api_key(source.content.decode("utf-8-sig")), source)
     except UnicodeDecodeError:
-        problem = "it is not UTF-8 text"
+        problem = "it is not UTF-8 text; write the key alone into it"
     except ValueError as exc:
         problem = str(exc)
     raise ValueError(f"{shown_path(path)} is no key file: {problem}")
@@ -205,7 +205,7 @@ def _key_in(path: Path, source: Input) -> _FoundKey:
 
 def _why_unusable(path: Path, exc: OSError | ValueError) -> str:
     if isinstance(exc, OSError):
-        return f"cannot read {shown_path(path)} ({exc.strerror or type(exc).__name__})"
+        return f"cannot read {shown_path(path)} {why_unread(exc)}"
     return str(exc)
 
 
@@ -261,7 +261,7 @@ def _problems(case: _Case) -> Iterator[Problem]:
     yield from _stale_after(case)
     yield from _state_path(case)
     if case.sound(_INDEX, _TOTAL) and case.settings.shard.index >= case.settings.shard.total:
-        yield case.problem(_INDEX, f"must be below shard.total, which is {case.settings.shard.total}")
+        yield case.problem(_INDEX, f"must be below shard.total, which is {case.settings.shard.total}; the first is 0")
     if case.useless is not None:
         yield case.problem(_CA_FILE, case.useless)
 

@@ -1,9 +1,11 @@
 """What is wrong with a setting: its place, and a sentence that holds no value."""
 
+import errno
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from exporter.web.toolkit.parsing import closest
@@ -15,6 +17,13 @@ _NAME: Final = re.compile(r"[A-Za-z_-]{1,40}(\.[A-Za-z_-]{1,40})?")
 _KEYS: Final[frozenset[KeyPath]] = frozenset({("sendgrid", "api_key"), ("sendgrid", "api_key_file")})
 REQUIRED: Final[frozenset[KeyPath]] = _KEYS | {("automations",)}
 """What a run cannot do without: a name that resembles none may have been meant to give it."""
+_NEXT_STEPS: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        errno.ENOENT: "make it, or correct the path",
+        errno.EACCES: "let the user that the exporter runs as read it",
+        errno.EISDIR: "name a file in it",
+    }
+)
 _SEPARATORS: Final = re.compile(r"__|[.-]")
 
 
@@ -50,6 +59,12 @@ def shown_path(path: Path) -> str:
     """Return the path as messages may show it: a bare word could be a secret that was put in the wrong place."""
     written = str(path)
     return written if "/" in written or path.suffix in (".yaml", ".yml") else "the file that it names"
+
+
+def why_unread(exc: OSError) -> str:
+    """Return why a file could not be read, in brackets, and the next step where there is one."""
+    step = _NEXT_STEPS.get(exc.errno or 0)
+    return f"({exc.strerror or type(exc).__name__}){f'; {step}' if step else ''}"
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:

@@ -167,7 +167,7 @@ def api_key(value: object) -> SecretStr:
         raise ValueError("must be text; put it in quotes")  # noqa: TRY004
     key = value.strip()
     if not key:
-        raise ValueError("the key is empty")
+        raise ValueError("the key is empty; put one there")
     if len(key) > LONGEST_KEY:
         raise ValueError(f"the key is longer than {LONGEST_KEY} characters")
     if key[0] in "\"'" and key[0] == key[-1]:

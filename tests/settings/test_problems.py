@@ -57,8 +57,8 @@ VALUES = [
     ("sendgrid.base_url", "api.sendgrid.com", "must be a URL such as https://api.sendgrid.com"),
     ("sendgrid.base_url", "ftp://x", "must begin with https:// or http://"),
     ("sendgrid.base_url", "https:/x", "must be a URL such as https://api.sendgrid.com"),
-    ("sendgrid.base_url", "https://x/v3", "must not hold a path"),
-    ("sendgrid.base_url", "https://x//", "must not hold a path"),
+    ("sendgrid.base_url", "https://x/v3", "must not hold a path; give scheme, host and port alone"),
+    ("sendgrid.base_url", "https://x//", "must not hold a path; give scheme, host and port alone"),
     ("sendgrid.base_url", "https://x?", "must not hold a query or a fragment"),
     ("sendgrid.base_url", "https://x/#a", "must not hold a query or a fragment"),
     (
@@ -144,7 +144,7 @@ VALUES = [
     ("log.format", "xml", "must be one of logfmt, json"),
     ("state.path", " ", EMPTY),
     ("state.path", "\udcff", "holds a control character, or bytes that are not UTF-8"),
-    ("shard.index", "1", "must be below shard.total, which is 1"),
+    ("shard.index", "1", "must be below shard.total, which is 1; the first is 0"),
     ("shard.index", "pod", "is pod, but the variable POD_NAME does not end in a number such as the 0 of exporter-0"),
     ("shard.total", "0", "must be at least 1"),
 ]
@@ -178,8 +178,8 @@ def test_wrong_value_is_reported_with_its_flag(key: str, written: str, expected:
             "log.zzzzzz (--log.zzzzzz): no such setting; here are --log.level, --log.format",
         ),
         (["--poll", "5m"], f"poll (--poll): is a group; give one of {FLAGS_OF_POLL}"),
-        (["--poll.interval"], "poll.interval (--poll.interval): needs a value"),
-        (["--poll.interval", "--check"], "poll.interval (--poll.interval): needs a value"),
+        (["--poll.interval"], "poll.interval (--poll.interval): needs a value: --poll.interval DURATION"),
+        (["--poll.interval", "--check"], "poll.interval (--poll.interval): needs a value: --poll.interval DURATION"),
         (["--poll.interval", "-1"], f"poll.interval (--poll.interval): {DURATION}"),
         (["--log.level=info", "--log.level", "info"], "log.level (--log.level): is given twice; give it once"),
         (["word"], "argument 1: is not a flag; a value stands behind its flag"),
@@ -396,12 +396,18 @@ def test_unreadable_content_is_reported_and_nothing_else(tmp_path: Path, content
     assert problems([f"--config.file={path}"], {}) == (f"config.file (--config.file): {path} {expected}",)
 
 
-@pytest.mark.parametrize(("name", "reason"), [("missing.yaml", "No such file or directory"), (".", "Is a directory")])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("missing.yaml", "(No such file or directory); make it, or correct the path"),
+        (".", "(Is a directory); name a file in it"),
+    ],
+)
 def test_file_that_cannot_be_opened_is_reported_and_nothing_else(tmp_path: Path, name: str, reason: str) -> None:
     path = tmp_path / name
 
     assert problems([], {"EXPORTER_CONFIG__FILE": str(path)}) == (
-        f"config.file (EXPORTER_CONFIG__FILE): cannot read {path} ({reason})",
+        f"config.file (EXPORTER_CONFIG__FILE): cannot read {path} {reason}",
     )
 
 

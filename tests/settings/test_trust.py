@@ -41,7 +41,7 @@ def test_bundle_of_authorities_is_taken(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (None, "cannot be read (No such file or directory)"),
+        (None, "cannot be read (No such file or directory); make it, or correct the path"),
         (b"", f"holds no certificate; {NEEDED}"),
         (b"# nothing\n", f"holds a damaged certificate, or none; {NEEDED}"),
         (b"-----BEGIN PRIVATE KEY-----\nMAo=\n", f"holds a damaged certificate, or none; {NEEDED}"),
@@ -76,7 +76,7 @@ def test_folder_is_no_bundle(tmp_path: Path) -> None:
         load([f"--sendgrid.ca-file={tmp_path}"], ENOUGH)
 
     assert caught.value.problems == (
-        f"sendgrid.ca_file (--sendgrid.ca-file): {tmp_path} cannot be read (Is a directory)",
+        f"sendgrid.ca_file (--sendgrid.ca-file): {tmp_path} cannot be read (Is a directory); name a file in it",
     )
 
 

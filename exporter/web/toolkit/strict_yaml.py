@@ -35,8 +35,8 @@ _RESERVED: Final = "no value may begin with this character; put the value in quo
 _WORDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "mapping values are not allowed in this context": (
-            "a colon that fits nothing: line the key up with those above it, end the line above with its colon, or put "
-            "the value in quotes"
+            "a colon that YAML does not expect: line the key up with those above it, end the line above with its "
+            "colon, or put the value in quotes"
         ),
         "did not find expected key": "not lined up with the keys above it: indent all keys of a group alike",
         "did not find expected '-' indicator": "not lined up with the list above it: indent all keys of an entry alike",
