@@ -9,9 +9,9 @@ import math
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,17 +19,22 @@ from prometheus_client import disable_created_metrics
 from pydantic import SecretStr
 
 from exporter.about import DISTRIBUTION, ProgramInfo, about
+from exporter.account.memory import ACCOUNT
+from exporter.account.options import account_options
+from exporter.account.runner import AccountRunner
 from exporter.clock import Clock
-from exporter.domain import Automation, AutomationId, Outcome
+from exporter.doctor import LONGEST_REQUEST, REGIONS, Examination, Finding
+from exporter.domain import Automation, AutomationId, Endpoint, Outcome, PollResult
 from exporter.errors import ConfigurationError, ForeignFileError, StateError
-from exporter.exposition.block import line_format
+from exporter.exposition.block import Block, line_format
+from exporter.exposition.compression import compress
 from exporter.labels import LabelHygiene, LabelRules
 from exporter.logs import LineWriter, set_up_logs
+from exporter.once import Round
 from exporter.polling.poller import Poller
-from exporter.polling.sharding import own
 from exporter.polling.workers import Workers, start_thread
 from exporter.sendgrid.budget import Budget
-from exporter.sendgrid.client import SendGridClient
+from exporter.sendgrid.client import SendGridClient, Unobserved
 from exporter.sendgrid.key import FixedKey, Key, KeyFile
 from exporter.sendgrid.memory import MemoryBudget
 from exporter.sendgrid.proxy import proxy_secrets
@@ -37,7 +42,7 @@ from exporter.sendgrid.session import ClientOptions
 from exporter.serving import AutomationStatus, Exposition, ProcessHealth
 from exporter.settings import Settings, key_oddity, read_key_file, redacted_line
 from exporter.signals import Signals
-from exporter.state import StateWriter, examine
+from exporter.state import EVERY_AUTOMATION, StateWriter, examine
 from exporter.store import Store
 from exporter.telemetry import Telemetry
 from exporter.web.ports import LandingPage, Limits, Ports, WebOptions
@@ -98,6 +103,8 @@ class App:
         self._memory = MemoryBudget(clock=clock)
         self._client = self._new_client(settings, self._key)
         self._state: StateWriter | None = None
+        self._configuring = threading.Lock()
+        """Held while the automations are exchanged: a reload and a list may do so at the same time."""
         self._poller = Poller(
             source=self._client,
             hygiene=LabelHygiene(_label_rules(settings)),
@@ -108,12 +115,26 @@ class App:
             question=_question_of(settings),
         )
         self._workers = Workers(self._poller, clock=clock, stop=signals.stop)
-        self._exposition = Exposition(self._store, self._telemetry)
+        self._account = AccountRunner(
+            self._client,
+            account_options(settings),
+            follower=self,
+            telemetry=self._telemetry,
+            budget=self._budget,
+            clock=clock,
+            stop=signals.stop,
+            spawn=start_thread,
+            bounded=self._bounded,
+            total_clicks=self._store.total_clicks,
+        )
+        self._exposition = Exposition(self._store, self._telemetry, self._account.lines)
         self._telemetry.sharded(settings.shard.index, settings.shard.total)
         self._configure_workers()
 
-    def serve(self) -> str | None:
+    def serve(self, greet: Callable[[str, str], None] = lambda *_: None) -> str | None:
         """Poll and serve until stopped; return None then, or the reason why it cannot go on.
+
+        `greet` is called as soon as they answer, with the addresses of the first page and of the metrics.
 
         Raises StartError when an address cannot be listened on, ConfigurationError for a wrong web config file.
         """
@@ -125,7 +146,9 @@ class App:
         version = f"{DISTRIBUTION} {self._about.version} (revision {self._about.revision})"
         _log.info("started %s, listening on %s: %s", version, addresses, redacted_line(self._settings))
         _log.info("%s", self._workers.plan())
+        greet(server.url, server.url.rstrip("/") + self._settings.web.telemetry_path)
         self._workers.start()
+        self._account.start()
         start_thread(self._watch_key, "key-file")
         tune_runtime()
         try:
@@ -133,14 +156,27 @@ class App:
         finally:
             self._shut_down(server)
 
-    def once(self) -> tuple[str, Sequence[tuple[Automation, Outcome]], int]:
-        """Poll every automation once, until a stop is asked for.
+    def once(self, progress: Callable[[Round], None] = lambda _: None) -> Round:
+        """Poll every automation once, until a stop is asked for; return what came of it, and call `progress` meanwhile.
 
-        Return the exposition as text, the automations that failed, and how many were not polled to the end.
+        Failures are left to the caller to report: the log has none of them.
         """
-        automations = _own_automations(self._settings)
+        self._poller.failure_level = self._account.account.failure_level = logging.DEBUG
+        self._wait_for([start_thread(self._account.read_first, "once-list")], lambda: progress(Round(0)))
+        automations = self._account.account.automations()
         waiting = deque(automations)
-        results: list[tuple[Automation, Outcome]] = []
+        results: list[tuple[Automation, PollResult]] = []
+
+        def so_far(text: str = "") -> Round:
+            account = self._account.account
+            return Round(
+                total=len(automations),
+                results=tuple(results),
+                pause=self._budget.pause,
+                text=text,
+                list_failure=account.failure,
+                needs_list=account.options.discovers,
+            )
 
         def work() -> None:
             while waiting and not self._signals.stop.is_set():
@@ -149,16 +185,31 @@ class App:
                     deadline = self._clock.monotonic() + _ONCE_SECONDS
                     result = self._poller.poll(automation, deadline=deadline, stale_after=math.inf)
                     if result.outcome is Outcome.SUCCESS or not self._signals.stop.is_set():
-                        results.append((automation, result.outcome))
+                        results.append((automation, result))
 
         threads = [start_thread(work, f"once-{number}") for number in range(self._settings.poll.concurrency)]
+        threads.append(start_thread(self._account.read_beside, "once-account"))
+        self._wait_for(threads, lambda: progress(so_far()))
+        self._account.refresh()
+        return so_far(self._exposition.body(openmetrics=False).text().decode())
+
+    def _wait_for(self, threads: Sequence[threading.Thread], meanwhile: Callable[[], None]) -> None:
         while any(thread.is_alive() for thread in threads):
             if self._clock.wait(self._signals.stop, _ONCE_TICK_SECONDS):
                 break
-        text = self._exposition.body(openmetrics=False).text().decode()
-        done = tuple(results)
-        failed = [result for result in done if result[1] is not Outcome.SUCCESS]
-        return text, failed, len(automations) - len(done)
+            meanwhile()
+
+    def follow(self, automations: Sequence[Automation]) -> None:
+        """Poll these automations from now on, since the account's list has changed."""
+        del automations  # the account itself says which, also to a reload that comes at the same time
+        self._configure_workers(forgive=False)
+
+    def rest(self, idle: Collection[AutomationId], interval: float) -> None:
+        """Poll these of them at the idle interval, and keep what the list has shown."""
+        self._workers.rest(idle, interval)
+        if self._state is not None:
+            block = Block(compress([self._account.remembered()]), 0, 0)
+            self._state.save(ACCOUNT, _question_of(self._settings)(ACCOUNT), block, self._clock.time())
 
     def reload(self) -> Sequence[str]:
         """Read the settings again and take them over, or keep the old ones whole; return the problems.
@@ -201,9 +252,11 @@ class App:
         self._set_up_logs()
         self._budget.allow(settings.sendgrid.requests_per_minute)
         self._poller.take_over(client, hygiene, _question_of(settings))
+        self._account.take_over(client, account_options(settings))
         former.close()
         self._configure_workers(before)
         self._workers.start()
+        self._account.start()
 
     def _supervise(self, server: WebServer) -> str | None:
         """Tend the workers about once a second, until the stop or a death."""
@@ -214,6 +267,7 @@ class App:
                 # In a thread: the configuration may stand on a disk that hangs, or be a pipe that nobody writes to.
                 reload = start_thread(self._reload_as_asked, "reload")
             self._workers.tend()
+            self._account.tend(self._key())
             if self._state is not None:
                 self._state.watch()
             failure = server.failed()
@@ -238,36 +292,59 @@ class App:
             self._state.close(_STOP_WRITING_SECONDS)
         _log.info("stopped")
 
-    def _configure_workers(self, before: Settings | None = None) -> None:
-        settings, automations = self._settings, _own_automations(self._settings)
-        renewed = _changed_questions(before, settings) if before else _Changes()
-        self._workers.configure(
-            automations,
-            concurrency=settings.poll.concurrency,
-            stale_after=settings.poll.stale_after,
-            capacity=lambda: self._budget.requests_per_second,
-            again=renewed.again,
-            withdrawn=renewed.withdrawn,
-            key=self._key,
-        )
-        if self._state is not None:
-            self._state.forget_all_but({each.id for each in automations})
+    def _configure_workers(self, before: Settings | None = None, *, forgive: bool = True) -> None:
+        with self._configuring:
+            settings, account = self._settings, self._account.account
+            automations = account.automations()
+            renewed = _changed_questions(before, settings, automations) if before else _Changes()
+            self._workers.configure(
+                automations,
+                concurrency=settings.poll.concurrency,
+                stale_after=settings.poll.stale_after,
+                capacity=self._capacity,
+                again=renewed.again,
+                withdrawn=renewed.withdrawn,
+                key=self._key,
+                forgive=forgive,
+            )
+            self._workers.rest(account.idle(), account.options.idle_interval)
+            self._account.configure(automations, forgive=forgive)
+            if self._state is not None:
+                self._state.forget_all_but({ACCOUNT, *(each.id for each in automations)})
+
+    def _capacity(self) -> float:
+        """Return the requests per second that are left for links."""
+        return self._budget.rate_of(Endpoint.LINKS, beside=self._account.requests_per_second)
+
+    def _bounded(self, text: str) -> str:
+        return self._poller.hygiene.bounded(text)
 
     def _restore(self) -> None:
-        """Show the blocks of an earlier run that have not grown stale, with their true age."""
+        """Show what an earlier run has kept and what has not grown stale, with its true age."""
         path = self._settings.state.path
         if path is None:
             return
         self._telemetry.state_enabled()
         self._state = StateWriter(path, clock=self._clock, observe=self._telemetry.state_failing)
-        ids = [each.id for each in _own_automations(self._settings)]
+        # Whom discovery has found is only known once the file is read.
+        account = self._account.account
+        wanted = (
+            EVERY_AUTOMATION if account.options.discovers else {ACCOUNT, *(each.id for each in account.automations())}
+        )
         try:
-            saved = self._state.start(_question_of(self._settings), ids, _STATE_SECONDS)
+            saved = self._state.start(_question_of(self._settings), wanted, _STATE_SECONDS)
         except ForeignFileError as exc:
             raise ConfigurationError([str(exc)]) from exc
         self._poller.keeper = self._state
-        restored = sum(self._workers.restore(block) for block in saved)
-        _log.info("state.path: %d of %d automations' values were restored", restored, len(saved))
+        for each in saved:
+            if each.automation_id == ACCOUNT:
+                self._account.restore(each.block.links.text())
+        self._configure_workers()
+        polled = {each.id for each in account.automations()}
+        blocks = [each for each in saved if each.automation_id in polled]
+        restored = sum(self._workers.restore(block) for block in blocks)
+        self._account.refresh()
+        _log.info("state.path: %d of %d automations' values were restored", restored, len(blocks))
 
     def _new_client(self, settings: Settings, key: Key) -> SendGridClient:
         return SendGridClient(
@@ -283,7 +360,7 @@ class App:
     def _new_server(self) -> WebServer:
         ports = Ports(
             metrics=self._exposition,
-            health=ProcessHealth(self._workers),
+            health=ProcessHealth(self._workers, self._account.account.is_tried),
             reloader=self,
             status=AutomationStatus(self._store, self._poller, self._clock),
             page=LandingPage(DISTRIBUTION, self._about.version, self._about.summary, self._about.homepage),
@@ -298,6 +375,27 @@ class App:
     def _secrets(self) -> tuple[str, ...]:
         """Return the keys and passwords of now and before: an answer to a request before a reload may quote one."""
         return (*self._former_secrets, *proxy_secrets(self._settings.sendgrid.proxy), *self._key.known())
+
+
+def examine_account(
+    settings: Settings, clock: Clock, signals: Signals, regions: Mapping[str, str] = REGIONS
+) -> Sequence[Finding]:
+    """Ask SendGrid a few times, each once, and return what is found; raise StoppedError when a stop is asked for."""
+    budget, key = Budget(settings.sendgrid.requests_per_minute, clock=clock), key_source(settings)
+
+    def connect(asked: Settings) -> SendGridClient:
+        options = _client_options(asked, about())
+        return SendGridClient(
+            replace(options, timeout=min(options.timeout, LONGEST_REQUEST), most_tries=1),
+            key=key,
+            budget=budget,
+            clock=clock,
+            stop=signals.stop,
+            observer=Unobserved(),
+        )
+
+    configured = account_options(settings).automations
+    return Examination(settings, connect, lambda: budget.requests_per_second, clock, configured, regions).run()
 
 
 def _client_options(settings: Settings, about: ProgramInfo) -> ClientOptions:
@@ -317,17 +415,13 @@ def _web_options(settings: Settings) -> WebOptions:
     """Return how the web server is configured."""
     web = settings.web
     return WebOptions(
-        listen=((web.host, web.port),),
+        listen=web.listen,
+        use_systemd=web.systemd_socket,
         telemetry_path=web.telemetry_path,
         enable_lifecycle=web.enable_lifecycle,
         open_health=web.open_health,
         config_file=web.config_file,
     )
-
-
-def _own_automations(settings: Settings) -> tuple[Automation, ...]:
-    """Return the automations that this process polls."""
-    return own(settings.automations, index=settings.shard.index, total=settings.shard.total)
 
 
 def key_source(settings: Settings) -> Key:
@@ -379,7 +473,9 @@ def _question_of(settings: Settings) -> Callable[[AutomationId], str]:
     other names of metrics or labels.
     """
     asked, labels, form = _asked_of(settings), _label_rules(settings), line_format()
-    return lambda automation_id: repr((asked(automation_id), labels, form))
+    return lambda automation_id: repr(
+        asked(automation_id) if automation_id == ACCOUNT else (asked(automation_id), labels, form)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,10 +488,10 @@ class _Changes:
     """Those among them that came from elsewhere, or of other steps: to be shown no longer."""
 
 
-def _changed_questions(before: Settings, after: Settings) -> _Changes:
+def _changed_questions(before: Settings, after: Settings, automations: Sequence[Automation]) -> _Changes:
     """Compare what is asked. Blocks that only need other labels stay until the next poll, so that nothing is lost."""
     asked, asks, question, questions = _asked_of(before), _asked_of(after), _question_of(before), _question_of(after)
-    ids = [automation.id for automation in after.automations]
+    ids = [automation.id for automation in automations]
     return _Changes(
         again=frozenset(id_ for id_ in ids if question(id_) != questions(id_)),
         withdrawn=frozenset(id_ for id_ in ids if asked(id_) != asks(id_)),

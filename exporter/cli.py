@@ -9,12 +9,15 @@ from traceback import format_exc
 from typing import Final
 
 from exporter.about import DISTRIBUTION, about
-from exporter.app import App, state_file_warning
+from exporter.account.options import asked
+from exporter.app import App, examine_account, state_file_warning
 from exporter.clock import SystemClock
+from exporter.doctor import Verdict, table
 from exporter.domain import Automation, AutomationId
-from exporter.errors import ConfigurationError, StartError
+from exporter.errors import ConfigurationError, StartError, StoppedError
 from exporter.inputs import Inputs
 from exporter.logs import LineWriter, log_uncaught, write_all
+from exporter.once import Progress, failures
 from exporter.settings import Invocation, Mode, Settings, help_text, load, redacted
 from exporter.signals import Signals
 from exporter.web.server import check_web_config
@@ -71,39 +74,65 @@ class _Command:
                 return _DONE if self._print(text) else _FAILED
             case Mode.CHECK:
                 self._warn(invocation)
-                return self._check(settings())
+                return self._check(settings(), invocation.warnings)
             case Mode.ONCE:
                 self._warn(invocation)
                 self._signals.cut_short_status = _FAILED
                 return self._once(self._app(settings))
+            case Mode.DOCTOR:
+                self._warn(invocation)
+                self._signals.cut_short_status = _FAILED
+                return self._examine(settings())
             case Mode.SERVE:
                 self._warn(invocation)
-                return self._serve(self._app(settings))
+                return self._serve(self._app(settings), is_demo=invocation.demo)
 
     def _app(self, settings: Callable[[], Settings]) -> App:
         return App(settings, clock=SystemClock(), signals=self._signals, lines=self._lines)
 
-    def _check(self, settings: Settings) -> int:
+    def _check(self, settings: Settings, found: Sequence[str]) -> int:
         warnings = [*filter(None, [state_file_warning(settings)])]
         warnings += check_web_config(settings.web.config_file) if settings.web.config_file else ()
         for warning in warnings:
             self._complain(f"warning: {warning}")
-        return _DONE if self._print(redacted(settings)) else _FAILED
+        count = len(found) + len(warnings)
+        verdict = "OK" if count == 0 else f"OK, with {count} warning{'' if count == 1 else 's'}"
+        sentences = [f"{verdict}. SendGrid would be asked for:", *asked(settings)]
+        comment = "".join(f"# {_on_one_line(each)}\n" for each in sentences)
+        return _DONE if self._print(f"{redacted(settings)}{comment}") else _FAILED
 
     def _once(self, app: App) -> int:
-        text, failed, unfinished = app.once()
-        printed = self._print(text)
-        for automation, outcome in failed:
-            self._complain(f"automation {automation.id} failed: {outcome}")
-        if unfinished:
-            self._complain(f"stopped with {unfinished} of the automations not polled: the output is incomplete")
-        return _FAILED if failed or unfinished or not printed else _DONE
+        progress = Progress(self._lines, self._complain, SystemClock())
+        ended = app.once(progress.show)
+        progress.end()
+        printed = self._print(ended.text)
+        for sentence in failures(ended):
+            self._complain(sentence)
+        if ended.missing:
+            self._complain(f"stopped with {ended.missing} of the automations not polled: the output is incomplete")
+        return _DONE if ended.is_whole and printed else _FAILED
 
-    def _serve(self, app: App) -> int:
-        reason = app.serve()
+    def _examine(self, settings: Settings) -> int:
+        try:
+            findings = examine_account(settings, SystemClock(), self._signals)
+        except StoppedError:
+            self._complain("stopped before everything was looked at")
+            return _FAILED
+        printed = self._print(table(findings))
+        works = all(finding.verdict is not Verdict.WRONG for finding in findings)
+        return _DONE if works and printed else _FAILED
+
+    def _serve(self, app: App, *, is_demo: bool) -> int:
+        reason = app.serve(self._show_around if is_demo else lambda *_: None)
         if reason is not None:
             self._complain(reason)
         return _DONE if reason is None else _FAILED
+
+    def _show_around(self, page: str, metrics: str) -> None:
+        self._complain(
+            f"a demo: open {page} to see its automations, and {metrics} for what Prometheus scrapes: load it again, "
+            "and the clicks have grown. All of it is simulated. Ctrl-C stops it."
+        )
 
     def _print(self, text: str) -> bool:
         """Write to stdout in UTF-8, whatever the locale; return whether it was taken. Who stopped reading has enough.
@@ -161,6 +190,11 @@ class _Command:
         for warning in invocation.warnings:
             _log.warning("%s", warning)
         return invocation
+
+
+def _on_one_line(name: str) -> str:
+    """Return the name without what would end a comment of YAML."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in name)
 
 
 def _settings_of(invocation: Invocation) -> Settings:

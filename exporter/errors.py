@@ -8,6 +8,7 @@ ExporterError
 │   └── ForeignFileError         it is somebody else's file: nothing is started, and it stays as it is
 └── SendGridError            a poll failed; each class is one outcome
     ├── UnauthorizedError        401
+    │   └── KeyRefusedError          the same, of a key that is known to be refused
     ├── ForbiddenError           403
     ├── BadRequestError          400 and the other 4xx
     ├── NotFoundError            404
@@ -21,10 +22,13 @@ ExporterError
 Messages say what happened, on what, and what to do next, and never contain the key.
 """
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final
 
-from exporter.domain import AutomationList, AutomationStats, Outcome
+from exporter.domain import Automation, AutomationList, AutomationStats, Outcome
+
+DEFECT: Final = "a defect of the exporter"
+"""What is said of an error that nobody raised on purpose."""
 
 
 class ExporterError(Exception):
@@ -62,18 +66,36 @@ class SendGridError(ExporterError):
     transient: ClassVar[bool] = False
     """Whether the same request may succeed some seconds later."""
 
-    def __init__(self, message: str, *, retry_after: float | None = None, reason: int | str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        reason: int | str | None = None,
+        url: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         """Seconds that SendGrid asked to wait, where it did."""
         self.reason = reason
         """What tells failures of one outcome apart: the HTTP status, or which step of a connection failed."""
+        self.url = url
+        """What was asked, without its parameters; the message begins with it. None where no request is to blame."""
+
+    @property
+    def text(self) -> str:
+        """The message without the address that it begins with."""
+        return str(self).removeprefix(f"{self.url}: ")
 
 
 class UnauthorizedError(SendGridError):
     """SendGrid refused the key (401)."""
 
     outcome = Outcome.UNAUTHORIZED
+
+
+class KeyRefusedError(UnauthorizedError):
+    """The key is known to be refused, to other automations too; mostly SendGrid is not even asked."""
 
 
 class ForbiddenError(SendGridError):
@@ -142,3 +164,14 @@ class IncompleteError(SendGridError):
         of it can be."""
         self.listed = listed
         """The same of a list of automations."""
+
+
+def log_fields(automation: Automation | None, what: Exception | Outcome) -> Mapping[str, object]:
+    """Return the fields of a log line about the automation, or about none, and what came of asking SendGrid."""
+    fields: dict[str, object] = {}
+    if automation is not None:
+        fields |= {"automation_id": automation.id, "automation": automation.name}
+    if isinstance(what, SendGridError):
+        status = {"status": what.reason} if isinstance(what.reason, int) else {}
+        return {**fields, "outcome": what.outcome, **status, "url": what.url}
+    return {**fields, "outcome": what if isinstance(what, Outcome) else Outcome.INTERNAL_ERROR}

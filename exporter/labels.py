@@ -52,6 +52,10 @@ class LabelHygiene:
         """Return the rows with their addresses cleaned and bounded; rows that became equal are added up."""
         return links if self._is_clean(links) else add_up(self._cleaned(links))
 
+    def bounded(self, text: str) -> str:
+        """Return the text, cut as a label's value where it is too long."""
+        return _bounded(text, self._rules.max_url_length)
+
     def exceeds(self, links: tuple[LinkClicks, ...]) -> bool:
         """Return whether there are more rows than may be published."""
         return len(links) > self._rules.max_links

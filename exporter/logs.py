@@ -8,7 +8,7 @@ import select
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -21,7 +21,7 @@ _LIBRARIES: Final = ("urllib3", "asyncio")
 """Their debug lines show headers or bodies, so they speak from warnings on, whatever the level."""
 _OWN: Final = "exporter"
 _LONGEST_LINE: Final = 8192
-_FRAME: Final = 300
+_FRAME: Final = 400
 """Room for a line's time, level, logger and the names of its fields."""
 _LONGEST_LOGGER: Final = 100
 _LEAST_SECRET: Final = 8
@@ -35,8 +35,14 @@ _OWN_BURST: Final = 100
 _FOREIGN_BURST: Final = 5
 _LONGEST_KIND: Final = 60
 _MOST_KINDS: Final = 1000
+_EXTRA: Final = ("automation_id", "automation", "outcome", "status", "url")
+"""Attributes of a record that are fields of its line, in this order, where it has them."""
+_LONGEST_EXTRA: Final = 600
 _LEFT_OUT: Final = "left_out"
 """The record's attribute that says how many lines of its kind were counted before it instead of written."""
+
+_ERASED: Final = "\r\x1b[K"
+"""Takes a terminal back to the beginning of the line, and empties it."""
 
 Secrets = Callable[[], tuple[str, ...]]
 """Returns what no line may show; never waits."""
@@ -57,6 +63,8 @@ class LineWriter:
         self._writing = False
         self._dropped = 0
         self._reported = 0
+        self.is_terminal = descriptor is not None and os.isatty(descriptor)
+        self._status = self._drawn = ""
         self.on_quiet: Callable[[], None] = lambda: None
         """Called when no line came for some seconds."""
 
@@ -84,27 +92,38 @@ class LineWriter:
             self._lines.append(line)
             self._changed.notify_all()
 
+    def show_status(self, text: str) -> None:
+        """Show a line below all others, in place of the one that stood there; empty for none. On a terminal only."""
+        with self._changed:
+            self._status = text
+            self._changed.notify_all()
+
     def flush(self, seconds: float = 0.5) -> bool:
         """Wait until every line is written, or for the seconds; return whether they are."""
         self.on_quiet()
         with self._changed:
-            return self._changed.wait_for(lambda: not self._lines and not self._writing, seconds)
+            return self._changed.wait_for(lambda: not self._is_waiting() and not self._writing, seconds)
+
+    def _is_waiting(self) -> bool:
+        return bool(self._lines) or self._status != self._drawn
 
     def _run(self) -> None:
         while True:
             with self._changed:
                 self._writing = False
                 self._changed.notify_all()
-                self._writing = self._changed.wait_for(lambda: bool(self._lines), _QUIET_SECONDS)
-                line = self._lines.popleft() if self._writing else None
-            if line is None or self._descriptor is None:
+                self._writing = self._changed.wait_for(self._is_waiting, _QUIET_SECONDS)
+                line = f"{self._lines.popleft()}\n" if self._lines else ""
+                erased, self._drawn = _ERASED if self._drawn else "", self._status
+                text = f"{erased}{line}{self._drawn}"
+            if self._descriptor is None or not text:
                 self.on_quiet()
             else:
-                self._write(self._descriptor, line)
+                self._write(self._descriptor, text)
 
-    def _write(self, descriptor: int, line: str) -> None:
+    def _write(self, descriptor: int, text: str) -> None:
         try:
-            write_all(descriptor, f"{line}\n".encode(errors="backslashreplace"))
+            write_all(descriptor, text.encode(errors="backslashreplace"))
         except OSError:
             with self._changed:
                 self._dropped += 1
@@ -137,7 +156,9 @@ class _Formatter(logging.Formatter):
 
     def fields(self, record: logging.LogRecord) -> dict[str, str]:
         when = datetime.fromtimestamp(record.created, UTC)
-        room = (_LONGEST_LINE - _FRAME) // (2 if record.exc_info else 1)
+        extra = {name: self._fit(str(value), _LONGEST_EXTRA) for name, value in _extra(record)}
+        taken = _FRAME + sum(len(json.dumps(value)) for value in extra.values())
+        room = (_LONGEST_LINE - taken) // (2 if record.exc_info else 1)
         left_out = record.__dict__.get(_LEFT_OUT)
         message = _message(record) + (f" (and {left_out} more lines like this one before it)" if left_out else "")
         fields = {
@@ -145,6 +166,7 @@ class _Formatter(logging.Formatter):
             "level": record.levelname.lower().replace("warning", "warn").replace("critical", "error"),
             "logger": self._fit(record.name, _LONGEST_LOGGER),
             "msg": self._fit(message, room),
+            **extra,
         }
         if record.exc_info:
             fields["exception"] = self._fit(self.formatException(record.exc_info), room)
@@ -296,6 +318,12 @@ def _message(record: logging.LogRecord) -> str:
         return record.getMessage()
     except Exception as exc:  # noqa: BLE001  # a library's wrong format must not end who logs; its text says enough
         return f"{record.msg} (the line's values do not fit it: {type(exc).__name__})"
+
+
+def _extra(record: logging.LogRecord) -> Iterator[tuple[str, object]]:
+    for name in _EXTRA:
+        if (value := record.__dict__.get(name)) is not None:
+            yield name, value
 
 
 def _without(secrets: list[str], text: str) -> str:

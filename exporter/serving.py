@@ -1,6 +1,8 @@
 """What the web server shows: the exposition, the health and the status, taken from the snapshot without waiting."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from exporter.clock import Clock
@@ -13,6 +15,7 @@ from exporter.telemetry import Telemetry
 from exporter.web.ports import AutomationRow, Scrape, Status
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+_NO_LINES: Final[Mapping[str, Compressed]] = MappingProxyType({})
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
@@ -22,10 +25,12 @@ class Exposition:
 
     store: Store
     telemetry: Telemetry
+    statistics: Callable[[], Mapping[str, Compressed]] = lambda: _NO_LINES
+    """Returns the lines of the statistics, by the family's name."""
     frame: Frame = field(default_factory=Frame)
-    _whole: tuple[Snapshot, dict[bool, Compressed]] | None = None
-    """All families of the newest snapshot by format, since most scrapes ask for the same; never of an older one, whose
-    blocks would stay in memory."""
+    _whole: tuple[Snapshot, Mapping[str, Compressed], dict[bool, Compressed]] | None = None
+    """All families of the newest snapshot and statistics by format, since most scrapes ask for the same; never of
+    older ones, whose blocks would stay in memory."""
 
     def body(self, *, openmetrics: bool, names: frozenset[str] | None = None) -> Compressed:
         """Return the exposition, of these metric names only where given."""
@@ -44,16 +49,17 @@ class Exposition:
         )
 
     def _families(self, *, openmetrics: bool, names: frozenset[str] | None) -> Compressed:
-        snapshot = self.store.snapshot
+        snapshot, statistics = self.store.snapshot, self.statistics()
         if names is not None:
-            return self.frame.families(snapshot.lines, openmetrics=openmetrics, names=names)
+            return self.frame.families({**snapshot.lines, **statistics}, openmetrics=openmetrics, names=names)
         # Two scrapes may both render here, with the same result; a lock would make one wait for the other.
         known = self._whole
-        if known is None or known[0] is not snapshot:
-            self._whole = known = (snapshot, {})
-        if openmetrics not in known[1]:
-            known[1][openmetrics] = self.frame.families(snapshot.lines, openmetrics=openmetrics, names=None)
-        return known[1][openmetrics]
+        if known is None or known[0] is not snapshot or known[1] is not statistics:
+            self._whole = known = (snapshot, statistics, {})
+        if openmetrics not in known[2]:
+            lines = {**snapshot.lines, **statistics}
+            known[2][openmetrics] = self.frame.families(lines, openmetrics=openmetrics, names=None)
+        return known[2][openmetrics]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +67,17 @@ class ProcessHealth:
     """Reports whether the process works; it never depends on SendGrid."""
 
     workers: Workers
+    knows_whom: Callable[[], bool] = lambda: True
+    """Returns whether it is known which automations there are."""
 
     def alive(self) -> str | None:
         """Return None while polling works, else the reason."""
         return self.workers.trouble()
 
     def ready(self) -> str | None:
-        """Return None when every automation was tried once or restored, else the reason."""
+        """Return None when every automation, and the list that names them, was tried once or restored."""
+        if not self.knows_whom():
+            return "the list of automations was not asked for yet"
         untried = self.workers.untried()
         return f"{untried} automations were not tried yet" if untried else None
 

@@ -55,6 +55,10 @@ class Store:
         """Return the current snapshot, without waiting."""
         return self._snapshot
 
+    def total_clicks(self) -> Mapping[AutomationId, int]:
+        """Return the total that is shown of each automation, where one is."""
+        return {view.id: view.block.total_clicks for view in self._snapshot.views() if view.block is not None}
+
     def configure(self, automations: Sequence[Automation]) -> None:
         """Hold exactly these automations: new ones without data, known ones with theirs, others gone at once."""
         with self._lock:
@@ -155,9 +159,14 @@ def _with_interval(view: AutomationView, seconds: float) -> AutomationView:
 
 
 def _configured(automation: Automation, known: AutomationView | None) -> AutomationView:
-    if known is None:
-        return AutomationView(automation.id, automation.name, automation.interval)
-    return replace(known, name=automation.name, poll_interval=automation.interval)
+    view = known or AutomationView(automation.id, automation.name, automation.interval)
+    return replace(
+        view,
+        name=automation.name,
+        poll_interval=automation.interval,
+        steps=automation.steps,
+        labels=automation.labels,
+    )
 
 
 def _snapshot(groups: tuple[Group, ...], place: Mapping[AutomationId, int], before: Snapshot | None = None) -> Snapshot:

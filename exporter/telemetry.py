@@ -1,6 +1,6 @@
 """The exporter's own metrics that are not about one automation, on a registry of their own."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from exporter.about import ProgramInfo
 from exporter.clock import Clock
-from exporter.domain import Endpoint, Outcome
+from exporter.domain import Endpoint, Outcome, Standing
 from exporter.exposition.compression import Compressed, compress, join
 from exporter.exposition.text import OPENMETRICS_END
 from exporter.sendgrid.budget import RateLimitHeaders
@@ -36,6 +36,31 @@ class _RateLimitReset(Collector):
         for endpoint, at in list(self.at.items()):
             family.add_metric([endpoint.value], at)
         yield family
+
+
+class _Account(Collector):
+    """What concerns the list of automations; nothing of it is there while the list is not read."""
+
+    def __init__(self) -> None:
+        self.reads: dict[Outcome, int] = {}
+        self.succeeded_at: float | None = None
+        self.discovered: Mapping[Standing, int] | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        name = "sendgrid_exporter_list_reads"
+        reads = CounterMetricFamily(name, "Readings of the list of automations by outcome.", labels=["outcome"])
+        for outcome, count in list(self.reads.items()):
+            reads.add_metric([outcome.value], count)
+        yield reads
+        name = "sendgrid_exporter_list_last_success_timestamp_seconds"
+        explanation = "When the list of automations was last read whole, seconds since the epoch."
+        yield GaugeMetricFamily(name, explanation, value=self.succeeded_at)
+        name = "sendgrid_exporter_discovered_automations"
+        explanation = "Automations of the account by how they stand; absent while discovery is off."
+        discovered = GaugeMetricFamily(name, explanation, labels=["state"])
+        for standing, number in (self.discovered or {}).items():
+            discovered.add_metric([standing.value], number)
+        yield discovered
 
 
 class _DroppedLines(Collector):
@@ -96,6 +121,8 @@ class Telemetry:
         )
         self._rate_limit_reset = _RateLimitReset()
         self.registry.register(self._rate_limit_reset)
+        self._account = _Account()
+        self.registry.register(self._account)
         self._gauge("sendgrid_exporter_link_series", "Link series exposed now.").set_function(link_series)
         self._folded = self._counter(
             "sendgrid_exporter_links_folded", "Links added to an overflow row, counted once when they enter it."
@@ -154,6 +181,26 @@ class Telemetry:
                 self._rate_limit.labels(endpoint.value, kind).set(number)
         if rate_limit.reset_in is not None:
             self._rate_limit_reset.at[endpoint] = round(self._clock.time() + rate_limit.reset_in, 3)
+
+    def list_enabled(self, *, enabled: bool) -> None:
+        """Show the outcomes of reading the list of automations, from 0 on, or none of them."""
+        if not enabled:
+            self._account.reads, self._account.succeeded_at = {}, None
+        elif not self._account.reads:
+            self._account.reads = dict.fromkeys(Outcome, 0)
+        self._changed()
+
+    def list_read(self, outcome: Outcome, now: float) -> None:
+        """Count a reading of the list of automations that ended now (wall clock)."""
+        self._account.reads[outcome] = self._account.reads.get(outcome, 0) + 1
+        if outcome is Outcome.SUCCESS:
+            self._account.succeeded_at = round(now, 3)
+        self._changed()
+
+    def discovered(self, standings: Mapping[Standing, int] | None) -> None:
+        """Show how many automations of the account stand how; None while discovery is off."""
+        self._account.discovered = standings
+        self._changed()
 
     def folded(self, rows: int) -> None:
         """Count rows that entered an overflow row."""

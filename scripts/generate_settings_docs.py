@@ -1,4 +1,4 @@
-"""Write the settings' tables into the documentation, and `.env.example`; with --check only report what is out of date.
+"""Write the settings' table into docs/configuration.md, and `.env.example`; with --check report what is out of date.
 
 Run it after a change of the settings: python scripts/generate_settings_docs.py
 """
@@ -12,7 +12,7 @@ from exporter.settings import Setting, reference
 
 BEGIN = "<!-- settings:begin -->"
 END = "<!-- settings:end -->"
-PAGES = ("docs/configuration.md", "README.md")
+PAGES = ("docs/configuration.md",)
 EXAMPLE = ".env.example"
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -37,6 +37,7 @@ _PACKAGES: Final = {
     "openssl": "openssl",
     "go": "golang-go",
     "systemd-analyze": "systemd",
+    "systemd-socket-activate": "systemd",
 }
 
 

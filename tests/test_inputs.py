@@ -183,7 +183,8 @@ def warnings(*arguments: str, **environment: str) -> tuple[str, ...]:
     ("key", "says"),
     [
         (KEY, None),
-        ("changeme", "does not begin with SG. as SendGrid's keys do"),
+        ("changeme", "looks like a placeholder; give the key that SendGrid showed when it was made"),
+        ("word-of-nobody", "does not begin with SG. as SendGrid's keys do"),
         (f"SENDGRID_API_KEY={KEY}", "looks like a whole line NAME=key; give only what follows the sign"),
         (f'SENDGRID_API_KEY="{KEY}"', "looks like a whole line NAME=key; give only what follows the sign"),
         (f"api_key:{KEY}", "looks like a whole line NAME=key; give only what follows the sign"),

@@ -6,6 +6,7 @@ import re
 import sys
 import threading
 import time
+import tty
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,52 @@ def test_json_has_the_same_fields():
         "msg": "a\nb 7",
     }
     assert "\n" not in line
+
+
+def test_what_a_line_is_about_stands_in_fields_of_its_own():
+    made = record("failed: %s", "HTTP 404")
+    made.__dict__.update(url="https://example.com/x", automation_id="1", automation="Win back", status=404, other="no")
+
+    line = LogfmtFormatter(no_secrets).format(made)
+
+    assert line.endswith(
+        'msg="failed: HTTP 404" automation_id=1 automation="Win back" status=404 url=https://example.com/x'
+    )
+    assert json.loads(JsonFormatter(no_secrets).format(made))["status"] == "404"
+
+
+@pytest.mark.parametrize("formatter", [LogfmtFormatter, JsonFormatter])
+def test_fields_are_bounded_and_hide_secrets_as_the_message_does(formatter):
+    made = record("x" * 9000)
+    made.__dict__.update(automation="\x01" * 5000, url=f"https://example.com/{SECRET}", automation_id="\u2028" * 3000)
+
+    line = formatter(lambda: (SECRET,)).format(made)
+
+    assert len(line) <= 8192
+    assert SECRET not in line
+    assert "https://example.com/<hidden>" in line
+
+
+def terminal() -> tuple[int, int]:
+    reading, writing = os.openpty()
+    tty.setraw(writing)
+    return reading, writing
+
+
+def test_status_stays_below_the_lines_of_a_terminal_and_goes_when_it_is_empty():
+    reading, writing = terminal()
+    with LineWriter(writing) as lines:
+        lines.show_status("1 of 2")
+        assert lines.flush(10.0)
+        lines.put("a line")
+        assert lines.flush(10.0)
+        lines.show_status("")
+        assert lines.flush(10.0)
+    os.close(writing)
+
+    assert lines.is_terminal
+    assert os.read(reading, 1000) == b"1 of 2\r\x1b[Ka line\n1 of 2\r\x1b[K"
+    os.close(reading)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationId, AutomationStats, LinkClicks, Outcome, PollResult
-from exporter.errors import IncompleteError, SendGridError, StoppedError
+from exporter.errors import DEFECT, IncompleteError, KeyRefusedError, SendGridError, StoppedError, log_fields
 from exporter.exposition.block import Block, block_of, key_of, lines_of
 from exporter.labels import LabelHygiene
 from exporter.store import Store
@@ -62,6 +62,8 @@ class _Memory:
 
     failing: "_Reason | None" = None
     """Why the last poll failed; None after a success."""
+    is_told: bool = False
+    """Whether the log has a line about the failure, so that it gets one about the recovery."""
     last: Outcome | None = None
     succeeded_at: float | None = None
     """Monotonic."""
@@ -90,6 +92,8 @@ class Poller:
     clock: Clock
     question: Callable[[AutomationId], str] = str
     """Returns what an automation's block answers: an answer to a former question is not published."""
+    failure_level: int = logging.WARNING
+    """The level of a new failure's log line; lower where somebody else reports the results."""
     _memories: dict[AutomationId, _Memory] = field(default_factory=dict)
 
     def take_over(self, source: Source, hygiene: LabelHygiene, question: Callable[[AutomationId], str]) -> None:
@@ -117,16 +121,15 @@ class Poller:
             self._note_success(automation, memory)
             result = PollResult(Outcome.SUCCESS, stats.pages)
         except SendGridError as exc:
-            self._note_failure(automation, memory, (exc.outcome, exc.reason), str(exc))
-            result = PollResult(exc.outcome)
+            self._note_failure(automation, memory, exc)
+            result = PollResult(exc.outcome, message=exc.text)
         except StoppedError:
             return PollResult(Outcome.TIMEOUT)
         except (
             Exception
         ) as exc:  # one automation's defect must not end the polling of the others; it is counted and shown
-            reason = (Outcome.INTERNAL_ERROR, type(exc).__name__)
-            self._note_failure(automation, memory, reason, "a defect of the exporter", traceback=True)
-            result = PollResult(Outcome.INTERNAL_ERROR)
+            self._note_failure(automation, memory, exc)
+            result = PollResult(Outcome.INTERNAL_ERROR, message=DEFECT)
         memory.last = result.outcome
         self.telemetry.polled(result.outcome, self.clock.monotonic() - started)
         return result
@@ -198,7 +201,8 @@ class Poller:
         if polls < _LASTING or 2 * lost >= shown > 0:
             raise doubt
         if not memory.doubted.is_logged:
-            _log.warning("automation %s: published all the same, as for %d polls: %s", automation.id, _LASTING, doubt)
+            message = "the list is published all the same, as for %d polls: %s"
+            _log.warning(message, _LASTING, doubt.text, extra=log_fields(automation, Outcome.SUCCESS))
         memory.doubted.is_logged = True
         self.telemetry.mismatched()
         return stats
@@ -218,11 +222,10 @@ class Poller:
     def _note_gap(self, automation: Automation, memory: _Memory, stats: AutomationStats) -> None:
         memory.gaps = memory.gaps + 1 if stats.gap else 0
         if memory.gaps == _LASTING:
-            message = (
-                "automation %s: in %d polls its links' clicks were not SendGrid's total; now they are %d %s than its %d"
-            )
+            message = "in %d polls the links' clicks were not SendGrid's total; now they are %d %s than its %d"
             more = "more" if stats.gap > 0 else "fewer"
-            _log.warning(message, automation.id, _LASTING, abs(stats.gap), more, stats.total_clicks)
+            values = (_LASTING, abs(stats.gap), more, stats.total_clicks)
+            _log.warning(message, *values, extra=log_fields(automation, Outcome.SUCCESS))
         if memory.gaps >= _LASTING:
             self.telemetry.mismatched()
 
@@ -268,15 +271,19 @@ class Poller:
         return capped.links
 
     def _note_success(self, automation: Automation, memory: _Memory) -> None:
-        if memory.failing is not None:
-            _log.info("automation %s recovered", automation.id)
-        memory.failing = None
+        if memory.failing is not None and memory.is_told:
+            _log.info("the automation recovered", extra=log_fields(automation, Outcome.SUCCESS))
+        memory.failing, memory.is_told = None, False
 
-    def _note_failure(
-        self, automation: Automation, memory: _Memory, reason: _Reason, message: str, *, traceback: bool = False
-    ) -> None:
+    def _note_failure(self, automation: Automation, memory: _Memory, exc: Exception) -> None:
         self.store.failed(automation.id)
+        known = exc if isinstance(exc, SendGridError) else None
+        reason: _Reason = (known.outcome, known.reason) if known else (Outcome.INTERNAL_ERROR, type(exc).__name__)
         before, memory.failing = memory.failing, reason
-        level = logging.DEBUG if before == reason else logging.WARNING
+        # A refused key is every automation's failure, and the first one's line says it for all.
+        is_news = before != reason and not isinstance(exc, KeyRefusedError)
+        memory.is_told = memory.is_told or is_news
+        level = logging.DEBUG if not is_news else self.failure_level if known else logging.ERROR
         how = "began to fail" if before is None else "still fails" if before == reason else "now fails in another way"
-        _log.log(level, "automation %s %s (%s): %s", automation.id, how, reason[0], message, exc_info=traceback)
+        text = known.text if known else DEFECT
+        _log.log(level, "the automation %s: %s", how, text, extra=log_fields(automation, exc), exc_info=known is None)

@@ -12,6 +12,10 @@ _SLOWEST: Final = 8.0
 """Refusals double the interval up to this factor."""
 _LATE: Final = 0.05
 """Later than this share of its interval, an automation gets a new phase: the interval cannot be met."""
+_MOST_IDLE: Final = 3 / 60
+"""Requests a second for all idle automations together; where an hour between two polls needs more, it is longer. An
+account of 20,000 with 5 % alive fits the default budget of 300 a minute only so: its idle ones would need 317 alone."""
+_GOLDEN: Final = (math.sqrt(5) - 1) / 2
 _NOTICEABLE: Final = 0.02
 """The stretch changes in steps of this size, so that each page more does not change every interval."""
 
@@ -31,6 +35,10 @@ class _Entry:
     first: bool = True
     again: bool = False
     """To be polled at once after the poll under way, which answers a former question."""
+    idle: bool = False
+    """In the idle lane: its numbers have not moved for long."""
+    woken: float = -math.inf
+    """When it last left the idle lane."""
 
 
 @dataclass(slots=True)
@@ -38,7 +46,7 @@ class Schedule:
     """The rhythm of the polls.
 
     Every automation is due at once; the moment of its first poll is its phase, which it keeps. If all requests do not
-    fit the budget, every interval stretches by the same factor.
+    fit the budget, every interval stretches by the same factor. Idle automations have a longer interval.
     """
 
     stretch: float = 1.0
@@ -51,17 +59,35 @@ class Schedule:
     _sequence: int = 0
     _key_refused: int = 0
     """The most refusals in a row of the key, over all automations."""
+    _idle_interval: float = 0.0
+    """Seconds, as long as the requests for all idle automations are few."""
+    _idle_pages: float = 0.0
+    """Requests that one poll of every idle automation takes."""
+    _fallen_asleep: int = 0
+    """How many automations have entered the idle lane so far."""
 
-    def configure(self, automations: Sequence[Automation], now: float, again: Collection[AutomationId] = ()) -> None:
-        """Poll exactly these automations: new ones and those of `again` at once, the others in their rhythm."""
+    def configure(
+        self,
+        automations: Sequence[Automation],
+        now: float,
+        again: Collection[AutomationId] = (),
+        *,
+        forgive: bool = True,
+    ) -> None:
+        """Poll exactly these automations: new ones and those of `again` at once, the others in their rhythm.
+
+        What refusals have slowed down is normal again, unless `forgive` is false.
+        """
         known = self._leaving | self._entries
         self._entries = {}
         self._queue = []
-        self._key_refused = 0
+        self._key_refused = 0 if forgive else self._key_refused
         self.version += 1
         for automation in automations:
             entry = known.get(automation.id) or _Entry(automation, now)
-            entry.automation, entry.refused, entry.key_refused = automation, 0, 0
+            entry.automation = automation
+            if forgive:
+                entry.refused = entry.key_refused = 0
             self._entries[automation.id] = entry
             entry.again = entry.again or automation.id in again
             if entry.again and not entry.running:
@@ -105,9 +131,11 @@ class Schedule:
         self._note_refusal(entry, outcome)
         interval = self._interval(entry)
         on_time = not entry.first and entry.started - entry.due <= _LATE * interval
+        # After a start all were polled together: the idle ones find their places in the longer interval now.
+        share = self._offset() if entry.first and entry.idle else 1.0
         entry.first = False
         # From when it was due, not from when it was done: otherwise each poll's duration would shift the phase.
-        entry.due = (entry.due if on_time else entry.started) + interval
+        entry.due = (entry.due if on_time else entry.started) + share * interval
         if entry.due <= now:
             # A poll that took longer than its interval skips the turns it missed: catching up would double the load.
             entry.due += math.ceil((now - entry.due) / interval) * interval
@@ -130,6 +158,41 @@ class Schedule:
                 entry.due = now
                 self._push(entry)
 
+    def rest(self, idle: Collection[AutomationId], interval: float, now: float) -> None:
+        """Poll these automations at the idle interval (seconds), and all others at their own.
+
+        One that is no longer idle is due at once if its own interval has passed since its last poll. Those that become
+        idle together are spread over the idle interval, so that their polls do not come all at one time.
+        """
+        asleep = [entry for id_, entry in self._entries.items() if id_ in idle and not entry.idle]
+        awake = [entry for id_, entry in self._entries.items() if id_ not in idle and entry.idle]
+        for entry in asleep:
+            entry.idle = True
+        for entry in awake:
+            entry.idle, entry.woken = False, now
+        before = self._idle_interval, self._idle_pages
+        average = self._average_pages()
+        self._idle_interval = interval
+        self._idle_pages = sum(entry.pages or average for entry in self._entries.values() if entry.idle)
+        if not asleep and not awake and before == (self._idle_interval, self._idle_pages):
+            return
+        self.version += 1
+        for entry in asleep:
+            if not entry.first and not entry.running:
+                entry.due = now + self._offset() * self._interval(entry)
+                self._push(entry)
+        self._bring_forward()
+
+    def is_idle(self, automation_id: AutomationId) -> bool:
+        """Return whether the automation is polled at the idle interval."""
+        entry = self._entries.get(automation_id)
+        return entry is not None and entry.idle
+
+    def woken_at(self, automation_id: AutomationId) -> float:
+        """Return when the automation last left the idle lane; minus infinity where it never did."""
+        entry = self._entries.get(automation_id)
+        return -math.inf if entry is None else entry.woken
+
     def fit(self, requests_per_second: float) -> bool:
         """Stretch the intervals so that all requests fit the budget; return whether that changed them."""
         wanted = max(1.0, self.demand() / requests_per_second) if requests_per_second > 0 else self.stretch
@@ -144,18 +207,17 @@ class Schedule:
         return True
 
     def demand(self) -> float:
-        """Return the requests per second that the configured intervals ask for.
+        """Return the requests per second that the configured intervals, or the idle one, ask for.
 
         An automation that was not read yet counts as the average of the others.
         """
-        known = [entry.pages for entry in self._entries.values() if entry.pages]
-        average = sum(known) / len(known) if known else 1.0
-        return sum((entry.pages or average) / entry.automation.interval for entry in self._entries.values())
+        average, idle = self._average_pages(), self._idle_lane()
+        return sum((entry.pages or average) / _own(entry, idle) for entry in self._entries.values())
 
     def planned_interval(self, automation_id: AutomationId) -> float:
-        """Return the seconds between two polls as planned: configured and stretched, refusals apart."""
+        """Return the seconds between two polls as planned: configured or idle, and stretched; refusals apart."""
         entry = self._entries.get(automation_id)
-        return math.inf if entry is None else entry.automation.interval * self.stretch
+        return math.inf if entry is None else _own(entry, self._idle_lane()) * self.stretch
 
     def intervals(self) -> Mapping[AutomationId, float]:
         """Return the intervals in effect, in seconds, with the stretch and the slow-down after refusals."""
@@ -165,7 +227,24 @@ class Schedule:
         # Exponential back-off: 1, 2, 4, 8 times the interval. A refused key (401) slows down every automation, since
         # all use it; a forbidden automation (403) only itself. The larger of both counts, they do not multiply.
         refused = max(entry.refused, self._key_refused)
-        return entry.automation.interval * self.stretch * min(2.0**refused, _SLOWEST)
+        return _own(entry, self._idle_lane()) * self.stretch * min(2.0**refused, _SLOWEST)
+
+    def _idle_lane(self) -> float:
+        """Return the seconds between two polls of an idle automation, before any stretch."""
+        return max(self._idle_interval, self._idle_pages / _MOST_IDLE)
+
+    def _average_pages(self) -> float:
+        known = [entry.pages for entry in self._entries.values() if entry.pages]
+        return sum(known) / len(known) if known else 1.0
+
+    def _offset(self) -> float:
+        """Return where in the idle interval the next automation that becomes idle is polled first, from 0 to 1.
+
+        Multiples of the golden ratio, modulo 1, lie evenly over the interval however many there are (the additive
+        recurrence of quasi-random sequences).
+        """
+        self._fallen_asleep += 1
+        return self._fallen_asleep * _GOLDEN % 1.0
 
     def _note_refusal(self, entry: _Entry, outcome: Outcome) -> None:
         before = entry.refused, self._key_refused
@@ -196,3 +275,8 @@ class Schedule:
         # The sequence number breaks ties, so that automations due at the same time keep the configuration's order.
         self._sequence += 1
         heapq.heappush(self._queue, (entry.due, self._sequence, entry.automation.id))
+
+
+def _own(entry: _Entry, idle_lane: float) -> float:
+    """Return the automation's interval, where idle automations have the other one; never a shorter one."""
+    return max(entry.automation.interval, idle_lane) if entry.idle else entry.automation.interval

@@ -66,11 +66,13 @@ class Workers:
         again: Collection[AutomationId] = (),
         withdrawn: Collection[AutomationId] = (),
         key: Callable[[], str] = str,
+        forgive: bool = True,
     ) -> None:
         """Poll these automations from now on; those that were polled already keep their rhythm and their blocks.
 
         Those of `again` are polled at once, and the blocks of those `withdrawn` are no longer shown. When `key` gives
-        another one than before, now or later, what its former value slowed down is polled at once.
+        another one than before, now or later, what its former value slowed down is polled at once. What refusals have
+        slowed down is normal again, unless `forgive` is false.
         """
         self._key = key
         self._notice_key()
@@ -79,11 +81,17 @@ class Workers:
             self._concurrency, self._stale_after, self._capacity = concurrency, stale_after, capacity
             self._poller.store.configure(automations)
             self._poller.store.withdraw(withdrawn)
-            self._schedule.configure(automations, self._clock.monotonic(), again)
+            self._schedule.configure(automations, self._clock.monotonic(), again, forgive=forgive)
             # A poll under way of an automation that has just gone still writes to what is remembered of it.
             self._poller.forget_all_but({*self._automations, *self._schedule.leaving()})
             if self._schedule.fit(self._capacity()):
                 self._log_stretch()
+            self._show_rhythm()
+
+    def rest(self, idle: Collection[AutomationId], interval: float) -> None:
+        """Poll these automations at the idle interval (seconds), and all others at their own."""
+        with self._lock:
+            self._schedule.rest(idle, interval, self._clock.monotonic())
             self._show_rhythm()
 
     def plan(self) -> str:
@@ -135,7 +143,7 @@ class Workers:
     def restore(self, saved: SavedBlock) -> bool:
         """Show a block of an earlier run, unless it is stale or its time makes no sense; return whether it is shown."""
         age = self._clock.time() - saved.last_success
-        stale_after = self._staleness(self._schedule.planned_interval(saved.automation_id))
+        stale_after = self._staleness(saved.automation_id)
         # Negative: the machine's clock was set back since, so the true age is not known.
         if not 0 <= age < stale_after:
             return False
@@ -204,9 +212,10 @@ class Workers:
         now = self._clock.monotonic()
         with self._lock:
             planned = self._schedule.planned_interval(automation.id)
+            stale_after = self._staleness(automation.id)
         deadline = now + min(planned, _LONGEST_POLL)
         self._busy_until[number] = deadline
-        result = self._poller.poll(automation, deadline=deadline, stale_after=self._staleness(planned))
+        result = self._poller.poll(automation, deadline=deadline, stale_after=stale_after)
         # A poll that the stop cut short says nothing about the automation.
         if self._stop.is_set():
             return
@@ -215,8 +224,12 @@ class Workers:
             self._show_rhythm()
             self._let_expire([automation.id])  # the interval may have changed while it was polled
 
-    def _staleness(self, planned: float) -> float:
-        return _STALE_INTERVALS * planned if self._stale_after is None else self._stale_after
+    def _staleness(self, automation_id: AutomationId) -> float:
+        """Return the seconds after which a block is stale; for an idle automation three of its intervals at least."""
+        of_interval = _STALE_INTERVALS * self._schedule.planned_interval(automation_id)
+        if self._stale_after is None:
+            return of_interval
+        return max(self._stale_after, of_interval) if self._schedule.is_idle(automation_id) else self._stale_after
 
     def _show_rhythm(self) -> None:
         """Bring the intervals, and the moments at which blocks grow stale, to where the schedule has them."""
@@ -227,11 +240,14 @@ class Workers:
         self._let_expire(self._automations)
 
     def _let_expire(self, automation_ids: Collection[AutomationId]) -> None:
-        """Let blocks grow stale by the intervals as they are planned now."""
+        """Let blocks grow stale by the intervals as they are planned now.
+
+        One whose automation has just left the idle lane was good there: its time begins when it left.
+        """
         succeeded = {id_: self._poller.succeeded_at(id_) for id_ in automation_ids}
         self._poller.store.postpone(
             {
-                id_: at + self._staleness(self._schedule.planned_interval(id_))
+                id_: max(at, self._schedule.woken_at(id_)) + self._staleness(id_)
                 for id_, at in succeeded.items()
                 if at is not None
             }

@@ -83,10 +83,20 @@ class Budget:
         """The rate of requests for links that is allowed in the long run, as far as it is known."""
         return self.rate_of(Endpoint.LINKS)
 
-    def rate_of(self, endpoint: Endpoint) -> float:
-        """Return the requests per second that the endpoint allows in the long run, as far as it is known."""
+    @property
+    def pause(self) -> float:
+        """Seconds until links may be asked for again after a 429; 0 where there was none, or it is over."""
         with self._lock:
-            return min(self._ceiling / _MINUTE, self._learned[endpoint].rate)
+            return max(self._learned[Endpoint.LINKS].paused_until - self._clock.monotonic(), 0.0)
+
+    def rate_of(self, endpoint: Endpoint, *, beside: float = 0.0) -> float:
+        """Return the requests per second that the endpoint allows in the long run, as far as it is known.
+
+        `beside` is what others take of the ceiling meanwhile; a third of it is left in any case.
+        """
+        with self._lock:
+            ceiling = self._ceiling / _MINUTE
+            return min(max(ceiling - beside, ceiling / 3), self._learned[endpoint].rate)
 
     def allow(self, requests_per_minute: float) -> None:
         """Change the ceiling; what was sent and what SendGrid said stay known."""

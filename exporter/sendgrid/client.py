@@ -21,6 +21,7 @@ from exporter.errors import (
     ExchangeTimeoutError,
     ForbiddenError,
     InvalidResponseError,
+    KeyRefusedError,
     SendGridError,
     StoppedError,
     UnauthorizedError,
@@ -28,7 +29,7 @@ from exporter.errors import (
 from exporter.sendgrid.body import read_body
 from exporter.sendgrid.budget import Budget, RateLimitHeaders, read_rate_limit
 from exporter.sendgrid.failures import LIBRARY_ERRORS, broken_exchange, refusal
-from exporter.sendgrid.key import Refusals
+from exporter.sendgrid.key import KeyTrial, Turn
 from exporter.sendgrid.memory import MemoryBudget, cost
 from exporter.sendgrid.pages import read_stats
 from exporter.sendgrid.proxy import proxy_secrets
@@ -38,13 +39,15 @@ from exporter.sendgrid.statistics import MOST_IDS, read_automations, read_steps
 from exporter.sendgrid.wire import explain_error, foreign_text, named_automation
 
 _AUTOMATIONS: Final = "/v3/marketing/stats/automations"
+_SCOPES: Final = "/v3/scopes"
 _FIRST_DAY: Final = "2018-01-01"
 """Before SendGrid had its automations of today, so that statistics from here on are of an automation's whole life."""
 _LEAST_SECRET: Final = 16
 """A secret from this length on is hidden in what is published, should a server echo it; a key has 69 characters, and
 a shorter text could stand in an address by chance."""
-_MOST_TRIES: Final = 4
 _LONGEST_BACKOFF: Final = 30.0
+_TRIAL_TICK: Final = 0.02
+"""Seconds between two looks at whether the first request with a key was answered."""
 _LARGEST_EXPLANATION: Final = 64 * 1024
 """Bytes of an error's body: SendGrid's have some hundred, a proxy's page some thousand."""
 _MOST_IDLE: Final = 60.0
@@ -75,6 +78,13 @@ class Observer(Protocol):
         """Take note of an exchange: the status, or `none` where no answer came, and its duration."""
 
 
+class Unobserved:
+    """Nobody wants to know."""
+
+    def requested(self, endpoint: Endpoint, code: str, seconds: float, rate_limit: RateLimitHeaders | None) -> None:
+        """Forget it."""
+
+
 class SendGridClient:
     """Reads link clicks over reused connections; safe to use from several threads."""
 
@@ -99,7 +109,7 @@ class SendGridClient:
         self._memory = memory or MemoryBudget(clock=clock)
         self._adapter = adapter or deadline_adapters(options)
         self._proxy_secrets = proxy_secrets(options.proxy)
-        self._refusals = Refusals(clock)
+        self._trial = KeyTrial(clock)
         self._idle: deque[tuple[ApiSession, float]] = deque()
         """Connections with the moment since which they are idle, the latest at the end."""
         self._lock = threading.Lock()
@@ -113,7 +123,7 @@ class SendGridClient:
 
     def stats(self, automation: Automation, deadline: float) -> AutomationStats:
         """Return the automation's stats, whole, before the deadline (monotonic); raise one SendGridError otherwise."""
-        question = self._links(automation)
+        question = self.links_question(automation)
         with self._memory.poll(), _named(question.url):
             return read_stats(lambda token: self.fetch(question, token, deadline), question.url, self._explain)
 
@@ -123,18 +133,18 @@ class SendGridClient:
         Raises one SendGridError where not all of it comes; an IncompleteError has what came all the same.
         """
         if only is None:
-            return self._listed({}, deadline, is_of_account=True)
+            return self._listed((), deadline, is_of_account=True)
         parts: list[AutomationList] = []
         for start in range(0, len(only), MOST_IDS):
             ids = only[start : start + MOST_IDS]
-            part = self._listed({"automation_ids": ",".join(ids)}, deadline, is_of_account=False)
+            part = self._listed(ids, deadline, is_of_account=False)
             if not {each.lower() for each in ids}.issuperset(each.lower() for each in part.statistics):
                 return replace(part, is_of_account=True)  # the parameter was not taken, so this is the whole list
             parts.append(part)
         statistics = {id_: each for part in parts for id_, each in part.statistics.items()}
         return AutomationList(statistics, is_whole=True, is_of_account=False, pages=sum(part.pages for part in parts))
 
-    def steps(self, automation_id: AutomationId, deadline: float) -> Mapping[str, Statistics]:
+    def steps(self, automation: Automation, deadline: float) -> Mapping[str, Statistics]:
         """Return the automation's statistics by step, whole, before the deadline (monotonic); raise one SendGridError.
 
         Both dates are always sent: what SendGrid takes for missing ones is the year 2021.
@@ -147,21 +157,48 @@ class SendGridClient:
             "end_date": today.isoformat(),
             "page_size": str(self._options.page_size),
         }
-        url = f"{self._options.base_url}{_AUTOMATIONS}/{quote(automation_id, safe='')}"
-        question = Question(Endpoint.STEP_STATISTICS, url, query, automation_id)
+        if automation.step_ids:
+            query["step_ids"] = ",".join(automation.step_ids)
+        url = f"{self._options.base_url}{_AUTOMATIONS}/{quote(automation.id, safe='')}"
+        question = Question(Endpoint.STEP_STATISTICS, url, query, automation.id)
         with self._memory.poll(), _named(url):
             return read_steps(
-                lambda token: self.fetch(question, token, deadline), url, self._explain, automation_id=automation_id
+                lambda token: self.fetch(question, token, deadline), url, self._explain, automation_id=automation.id
             )
 
-    def _listed(self, query: Mapping[str, str], deadline: float, *, is_of_account: bool) -> AutomationList:
-        url = f"{self._options.base_url}{_AUTOMATIONS}"
-        sized = {**query, "page_size": str(self._options.page_size)}
-        question = Question(Endpoint.STATISTICS, url, sized, "the list")
-        with _named(url):
+    def _listed(self, only: Sequence[AutomationId], deadline: float, *, is_of_account: bool) -> AutomationList:
+        question = self.list_question(only)
+        with _named(question.url):
             return read_automations(
-                lambda token: self.fetch(question, token, deadline), url, self._explain, is_of_account=is_of_account
+                lambda token: self.fetch(question, token, deadline),
+                question.url,
+                self._explain,
+                is_of_account=is_of_account,
             )
+
+    @contextmanager
+    def looking(self, question: "Question") -> Iterator["Question"]:
+        """Account for the memory of one page, and name the address in its errors; for use with `fetch`."""
+        with self._memory.poll(), _named(question.url):
+            yield question
+
+    def scopes_question(self) -> "Question":
+        """Return what asks for the scopes of the key."""
+        return Question(Endpoint.SCOPES, f"{self._options.base_url}{_SCOPES}", {}, "the scopes")
+
+    def list_question(self, only: Sequence[AutomationId] = ()) -> "Question":
+        """Return what asks for the account's list, or for 25 automations of it at most."""
+        query = {"automation_ids": ",".join(only)} if only else {}
+        url, sized = f"{self._options.base_url}{_AUTOMATIONS}", {**query, "page_size": str(self._options.page_size)}
+        return Question(Endpoint.STATISTICS, url, sized, "the list")
+
+    def links_question(self, automation: Automation) -> "Question":
+        """Return what asks for the automation's links."""
+        query = {"group_by": "step_id", "page_size": str(self._options.page_size)}
+        if automation.step_ids:
+            query["step_ids"] = ",".join(automation.step_ids)
+        url = f"{self._options.base_url}{_AUTOMATIONS}/{quote(automation.id, safe='')}/links"
+        return Question(Endpoint.LINKS, url, query, automation.id)
 
     def fetch(self, question: "Question", page_token: str | None, deadline: float) -> bytes:
         """Return the body of one page of what is asked for.
@@ -169,23 +206,40 @@ class SendGridClient:
         Waits for the budget, and tries again after a failure that may pass, all before the deadline (monotonic). A
         failure raises one SendGridError, whose message names the request and never a secret.
         """
-        if self._refusals.in_effect(self._key):
-            text = "not asked, since the key was refused to other automations a moment ago"
-            raise UnauthorizedError(f"{question.url}: {text}", reason=requests.codes.unauthorized)
+        self._take_turn(question.url)
         failed: list[type[SendGridError]] = []
         while True:
             answer = _Answer()
             try:
                 return self._try(question, page_token, deadline, answer)
             except SendGridError as exc:
-                pause = _pause(exc, failed)
+                self._note_failure(exc, failed, answer.key, question)
+                pause = _pause(exc, failed, self._options.most_tries)
                 if pause is None or self._clock.monotonic() + pause >= deadline:
-                    if UnauthorizedError in failed and isinstance(exc, UnauthorizedError):
-                        self._refusals.refused(answer.key, question.subject)
+                    self._trial.settle()
                     raise
                 failed.append(type(exc))
             if self._clock.wait(self._stop, pause):
                 raise StoppedError("the exporter is stopping")
+
+    def _note_failure(
+        self, exc: SendGridError, failed: Sequence[type[SendGridError]], key: str, question: "Question"
+    ) -> None:
+        """Learn what the failure says of the key; raise KeyRefusedError where it only repeats what is known."""
+        if not isinstance(exc, UnauthorizedError):
+            self._trial.settle()
+        elif UnauthorizedError in failed:
+            said = str(exc).removeprefix(f"{question.url}: ")
+            if self._trial.refused(key, question.subject, said):
+                raise KeyRefusedError(str(exc), reason=exc.reason) from None
+
+    def _take_turn(self, url: str) -> None:
+        """Return when asking makes sense; raise KeyRefusedError while SendGrid refuses the key to everybody."""
+        while (turn := self._trial.turn(self._key)) is Turn.WAIT:
+            if self._clock.wait(self._stop, _TRIAL_TICK):
+                raise StoppedError("the exporter is stopping")
+        if turn is Turn.REFUSED:
+            raise KeyRefusedError(f"{url}: {self._trial.refusal}", reason=requests.codes.unauthorized)
 
     def close(self) -> None:
         """Close the idle connections; busy ones close when they come back."""
@@ -232,7 +286,7 @@ class SendGridClient:
                 if answer.status != requests.codes.ok:
                     said = _explanation(response, url, hide)
                     raise refusal(url, answer.status, said, retry_after=answer.rate_limit.retry_after)
-                self._refusals.accepted()
+                self._trial.accepted(key)
                 body = read_body(response.raw, response.headers.get("Content-Encoding", ""), url, reserve=reserve)
                 # read_body has reserved the bytes; now what parsing them will take, before it is done.
                 reserve(cost(body) - len(body))
@@ -270,13 +324,6 @@ class SendGridClient:
     def _explain(self, body: bytes) -> str:
         return explain_error(body, "", partial(_hidden, (self._key(), *self._proxy_secrets)))
 
-    def _links(self, automation: Automation) -> "Question":
-        query = {"group_by": "step_id", "page_size": str(self._options.page_size)}
-        if automation.step_ids:
-            query["step_ids"] = ",".join(automation.step_ids)
-        url = f"{self._options.base_url}{_AUTOMATIONS}/{quote(automation.id, safe='')}/links"
-        return Question(Endpoint.LINKS, url, query, automation.id)
-
     @contextmanager
     def _connection(self) -> Iterator[ApiSession]:
         connection = self._idle_connection() or ApiSession(self._options, self._clock, self._adapter)
@@ -306,13 +353,17 @@ class SendGridClient:
 
 @contextmanager
 def _named(url: str) -> Iterator[None]:
-    """Name the address in an error of an answer's form, which knows only the answer."""
+    """Give every error the address, and name it in one of an answer's form, which knows only the answer."""
     try:
         yield
     except InvalidResponseError as exc:
+        exc.url = url
         if url in str(exc):
             raise
-        raise InvalidResponseError(f"{url}: HTTP 200, but {exc}") from None
+        raise InvalidResponseError(f"{url}: HTTP 200, but {exc}", url=url) from None
+    except SendGridError as exc:
+        exc.url = url
+        raise
 
 
 @dataclass(slots=True)
@@ -336,7 +387,7 @@ def _explanation(response: requests.Response, url: str, hide: Callable[[str], st
     return explain_error(body, content_type, hide)
 
 
-def _pause(error: SendGridError, failed: Sequence[type[SendGridError]]) -> float | None:
+def _pause(error: SendGridError, failed: Sequence[type[SendGridError]], most_tries: int) -> float | None:
     """Return the seconds until the next try; None where another makes no sense after this one and those that failed.
 
     A transient failure is tried again, a refusal of the key or of the automation once: SendGrid's blocks can be short.
@@ -344,7 +395,7 @@ def _pause(error: SendGridError, failed: Sequence[type[SendGridError]]) -> float
     back together, and never shorter than SendGrid asks for.
     """
     first_refusal = isinstance(error, (ForbiddenError, UnauthorizedError)) and type(error) not in failed
-    if len(failed) + 1 >= _MOST_TRIES or not (error.transient or first_refusal):
+    if len(failed) + 1 >= most_tries or not (error.transient or first_refusal):
         return None
     backoff = random.uniform(0, min(2.0 ** len(failed), _LONGEST_BACKOFF))  # noqa: S311  # spreads load, hides nothing
     return max(backoff, error.retry_after or 0.0)

@@ -52,7 +52,10 @@ _BY_STATUS: Final[Mapping[int, tuple[type[SendGridError], str]]] = {
     ),
     407: (BadRequestError, _CHECK_PROXY),
     404: (NotFoundError, "no such automation, or no statistics for it yet"),
-    429: (RateLimitedError, "too many requests"),
+    429: (
+        RateLimitedError,
+        "too many requests: others may use the key too; if it lasts, lower sendgrid.requests_per_minute",
+    ),
 }
 
 

@@ -4,6 +4,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable
+from enum import Enum, auto
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -43,39 +44,95 @@ class FixedKey:
         return (self._key,)
 
 
-class Refusals:
-    """Remembers which key SendGrid refuses, so that its other automations need not ask in vain.
+class Turn(Enum):
+    """Whether a request with the key makes sense now."""
 
-    A single automation's refusal says nothing of the key: a second one without a success in between does.
+    ASK = auto()
+    WAIT = auto()
+    """Another request is about to show whether SendGrid takes the key."""
+    REFUSED = auto()
+
+
+class KeyTrial:
+    """Knows whether SendGrid takes the key, so that a refused one is not tried by every automation.
+
+    A key that was not accepted yet is tried by one request alone, and a refusal that stood its second try is the key's.
+    Once the key was accepted, a single automation's refusal says nothing of it: a second one without a success in
+    between does.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._key = ""
+        self._forget("")
+
+    def _forget(self, key: str) -> None:
+        self._key = key
+        self._is_accepted = False
+        self._is_settled = False
+        """Whether requests need not wait for one another."""
+        self._trial_ends: float | None = None
         self._refused: set[str] = set()
-        self._until = -math.inf
+        self._refused_until = -math.inf
+        self._refusal: str | None = None
+        """What SendGrid said when it refused the key; None while it has not."""
 
-    def in_effect(self, key: Callable[[], str]) -> bool:
-        """Return whether the key was just refused to several automations, so that asking with it is of no use yet."""
+    def turn(self, key: Callable[[], str]) -> Turn:
+        """Return whether to ask with the key now; whoever waits asks again in a moment, and not for ever."""
+        if self._is_settled:
+            return Turn.ASK
+        current = key()
         with self._lock:
-            refused = self._key if len(self._refused) > 1 and self._clock.monotonic() < self._until else None
-        return refused is not None and key() == refused
+            if current != self._key:
+                self._forget(current)
+            now = self._clock.monotonic()
+            if self._refusal is not None and now < self._refused_until:
+                return Turn.REFUSED
+            if self._trial_ends is None:
+                self._trial_ends = now + _LONGEST_TRIAL
+                return Turn.ASK
+            self._is_settled = now >= self._trial_ends
+            return Turn.ASK if self._is_settled else Turn.WAIT
 
-    def refused(self, key: str, subject: str) -> None:
-        """Take note of a refusal, to an automation or a list, that stood its second try."""
+    @property
+    def refusal(self) -> str:
+        """What SendGrid said when it refused the key."""
+        return self._refusal or ""
+
+    def refused(self, key: str, subject: str, said: str) -> bool:
+        """Take note of a refusal, to an automation or a list, that stood its second try.
+
+        Return whether the key was known to be refused before.
+        """
         with self._lock:
             if key != self._key:
-                self._key, self._refused = key, set()
+                self._forget(key)
+            known = self._refusal is not None
             self._refused.add(subject)
-            self._until = self._clock.monotonic() + _ROUND
+            if not self._is_accepted or len(self._refused) > 1:
+                self._refusal = said
+                self._refused_until = self._clock.monotonic() + _ROUND
+                self._is_settled, self._trial_ends = False, None
+            return known
 
-    def accepted(self) -> None:
-        """Take note of an answer other than a refusal."""
+    def settle(self) -> None:
+        """Take note of a failure that decides nothing: nobody needs to wait for more, unless the key is refused."""
         with self._lock:
-            self._refused.clear()
+            if self._refusal is None or self._clock.monotonic() >= self._refused_until:
+                self._is_settled = True
+
+    def accepted(self, key: str) -> None:
+        """Take note of an answer with what was asked for."""
+        with self._lock:
+            if key == self._key:
+                self._is_accepted = self._is_settled = True
+                self._refused.clear()
+                self._refusal = None
 
 
+_LONGEST_TRIAL: Final = 5.0
+"""Seconds for which other requests wait for the first one with a key: a refusal comes in less than one, and a name
+server or a network that hangs must not hold up the others for long."""
 _ROUND: Final = 10.0
 """Seconds for which a refused key is not tried again: the automations that are due at one time fail in far fewer."""
 _REMEMBERED: Final = 16

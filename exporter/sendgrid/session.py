@@ -30,6 +30,8 @@ class ClientOptions:
     proxy: str | None = None
     authorities: Authorities | None = None
     """Those to trust instead of the system's."""
+    most_tries: int = 4
+    """Of one request, after failures that may pass."""
 
 
 class _Session(requests.Session):

@@ -5,10 +5,11 @@ As in `values`, each function raises ValueError with a phrase that follows "key:
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
-from exporter.settings.values import text
+from exporter.settings.values import text, texts
 
 _HOST: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _PORT: Final = re.compile(r"[0-9]{1,5}")
@@ -26,11 +27,16 @@ class ListenAddress(NamedTuple):
     """0 lets the system choose."""
 
 
-def listen_address(value: object) -> str:
-    """Return the address after checking it."""
-    written = text(value, at_most=300)
-    split_listen_address(written)
-    return written
+def listen_addresses(value: object) -> tuple[str, ...]:
+    """Return the addresses, given as a list or as a text with commas, after checking each."""
+    addresses = texts(value, each_at_most=300) if isinstance(value, str | Sequence) else ()
+    if not addresses:
+        raise ValueError(_LISTEN_FORMS)
+    for address in addresses:
+        split_listen_address(address)
+    if len(set(addresses)) < len(addresses):
+        raise ValueError("names an address twice")
+    return addresses
 
 
 def split_listen_address(address: str) -> ListenAddress:
@@ -118,7 +124,7 @@ def _url(value: object, *, example: str) -> tuple[SplitResult, str]:
     if "?" in written or "#" in written:
         raise ValueError("must not hold a query or a fragment")
     if url.path not in ("", "/"):
-        raise ValueError("must not hold a path")
+        raise ValueError("must not hold a path; give scheme, host and port alone")
     host = url.hostname or ""
     bracketed = "[" in url.netloc.rpartition("@")[2]
     if port == 0 or url.netloc.endswith(":") or not (_is_ip(host, 6) if bracketed else _is_host(host)):

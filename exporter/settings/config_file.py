@@ -10,7 +10,7 @@ import yaml
 from exporter.inputs import Inputs
 from exporter.settings.automations import AUTOMATIONS
 from exporter.settings.layers import Layer
-from exporter.settings.problems import KeyPath, Problem, dotted, no_such_setting, printable, shown_path
+from exporter.settings.problems import REQUIRED, KeyPath, Problem, dotted, printable, shown_path, unknown, why_unread
 from exporter.settings.reference import CONFIG_FILE, SETTINGS, names_in
 from exporter.settings.schema import GROUPS
 from exporter.web.toolkit.files import Input
@@ -66,7 +66,7 @@ def read_config_file(path: Path, origin: str, inputs: Inputs) -> ConfigFile:
         source = inputs.read(path, _LARGEST)
         read = read_values(_text_of(source))
     except OSError as exc:
-        return unreadable(f"cannot read {name} ({exc.strerror or type(exc).__name__})", origin)
+        return unreadable(f"cannot read {name} {why_unread(exc)}", origin)
     except UnicodeDecodeError:
         return unreadable(f"{name} is not UTF-8 text", origin)
     except YamlError as exc:
@@ -101,7 +101,8 @@ def _flatten(content: object, values: dict[KeyPath, object], lines: Lines) -> It
     if content is None:
         return
     if not isinstance(content, dict):
-        yield Problem(CONFIG_FILE, "must be a mapping of groups, such as poll: {interval: 5m}", lines.of(()))
+        text = "must be a mapping of groups, such as poll: {interval: 5m}"
+        yield Problem(CONFIG_FILE, text, lines.of(()), meant=REQUIRED)
         return
     names = [AUTOMATIONS[0], *GROUPS]
     for name, value in content.items():
@@ -114,7 +115,9 @@ def _flatten(content: object, values: dict[KeyPath, object], lines: Lines) -> It
             yield from _flatten_group(str(name), value, values, lines)
         elif value is not None:
             example = f"{name}: {{{names_in(str(name))[0]}: …}}"
-            yield Problem((str(name),), f"must be a mapping of keys, such as {example}", lines.of((name,)))
+            text = f"must be a mapping of keys, such as {example}"
+            meant = frozenset(path for path in REQUIRED if path[0] == name)
+            yield Problem((str(name),), text, lines.of((name,)), meant)
 
 
 def _flatten_group(
@@ -131,8 +134,9 @@ def _unknown(group: KeyPath, name: object, candidates: list[str], lines: Lines) 
     shown = printable(name)
     if shown is None:
         text = "holds a key that is not the name of a setting"
-        return Problem(group or CONFIG_FILE, text, lines.of((*group, str(name))))
-    return Problem((*group, shown), no_such_setting(dotted((*group, shown)), candidates), lines.of((*group, shown)))
+        return Problem(group or CONFIG_FILE, text, lines.of((*group, str(name))), meant=REQUIRED)
+    path = (*group, shown)
+    return unknown(path, dotted(path), {each: tuple(each.split(".")) for each in candidates}, lines.of(path))
 
 
 def _step(node: yaml.Node | None, part: str | int, line: int) -> tuple[yaml.Node | None, int]:

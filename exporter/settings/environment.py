@@ -11,7 +11,7 @@ from exporter.authorities import LARGEST_BUNDLE, Authorities, parse_authorities
 from exporter.inputs import Inputs
 from exporter.settings.addresses import is_loopback
 from exporter.settings.layers import Layer, key_path
-from exporter.settings.problems import KeyPath, Problem, no_such_setting, shown_path
+from exporter.settings.problems import KeyPath, Problem, shown_path, unknown, why_unread
 from exporter.settings.reference import API_KEY, API_KEY_FILE, CONFIG_FILE, PREFIX, names_in, reference
 from exporter.settings.schema import GROUPS, SendGridSettings
 
@@ -59,7 +59,7 @@ def read_environment(environment: Mapping[str, str]) -> Environment:
         elif _is_service(name.upper()):
             ignored.append(name)
         elif name.upper().startswith(PREFIX):
-            problems.append(_unknown(name, list(paths)))
+            problems.append(_unknown(name, paths))
     for path, twin in _TWINS:
         if path not in names and twin in environment:
             values[path], names[path] = environment[twin], twin
@@ -71,15 +71,15 @@ def _is_service(name: str) -> bool:
     return _SERVICE.fullmatch(name) is not None and not name.startswith(_OWN)
 
 
-def _unknown(name: str, candidates: list[str]) -> Problem:
+def _unknown(name: str, paths: Mapping[str, KeyPath]) -> Problem:
     shown = name if name.isascii() and name.isprintable() else ascii(name)[1:-1]
     bare = shown[len(PREFIX) :].lower()
     path = tuple(bare.split("__"))
     if names_in(bare):
         variables = [f"{PREFIX}{bare.upper()}__{each.upper()}" for each in names_in(bare)]
         return Problem(path, f"is a group; set one of {', '.join(variables)}", shown)
-    siblings = [candidate for candidate in candidates if candidate.startswith(f"{PREFIX}{path[0].upper()}__")]
-    return Problem(path, no_such_setting(shown, siblings or candidates), shown)
+    siblings = {each: place for each, place in paths.items() if each.startswith(f"{PREFIX}{path[0].upper()}__")}
+    return unknown(path, shown, siblings or paths, shown)
 
 
 def _service_warning(names: Sequence[str]) -> str:
@@ -92,7 +92,7 @@ def read_authorities(path: Path, inputs: Inputs) -> Authorities:
     try:
         content = inputs.read(path, LARGEST_BUNDLE).content
     except OSError as exc:
-        raise ValueError(f"cannot be read ({exc.strerror or type(exc).__name__})") from None
+        raise ValueError(f"cannot be read {why_unread(exc)}") from None
     return parse_authorities(content)
 
 

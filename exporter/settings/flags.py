@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import Final
 
 from exporter.settings.layers import Layer, key_path
-from exporter.settings.problems import KeyPath, Problem, no_such_setting, printable
-from exporter.settings.reference import API_KEY, CONFIG_FILE, Setting, names_in, reference
+from exporter.settings.problems import REQUIRED, KeyPath, Problem, nearest, printable, unknown
+from exporter.settings.reference import API_KEY, CONFIG_FILE, MODES, Setting, names_in, reference
 from exporter.settings.values import SWITCH_WORDS
 
 
@@ -17,18 +17,15 @@ class Mode(StrEnum):
     SERVE = "serve"
     CHECK = "check"
     ONCE = "once"
+    DOCTOR = "doctor"
     VERSION = "version"
     HELP = "help"
 
 
-_MODES: Final[Mapping[str, str]] = {
-    "--check": "check",
-    "--once": "once",
-    "--demo": "demo",
-    "--version": "version",
-    "--help": "help",
-    "-h": "help",
-}
+_MODES: Final[Mapping[str, str]] = {flag: mode.flags[-1].removeprefix("--") for mode in MODES for flag in mode.flags}
+_YAML: Final = (".yaml", ".yml")
+_ALIASES: Final[Mapping[str, str]] = {"--web.config.file": "--web.config-file"}
+"""As every exporter of Prometheus's own names it."""
 
 
 class Flags(Layer):
@@ -65,9 +62,10 @@ def read_flags(arguments: Sequence[str]) -> Flags:
             return Flags(mode)
     reader = _Reader(arguments)
     reader.read()
-    modes = [Mode(word) for word in ("check", "once") if word in reader.modes]
+    modes = [Mode(word) for word in ("check", "once", "doctor") if word in reader.modes]
     if len(modes) > 1:
-        reader.problems.append(Problem(("check",), "cannot be combined with --once; choose one", "--check"))
+        text = f"cannot be combined with --{modes[1]}; choose one"
+        reader.problems.append(Problem((str(modes[0]),), text, f"--{modes[0]}"))
     config_file = reader.values.pop(CONFIG_FILE, None)
     mode = modes[0] if modes else Mode.SERVE
     return Flags(mode, reader.values, reader.problems, demo="demo" in reader.modes, config_file=config_file)
@@ -83,6 +81,7 @@ class _Reader:
         self._arguments = arguments
         self._next = 0
         self._flags = {flag_of(setting.path): setting for setting in reference()}
+        self._aliases = {alias: self._flags[flag] for alias, flag in _ALIASES.items()}
 
     def read(self) -> None:
         while self._next < len(self._arguments):
@@ -91,19 +90,20 @@ class _Reader:
             if argument.startswith("-"):
                 self._flag(argument)
             else:
-                self._problem("is not a flag; a value stands behind its flag")
+                hint = ", a configuration file behind --config.file" if argument.endswith(_YAML) else ""
+                self._problem(f"is not a flag; a value stands behind its flag{hint}")
 
     def _flag(self, argument: str) -> None:
         name, equals, value = argument.partition("=")
-        setting = self._flags.get(name.replace("_", "-"))
+        setting = self._flags.get(name.replace("_", "-")) or self._aliases.get(name)
         if name in _MODES:
             if equals:
                 self.problems.append(Problem((name.lstrip("-"),), "takes no value", name))
             self.modes.add(_MODES[name])
         elif setting is None:
+            self._unknown(name)
             if not equals:
                 self._take()
-            self._unknown(name)
         else:
             self._store(setting, value if equals else self._value_of(setting))
 
@@ -129,7 +129,9 @@ class _Reader:
             )
             self.problems.append(Problem(setting.path, text, flag))
         elif value is None:
-            self.problems.append(Problem(setting.path, "needs a value", flag))
+            self.problems.append(Problem(setting.path, f"needs a value: {flag} {setting.metavar}", flag))
+        elif setting.is_repeatable and setting.path in self.values:
+            self.values[setting.path] = f"{self.values[setting.path]},{value}"
         elif setting.path in self.values:
             self.problems.append(Problem(setting.path, "is given twice; give it once", flag))
         else:
@@ -137,16 +139,22 @@ class _Reader:
 
     def _unknown(self, name: str) -> None:
         bare = name.lstrip("-").replace("-", "_")
+        paths: dict[str, KeyPath | None] = {flag: setting.path for flag, setting in self._flags.items()}
+        del paths[flag_of(API_KEY)]
         if printable(bare) is None:
-            self._problem("is no flag of the exporter; --help lists all of them")
+            # It may be a key in the wrong place, so it is not repeated.
+            close = nearest(name, paths)
+            self._problem(
+                f"is no flag of the exporter; {f'did you mean {close}?' if close else '--help lists all of them'}"
+            )
         elif names_in(bare):
             flags = [flag_of((bare, each)) for each in names_in(bare)]
             self.problems.append(Problem((bare,), f"is a group; give one of {', '.join(flags)}", name))
         else:
             group = bare.partition(".")[0]
-            siblings = [flag_of((group, each)) for each in names_in(group)]
-            candidates = siblings or [setting.flag for setting in reference() if setting.flag] + list(_MODES)
-            self.problems.append(Problem((bare,), no_such_setting(name, candidates), name))
+            siblings = {flag: path for flag, path in paths.items() if path and len(path) > 1 and path[0] == group}
+            self.problems.append(unknown((bare,), name, siblings or {**paths, **dict.fromkeys(_MODES)}, name))
 
     def _problem(self, text: str) -> None:
-        self.problems.append(Problem((f"argument {self._next}",), text))
+        """Report the argument by its number; whatever it is, it may have been meant to give what is missing."""
+        self.problems.append(Problem((f"argument {self._next}",), text, meant=REQUIRED))

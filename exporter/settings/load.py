@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from exporter.authorities import Authorities
 from exporter.clock import SystemClock
-from exporter.domain import Automation
+from exporter.domain import Automation, DiscoveryMode
 from exporter.errors import ConfigurationError
 from exporter.inputs import Inputs, read_input
 from exporter.settings import values
@@ -20,7 +20,7 @@ from exporter.settings.config_file import ConfigFile, read_config_file, unreadab
 from exporter.settings.environment import Environment, hints, read_authorities, read_environment
 from exporter.settings.flags import Flags, Mode, read_flags
 from exporter.settings.layers import Layer, Layers, Merged, Presets, merge
-from exporter.settings.problems import KeyPath, Problem, shown_path
+from exporter.settings.problems import KeyPath, Problem, shown_path, why_unread
 from exporter.settings.reference import API_KEY, API_KEY_FILE, CONFIG_FILE, PROXY
 from exporter.settings.schema import Settings
 from exporter.settings.values import duration_text
@@ -28,6 +28,8 @@ from exporter.web.toolkit.files import Input, exposure
 
 DEMO_INTERVAL: Final = 2.0
 """Seconds between two polls in a demo, short enough to watch."""
+DEMO_STATISTICS_INTERVAL: Final = 10.0
+"""Seconds between two readings of the list of automations in a demo."""
 
 _LEAST: Final = 10.0
 _LEAST_ON_LOOPBACK: Final = 1.0
@@ -37,9 +39,17 @@ _CA_FILE: Final = ("sendgrid", "ca_file")
 _INTERVAL: Final = ("poll", "interval")
 _STALE_AFTER: Final = ("poll", "stale_after")
 _STATE: Final = ("state", "path")
+_MODE: Final = ("discovery", "mode")
+_DISCOVERY_INTERVAL: Final = ("discovery", "interval")
+_STATISTICS_INTERVAL: Final = ("statistics", "interval")
 _INDEX: Final = ("shard", "index")
 _TOTAL: Final = ("shard", "total")
-_DEMO: Final[Mapping[KeyPath, object]] = {_INTERVAL: DEMO_INTERVAL, _BASE_URL: "http://127.0.0.1"}
+_DEMO: Final[Mapping[KeyPath, object]] = {
+    _INTERVAL: DEMO_INTERVAL,
+    _STATISTICS_INTERVAL: DEMO_STATISTICS_INTERVAL,
+    _DISCOVERY_INTERVAL: DEMO_STATISTICS_INTERVAL,
+    _BASE_URL: "http://127.0.0.1",
+}
 _NOT_IN_DEMO: Final[tuple[KeyPath, ...]] = (
     AUTOMATIONS,
     API_KEY,
@@ -77,7 +87,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str], inputs: Input
     variables = read_environment(environment)
     path, file = _config_file(flags, variables, inputs)
     written = Layers(flags, variables, file, Presets(_DEMO if flags.demo else {}))
-    layers = written.each(lambda layer: _with_ordinal(layer, environment.get("POD_NAME", "")))
+    layers = written.each(lambda layer: _with_ordinal(_with_discovery(layer), environment.get("POD_NAME", "")))
     unused = _unused_in_demo(layers) if flags.demo else []
     if flags.demo:
         layers = layers.without(_NOT_IN_DEMO)
@@ -86,11 +96,16 @@ def load(arguments: Sequence[str], environment: Mapping[str, str], inputs: Input
     found, unusable = (None, None) if flags.demo else _found_key(settings.sendgrid.api_key_file, inputs)
     authorities, useless = _authorities(settings.sendgrid.ca_file, inputs)
     failed = merged.failed | {tuple(map(str, each.path)) for each in (*flags.problems, *variables.problems)}
+    failed |= {path for each in (*flags.problems, *variables.problems, *file.problems) for path in each.meant}
     # Both may stand in a file that cannot be read: reporting them as missing would mislead.
     if not file.readable:
         failed |= {AUTOMATIONS, API_KEY}
-    case = _Case(merged, layers, failed, file, found, unusable, useless, demo=flags.demo)
-    problems = [*flags.problems, *variables.problems, *file.problems, *merged.problems, *_problems(case)]
+    if contradictions := list(_contradicted(written)):
+        failed |= {AUTOMATIONS}
+    needs_automations = not flags.demo and flags.mode is not Mode.DOCTOR
+    case = _Case(merged, layers, failed, file, found, unusable, useless, flags.demo, needs_automations)
+    problems = [*flags.problems, *variables.problems, *file.problems, *contradictions, *merged.problems]
+    problems += _problems(case)
     if problems:
         raise ConfigurationError([str(problem) for problem in problems])
     read = {"authorities": authorities, "key_of_file": found.key if found else None}
@@ -130,6 +145,28 @@ def _with_ordinal(layer: Layer, pod_name: str) -> Layer:
     return layer.with_values({**layer.values, _INDEX: ordinal.group()})
 
 
+def _with_discovery(layer: Layer) -> Layer:
+    """Return the layer with what `automations: all` is short for; it wins over the mode of a weaker layer."""
+    if not _asks_for_all(layer):
+        return layer
+    return layer.with_values({_MODE: DiscoveryMode.POLL.value, **layer.values, AUTOMATIONS: []})
+
+
+def _asks_for_all(layer: Layer) -> bool:
+    written = layer.values.get(AUTOMATIONS)
+    word = written[0] if isinstance(written, list) and len(written) == 1 else written
+    return isinstance(word, str) and word.strip().lower() == "all"
+
+
+def _contradicted(layers: Layers) -> Iterator[Problem]:
+    """Yield a problem for each source that asks for all automations, and for another mode of discovery too."""
+    for layer in layers.written:
+        mode = layer.values.get(_MODE, DiscoveryMode.POLL.value)
+        if _asks_for_all(layer) and str(mode).strip().lower() != DiscoveryMode.POLL:
+            text = "is all, which polls whatever the account has, but discovery.mode is not poll; leave one of them out"
+            yield Problem(AUTOMATIONS, text, layer.origin(AUTOMATIONS))
+
+
 def _unused_in_demo(layers: Layers) -> list[str]:
     return [
         str(Problem(path, "is not used with --demo", layers.origin(path)))
@@ -160,7 +197,7 @@ def _key_in(path: Path, source: Input) -> _FoundKey:
     try:
         return _FoundKey(values.api_key(source.content.decode("utf-8-sig")), source)
     except UnicodeDecodeError:
-        problem = "it is not UTF-8 text"
+        problem = "it is not UTF-8 text; write the key alone into it"
     except ValueError as exc:
         problem = str(exc)
     raise ValueError(f"{shown_path(path)} is no key file: {problem}")
@@ -168,7 +205,7 @@ def _key_in(path: Path, source: Input) -> _FoundKey:
 
 def _why_unusable(path: Path, exc: OSError | ValueError) -> str:
     if isinstance(exc, OSError):
-        return f"cannot read {shown_path(path)} ({exc.strerror or type(exc).__name__})"
+        return f"cannot read {shown_path(path)} {why_unread(exc)}"
     return str(exc)
 
 
@@ -195,6 +232,7 @@ class _Case:
     useless: str | None
     """What is wrong with `sendgrid.ca_file`."""
     demo: bool
+    needs_automations: bool
 
     @property
     def settings(self) -> Settings:
@@ -223,7 +261,7 @@ def _problems(case: _Case) -> Iterator[Problem]:
     yield from _stale_after(case)
     yield from _state_path(case)
     if case.sound(_INDEX, _TOTAL) and case.settings.shard.index >= case.settings.shard.total:
-        yield case.problem(_INDEX, f"must be below shard.total, which is {case.settings.shard.total}")
+        yield case.problem(_INDEX, f"must be below shard.total, which is {case.settings.shard.total}; the first is 0")
     if case.useless is not None:
         yield case.problem(_CA_FILE, case.useless)
 
@@ -242,11 +280,16 @@ def _warnings(case: _Case) -> Iterator[str]:
 
 
 def _some_automation(case: _Case) -> Iterator[Problem]:
-    if any(case.automations) or case.demo or not case.sound(AUTOMATIONS):
+    if any(case.automations) or not case.needs_automations or not case.sound(AUTOMATIONS):
         return
     if case.sound(_TOTAL) and case.settings.shard.total > 1:
         return
-    text = "none to poll; list their ids in the configuration file, or in EXPORTER_AUTOMATIONS with commas"
+    if not case.sound(_MODE) or case.settings.discovery.mode is not DiscoveryMode.OFF:
+        return
+    text = (
+        "none to poll; list their ids in the configuration file, or in EXPORTER_AUTOMATIONS with commas, or say all; "
+        "--doctor shows which the account has"
+    )
     yield case.problem(AUTOMATIONS, text)
 
 
@@ -299,8 +342,9 @@ def _intervals(case: _Case) -> Iterator[Problem]:
     text = f"must be at least {duration_text(least)}"
     if not near:
         text += f" ({duration_text(_LEAST_ON_LOOPBACK)} only where sendgrid.base_url is a loopback address)"
-    if case.settings.poll.interval < least:
-        yield case.problem(_INTERVAL, text)
+    for path in (_INTERVAL, _DISCOVERY_INTERVAL, _STATISTICS_INTERVAL):
+        if getattr(getattr(case.settings, path[0]), path[1]) < least:
+            yield case.problem(path, text)
     for index, automation in case.automations:
         if automation.interval < least and automation.interval != case.settings.poll.interval:
             yield case.problem((*AUTOMATIONS, index, "interval"), text)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import yaml
@@ -35,47 +36,61 @@ _DUMPER: Final[type[yaml.SafeDumper]] = getattr(yaml, "CSafeDumper", yaml.SafeDu
 _WIDTH: Final = 80
 _INDENT: Final = " " * 6
 
-_INTRODUCTION: Final = f"""\
-usage: {COMMAND} [MODE] [FLAG ...]
-
+INTRODUCTION: Final = """\
 Polls the link clicks of SendGrid's automations and serves them to Prometheus.
 
-Modes (without one: poll and serve until stopped)
-  --config.file FILE
-      The YAML file to read.
-      (environment EXPORTER_CONFIG__FILE)
-  --check
-      Validate the configuration, print it without its secrets, and stop.
-  --once
-      Poll every automation once, print the metrics on stdout, and stop.
-  --demo
-      Start a simulated SendGrid in the process and poll it; needs neither a key
-      nor a configuration. Goes with --check and --once too.
-  --version
-      Print the version and stop.
-  -h, --help
-      Print this text and stop.
-
-Settings
-  A flag wins over the environment, the environment over the file, and the file
-  over the default, each key on its own. Flags are written --flag VALUE or
-  --flag=VALUE. In the file, --poll.interval is the key interval of the group
-  poll. Durations are numbers of seconds, or 30s, 5m, 1h30m.
+A flag wins over the environment, the environment over the file, and the file over the default, each key on its own. \
+Flags are written --flag VALUE or --flag=VALUE. In the file, --poll.interval is the key interval of the group poll. \
+Durations are numbers of seconds, or 30s, 5m, 1h30m.
 """
+"""What it does, and how settings are given: two paragraphs."""
 
-_CONCLUSION: Final = f"""\
+_EXAMPLES: Final = f"""\
 Examples
   {COMMAND} --demo
   SENDGRID_API_KEY_FILE=/run/secrets/sendgrid \\
     {COMMAND} \\
     --automations 2d4f8a5c-0b1e-4c7a-9f63-5a1d2e3f4b5c
   {COMMAND} --config.file exporter.yaml --check
-
-Exit codes
-  0  done, or stopped by a signal
-  1  failed while running
-  2  wrong configuration or usage
 """
+
+EXIT_CODES: Final[Mapping[int, str]] = MappingProxyType(
+    {0: "done, or stopped by a signal", 1: "failed while running", 2: "wrong configuration or usage"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModeFlag:
+    """A flag that is no setting: it says what to do."""
+
+    flags: tuple[str, ...]
+    short: str
+    """What it does, in a few words."""
+    meaning: str
+
+
+MODES: Final = (
+    ModeFlag(
+        ("--check",),
+        "validate the configuration",
+        "Validate the configuration, print it without its secrets, and stop.",
+    ),
+    ModeFlag(("--once",), "poll once and print", "Poll every automation once, print the metrics on stdout, and stop."),
+    ModeFlag(
+        ("--doctor",),
+        "say what works with the key and the account",
+        "Ask SendGrid at most four times what the key may do and what the account has, and say in a table what works, "
+        "what does not, and what to do. Needs no automations. Exits with 1 when something does not work.",
+    ),
+    ModeFlag(
+        ("--demo",),
+        "poll a simulated SendGrid",
+        "Start a simulated SendGrid in the process and poll it; needs neither a key nor a configuration. Goes with "
+        "--check, --once and --doctor too.",
+    ),
+    ModeFlag(("--version",), "print the version", "Print the version and stop."),
+    ModeFlag(("-h", "--help"), "print the help", "Print the help and stop."),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +103,10 @@ class Setting:
     meaning: str
     metavar: str
     """Stands for the value in the help; empty for a switch."""
+    is_repeatable: bool = False
+    """Whether the flag may be given several times."""
+    choices: tuple[str, ...] = ()
+    """The words that it takes; empty where it takes others too."""
 
     @property
     def key(self) -> str:
@@ -120,7 +139,10 @@ def _setting(path: KeyPath, field: FieldInfo) -> Setting:
         raise TypeError(f"{'.'.join(path)} is not declared as a setting")
     metavar, shown = str(declared["metavar"]), declared["shown"]
     default = str(shown) if shown else _default_text(field.default, metavar)
-    return Setting(path, default, field.description or "", metavar)
+    kind = field.annotation
+    choices = tuple(str(each) for each in kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else ()
+    repeatable = bool(declared["repeatable"])
+    return Setting(path, default, field.description or "", metavar, is_repeatable=repeatable, choices=choices)
 
 
 def _default_text(default: object, metavar: str) -> str:
@@ -154,7 +176,18 @@ def names_in(group: str) -> tuple[str, ...]:
 
 def help_text() -> str:
     """Return the help, ready to be printed on a terminal of 80 columns."""
-    return "\n".join([_INTRODUCTION, *_blocks(), _CONCLUSION])
+    what, how = INTRODUCTION.strip().split("\n\n")
+    modes = [f"  {', '.join(mode.flags)}\n{_wrapped(mode.meaning)}" for mode in MODES]
+    return "\n".join(
+        [
+            f"usage: {COMMAND} [MODE] [FLAG ...]\n\n{textwrap.fill(what, _WIDTH)}\n",
+            "\n".join(["Modes (without one: poll and serve until stopped)", _entry(CONFIG), *modes]) + "\n",
+            f"Settings\n{textwrap.fill(how, _WIDTH, initial_indent='  ', subsequent_indent='  ')}\n",
+            *_blocks(),
+            _EXAMPLES,
+            "\n".join(["Exit codes", *(f"  {code}  {meaning}" for code, meaning in EXIT_CODES.items())]) + "\n",
+        ]
+    )
 
 
 def _blocks() -> Iterator[str]:
@@ -231,6 +264,10 @@ def _automation(automation: Automation, settings: Settings) -> Mapping[str, obje
         shown["step_ids"] = list(automation.step_ids)
     if automation.interval != settings.poll.interval:
         shown["interval"] = duration_text(automation.interval)
+    if automation.steps:
+        shown["steps"] = dict(automation.steps)
+    if automation.labels:
+        shown["labels"] = dict(automation.labels)
     return shown
 
 

@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from exporter.authorities import Authorities
-from exporter.domain import Automation
+from exporter.domain import Automation, DiscoveryMode
 from exporter.settings import addresses, values
 from exporter.settings.automations import read_automations
 from exporter.settings.values import LONGEST_INTERVAL
@@ -45,13 +45,22 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-def _setting(default: Any, meaning: str, *, metavar: str, shown: str | None = None, **options: Any) -> Any:
+def _setting(
+    default: Any,
+    meaning: str,
+    *,
+    metavar: str,
+    shown: str | None = None,
+    repeatable: bool = False,
+    **options: Any,
+) -> Any:
     """Declare a setting.
 
     `metavar` stands for its value in the help, empty for a switch; `shown` is how the documentation writes the default
-    where the value itself does not say.
+    where the value itself does not say; the flag of a `repeatable` one adds up.
     """
-    return Field(default, description=meaning, json_schema_extra={"metavar": metavar, "shown": shown}, **options)
+    extra: dict[str, Any] = {"metavar": metavar, "shown": shown, "repeatable": repeatable}
+    return Field(default, description=meaning, json_schema_extra=extra, **options)
 
 
 def _log_level(value: object) -> LogLevel:
@@ -139,6 +148,63 @@ class PollSettings(Group):
         metavar="DURATION",
         shown="3 intervals",
     )
+    idle_after: Annotated[float, BeforeValidator(values.duration(1.0, 12 * LONGEST_INTERVAL))] = _setting(
+        604800.0,
+        "An automation whose statistics have not moved for so long is idle, until the first list in which they move; "
+        "needs `statistics` or `discovery`.",
+        metavar="DURATION",
+    )
+    idle_interval: Annotated[float, BeforeValidator(values.duration(0.001, LONGEST_INTERVAL))] = _setting(
+        3600.0,
+        "The time between two polls of an idle automation; longer where all of them would need more than 3 requests a "
+        "minute.",
+        metavar="DURATION",
+    )
+
+
+class DiscoverySettings(Group):
+    """Which automations of the account are found without being listed here."""
+
+    mode: Annotated[DiscoveryMode, BeforeValidator(values.choice(DiscoveryMode))] = _setting(
+        DiscoveryMode.OFF,
+        "`report` tells which automations the account has and nobody polls; `poll` polls them too, as "
+        "`automations: all` does.",
+        metavar="MODE",
+    )
+    interval: Annotated[float, BeforeValidator(values.duration(0.001, LONGEST_INTERVAL))] = _setting(
+        600.0, "The longest time between two readings of the account's list of automations.", metavar="DURATION"
+    )
+    exclude: Annotated[tuple[str, ...], BeforeValidator(values.texts)] = _setting(
+        (),
+        "Ids that discovery leaves out, as patterns with commas: `2d4f8a5c-*`; entries of `automations` are polled "
+        "all the same.",
+        metavar="PATTERNS",
+        shown="none",
+    )
+    forget_after: Annotated[int, BeforeValidator(values.whole_number(1, 1000))] = _setting(
+        3, "An automation leaves after so many whole lists in a row without it.", metavar="NUMBER"
+    )
+    max_automations: Annotated[int, BeforeValidator(values.whole_number(1, 100_000))] = _setting(
+        1000,
+        "The most automations that are polled; beyond it none is added, and the rest is counted.",
+        metavar="NUMBER",
+    )
+
+
+class StatisticsSettings(Group):
+    """What SendGrid counts beside clicks: deliveries, opens, bounces, unsubscribes."""
+
+    enabled: _Bool = _setting(
+        default=True, meaning="Read the statistics of the automations: one request for 25 to 50 of them.", metavar=""
+    )
+    steps: _Bool = _setting(
+        default=False, meaning="Read them by step too: one request for each automation.", metavar=""
+    )
+    interval: Annotated[float, BeforeValidator(values.duration(0.001, LONGEST_INTERVAL))] = _setting(
+        300.0,
+        "The time between two readings of the statistics, at least as long as that of a poll may be.",
+        metavar="DURATION",
+    )
 
 
 class LabelSettings(Group):
@@ -173,8 +239,18 @@ class LabelSettings(Group):
 class WebSettings(Group):
     """What the exporter serves."""
 
-    listen_address: Annotated[str, BeforeValidator(addresses.listen_address)] = _setting(
-        ":10154", "Where to listen: `:10154`, `127.0.0.1:10154`, `[::1]:10154`.", metavar="ADDRESS"
+    listen_address: Annotated[tuple[str, ...], BeforeValidator(addresses.listen_addresses)] = _setting(
+        (":10154",),
+        "Where to listen: `:10154`, `127.0.0.1:10154`, `[::1]:10154`. Several are a list, or a text with commas; the "
+        "flag may be given several times.",
+        metavar="ADDRESS",
+        shown=":10154",
+        repeatable=True,
+    )
+    systemd_socket: _Bool = _setting(
+        default=False,
+        meaning="Serve the sockets that systemd opened (a `.socket` unit), in place of `web.listen_address`.",
+        metavar="",
     )
     config_file: _Path | None = _setting(
         None, "TLS and passwords, in the format of Prometheus's exporter-toolkit.", metavar="FILE"
@@ -190,14 +266,9 @@ class WebSettings(Group):
     )
 
     @property
-    def host(self) -> str:
-        """The host of the listen address, without brackets; empty for every interface."""
-        return addresses.split_listen_address(self.listen_address).host
-
-    @property
-    def port(self) -> int:
-        """The port of the listen address; 0 lets the system choose."""
-        return addresses.split_listen_address(self.listen_address).port
+    def listen(self) -> tuple[addresses.ListenAddress, ...]:
+        """The hosts and ports of the listen addresses."""
+        return tuple(addresses.split_listen_address(each) for each in self.listen_address)
 
 
 class LogSettings(Group):
@@ -249,6 +320,8 @@ class Settings(BaseSettings):
 
     sendgrid: SendGridSettings = SendGridSettings()
     poll: PollSettings = PollSettings()
+    discovery: DiscoverySettings = DiscoverySettings()
+    statistics: StatisticsSettings = StatisticsSettings()
     labels: LabelSettings = LabelSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
@@ -257,8 +330,9 @@ class Settings(BaseSettings):
     # Behind poll: pydantic reads the fields in this order, and the automations need its interval.
     automations: Annotated[tuple[Automation, ...], PlainValidator(_automations)] = _setting(
         (),
-        "The automations to poll. In a file a list of `{id, name, step_ids, interval}`, where all but `id` may be left "
-        "out; in a flag or a variable also ids with commas.",
+        "The automations to poll. In a file a list of `{id, name, step_ids, interval, steps, labels}`, where all but "
+        "`id` may be left out; in a flag or a variable that list as JSON, or ids with commas. An id may also be the "
+        "address of the automation's page. `all` polls what the account has.",
         metavar="IDS",
         shown="none",
     )
@@ -286,10 +360,14 @@ class Settings(BaseSettings):
         arguments: dict[str, Any] = {"sources": sources}
         return cls(**arguments)
 
+    def with_sendgrid(self, **changes: Any) -> "Settings":
+        """Return these settings with others in the group `sendgrid`, which are not checked again."""
+        return self.model_copy(update={"sendgrid": self.sendgrid.model_copy(update=changes)})
+
     def with_demo(self, *, base_url: str, api_key: str, automations: Sequence[Automation]) -> "Settings":
         """Return these settings turned to the simulator: its address, its key and its automations."""
-        sendgrid = self.sendgrid.model_copy(update={"base_url": base_url, "api_key": SecretStr(api_key)})
-        return self.model_copy(update={"sendgrid": sendgrid, "automations": tuple(automations)})
+        turned = self.with_sendgrid(base_url=base_url, api_key=SecretStr(api_key))
+        return turned.model_copy(update={"automations": tuple(automations)})
 
 
 def _groups() -> Mapping[str, type[Group]]:

@@ -35,6 +35,11 @@ SWITCH_WORDS: Final = _TRUE | _FALSE
 _MOST_STARS: Final = 10
 _CONTROL: Final = frozenset({"Cc", "Cs"})
 _USUAL_KEY: Final = re.compile(r"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}")
+_FILLED: Final = re.compile(r"[xX]{10}|[*.]{4}")
+_PLACEHOLDER: Final = re.compile(
+    rf"(?i)your|change.?me|replace|placeholder|example|dummy|insert|todo|[<>{{}}$]|{_FILLED.pattern}"
+)
+"""What stands in a template where the key belongs."""
 _USUAL_KEY_LENGTH: Final = 69
 _ASSIGNMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*[=:]")
 _EMPTY: Final = "is empty; leave it out to get the default"
@@ -162,7 +167,7 @@ def api_key(value: object) -> SecretStr:
         raise ValueError("must be text; put it in quotes")  # noqa: TRY004
     key = value.strip()
     if not key:
-        raise ValueError("the key is empty")
+        raise ValueError("the key is empty; put one there")
     if len(key) > LONGEST_KEY:
         raise ValueError(f"the key is longer than {LONGEST_KEY} characters")
     if key[0] in "\"'" and key[0] == key[-1]:
@@ -180,16 +185,18 @@ def key_oddity(secret: SecretStr) -> str | None:
     Nothing promises that form, and a gateway may have keys of its own: this is worth a warning, no more.
     """
     key = secret.get_secret_value()
-    return None if _USUAL_KEY.fullmatch(key) else _difference(key)
+    return _difference(key) if not _USUAL_KEY.fullmatch(key) or _FILLED.search(key) else None
 
 
 def _difference(key: str) -> str:
-    if _decoded(key).startswith(b"SG."):
-        return "looks like the base64 of a key; give it decoded"
-    if _ASSIGNMENT.match(key):
-        return "looks like a whole line NAME=key; give only what follows the sign"
-    if key[0] in "\"'`" or key[-1] in "\"'`":
-        return "begins or ends with a quote"
+    for is_so, words in (
+        (_decoded(key).startswith(b"SG."), "looks like the base64 of a key; give it decoded"),
+        (_ASSIGNMENT.match(key), "looks like a whole line NAME=key; give only what follows the sign"),
+        (_PLACEHOLDER.search(key), "looks like a placeholder; give the key that SendGrid showed when it was made"),
+        (key[0] in "\"'`" or key[-1] in "\"'`", "begins or ends with a quote"),
+    ):
+        if is_so:
+            return words
     if not key.startswith("SG."):
         return "does not begin with SG. as SendGrid's keys do"
     if len(key) != _USUAL_KEY_LENGTH:

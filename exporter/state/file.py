@@ -1,12 +1,13 @@
 """The state file: a SQLite database of one table. Everything here may wait for the disk as long as the disk likes."""
 
+import errno
 import logging
 import os
 import shlex
 import sqlite3
 import stat
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,16 @@ class Answer:
     saved: SavedBlock
 
 
+class _Every:
+    """Holds whatever one looks for."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+EVERY_AUTOMATION: Final[Container[AutomationId]] = _Every()
+
+
 class _DamageError(sqlite3.DatabaseError):
     """The file is ours, and not as we made it."""
 
@@ -125,7 +136,7 @@ class StateFile:
             raise StateError(f"state.path: {self._path} cannot be written ({exc})") from exc
 
     def load(
-        self, question: Callable[[AutomationId], str], automation_ids: Collection[AutomationId]
+        self, question: Callable[[AutomationId], str], automation_ids: Container[AutomationId]
     ) -> list[SavedBlock]:
         """Return these automations' blocks that answer today's question; damaged rows are ignored.
 
@@ -156,7 +167,7 @@ class StateFile:
 
 
 def open_state(
-    path: Path, question: Callable[[AutomationId], str] = str, automation_ids: Collection[AutomationId] = ()
+    path: Path, question: Callable[[AutomationId], str] = str, automation_ids: Container[AutomationId] = ()
 ) -> tuple[StateFile, list[SavedBlock]]:
     """Open the file, or make it; return it with these automations' blocks that answer today's question.
 
@@ -188,6 +199,7 @@ def examine(path: Path) -> None:
     try:
         opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
+        _check_folder(path)
         return
     except OSError as exc:
         advice = _access_advice(path) if isinstance(exc, PermissionError) else ""
@@ -208,6 +220,17 @@ def examine(path: Path) -> None:
         os.close(opened)
     if not zeroes and not _is_ours(path, head):
         raise ForeignFileError(f"state.path: {path} is not a state file of the exporter; name another file")
+
+
+def _check_folder(path: Path) -> None:
+    """Raise StateError where no file can be made at the path."""
+    folder = path.parent
+    if not folder.is_dir():
+        advice = f"make it: mkdir -p {shlex.quote(str(folder))}"
+        raise StateError(f"state.path: {path} cannot be made: no folder {folder}; {advice}")
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+        reason = os.strerror(errno.EACCES)
+        raise StateError(f"state.path: {path} cannot be opened ({reason}){_access_advice(path)}")
 
 
 def _is_ours(path: Path, head: bytes) -> bool:
@@ -250,7 +273,7 @@ def _access_advice(path: Path) -> str:
 
 
 def _opened(
-    path: Path, question: Callable[[AutomationId], str], automation_ids: Collection[AutomationId]
+    path: Path, question: Callable[[AutomationId], str], automation_ids: Container[AutomationId]
 ) -> tuple[StateFile, list[SavedBlock]]:
     details = _create_private(path)
     page = int.from_bytes(_head(path)[_PAGE_SIZE_AT], "big")

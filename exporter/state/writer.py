@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -69,7 +69,7 @@ class StateWriter:
         self._thread: threading.Thread | None = None
 
     def start(
-        self, question: Question, automation_ids: Collection[AutomationId], seconds: float
+        self, question: Question, automation_ids: Container[AutomationId], seconds: float
     ) -> Sequence[SavedBlock]:
         """Start the thread; return the blocks of these automations, or none where the disk takes longer than that.
 
@@ -120,7 +120,7 @@ class StateWriter:
         if left:
             _log.warning("state.path: the newest values could not be written before the end (automations: %d)", left)
 
-    def _run(self, question: Question, automation_ids: Collection[AutomationId]) -> None:
+    def _run(self, question: Question, automation_ids: Container[AutomationId]) -> None:
         file: StateFile | None = None
         while not self._work.closing or self._work.unwritten:
             self._work.began = self._clock.monotonic()
@@ -162,7 +162,7 @@ class StateWriter:
         file.close()
         return False
 
-    def _open(self, question: Question, automation_ids: Collection[AutomationId]) -> StateFile:
+    def _open(self, question: Question, automation_ids: Container[AutomationId]) -> StateFile:
         """Open the file; everything that is known is written to it next, since it may be a new one."""
         first = not self._opened.is_set()
         try:

@@ -87,6 +87,8 @@ class WebOptions:
 
     listen: tuple[tuple[str, int], ...]
     """Hosts and ports; an empty host is every interface, port 0 any free port."""
+    use_systemd: bool = False
+    """Serve the sockets that systemd passed on, and no others."""
     telemetry_path: str = "/metrics"
     enable_lifecycle: bool = False
     open_health: bool = True

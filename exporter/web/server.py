@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,15 @@ from exporter.clock import Clock
 from exporter.errors import ConfigurationError
 from exporter.web.handlers import Handlers, Middleware, Reloads
 from exporter.web.http.connection import ConnectionLimit, Service
-from exporter.web.http.listener import Encryption, Listener, connections_within_files, listen, shown
+from exporter.web.http.listener import (
+    Encryption,
+    Listener,
+    address_of,
+    connections_within_files,
+    inherited,
+    listen,
+    shown,
+)
 from exporter.web.ports import Limits, Ports, WebOptions
 from exporter.web.toolkit.errors import WebConfigError
 from exporter.web.toolkit.passwords import BasicAuth, FairQueue, matches
@@ -22,6 +31,7 @@ from exporter.web.toolkit.reloading import FreshConfig, ReloadingConfig, validat
 from exporter.web.toolkit.worker import Worker
 
 _log = logging.getLogger(__name__)
+_EVERYWHERE: Final = ("", "::", "0.0.0.0")  # noqa: S104  # read, not listened on
 _LAST_WORK: Final = 1.5
 """Seconds for the workers' threads to end: more than one bcrypt of the highest cost takes."""
 
@@ -49,6 +59,13 @@ class WebServer:
         """The hosts and ports that are listened on, as the kernel reports them."""
         return tuple(self._addresses)
 
+    @property
+    def url(self) -> str:
+        """The address of the first page, for a browser of this machine."""
+        host, port = self._addresses[0]
+        scheme = "https" if self._config is not None and self._config.encrypted else "http"
+        return f"{scheme}://{shown('localhost' if host in _EVERYWHERE else host, port)}/"
+
     def listen(self) -> None:
         """Take the addresses; who connects waits until `start`.
 
@@ -57,12 +74,15 @@ class WebServer:
         with _as_configuration_error():
             config = ReloadingConfig(self._options.config_file, self._note_web_config)
         try:
-            for host, port in self._options.listen:
-                self._sockets.append(listen(host, port))
+            if self._options.use_systemd:
+                self._sockets += inherited(os.environ)
+            else:
+                for host, port in self._options.listen:
+                    self._sockets.append(listen(host, port))
         except BaseException:
             self._close_sockets()
             raise
-        self._addresses = [(str(name[0]), int(name[1])) for name in (sock.getsockname() for sock in self._sockets)]
+        self._addresses = [address_of(sock) for sock in self._sockets]
         for host, port in self._addresses:
             _log.info("listening on %s with%s TLS", shown(host, port), "" if config.encrypted else "out")
         self._config = config

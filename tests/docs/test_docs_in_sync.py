@@ -100,7 +100,9 @@ def queries() -> list[str]:
 def test_query_in_the_pages_parses_and_names_only_documented_metrics(query):
     promql_parser.parse(query)
 
-    words = set(re.findall(r"\b(?:automation|sendgrid_exporter)_[a-z_]+\b", query)) - {"automation_id"}
+    words = set(re.findall(r"\b(?:automation|sendgrid_exporter|sendgrid_automation)_[a-z_]+\b", query)) - {
+        "automation_id"
+    }
     known = documented().keys()
     assert words, query
     assert {word for word in words if word not in known and not word.endswith(SUFFIXES)} == set()

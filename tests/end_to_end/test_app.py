@@ -242,21 +242,21 @@ def test_keys_and_passwords_of_before_a_reload_stay_hidden(app, configuration, l
 
 
 def test_polling_once_tells_which_automations_failed_and_shows_what_is_known(app):
-    text, failed, unfinished = app.once()
+    ended = app.once()
 
-    assert unfinished == 0
-    assert {automation for automation, _ in failed} == {an_automation(1), an_automation(2)}
-    assert Outcome.SUCCESS not in {outcome for _, outcome in failed}
-    assert "automation_total_clicks{" not in text
-    assert text.count("automation_info{") == 2
+    assert ended.missing == 0
+    assert {automation for automation, _ in ended.failed} == {an_automation(1), an_automation(2)}
+    assert Outcome.SUCCESS not in {result.outcome for _, result in ended.failed}
+    assert "automation_total_clicks{" not in ended.text
+    assert ended.text.count("automation_info{") == 2
 
 
 def test_polling_once_that_is_stopped_says_how_many_are_missing(app):
     app._signals.stop.set()
 
-    _, failed, unfinished = app.once()
+    ended = app.once()
 
-    assert (failed, unfinished) == ([], 2)
+    assert (ended.failed, ended.missing) == ([], 2)
 
 
 @pytest.fixture
@@ -286,7 +286,7 @@ def test_rotated_key_that_does_not_look_like_one_is_reported_once_and_used(key_f
 
     assert [looked(key), looked(key)] == ["changeme-changeme"] * 2
     (warning,) = [record.getMessage() for record in caplog.records]
-    assert warning.startswith("sendgrid.api_key_file: the key does not begin with SG. as SendGrid's keys do; ")
+    assert warning.startswith("sendgrid.api_key_file: the key looks like a placeholder; ")
     assert key.known() == (KEY, "changeme-changeme")
 
 

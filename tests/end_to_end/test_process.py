@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import http.client
+import json
 import os
 import re
 import signal
@@ -198,14 +199,65 @@ def test_once_prints_the_exposition_and_exits_0(process):
     assert {sample.value for sample in families["automation_total_clicks"].samples} == {6.0}
 
 
+def test_once_with_a_refused_key_asks_twice_and_says_one_sentence(process):
+    process.environment = {"SENDGRID_API_KEY": "SG.aaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"}
+    process.document["automations"] = [an_id(number) for number in range(1, 41)]
+
+    run = process.run("--once")
+
+    assert run.returncode == 1
+    assert process.simulator.request_count == 2
+    (line,) = run.stderr.splitlines()
+    assert "all 40 automations failed (unauthorized): HTTP 401: the key was refused: check that it is complete" in line
+
+
+def test_first_round_with_a_refused_key_asks_twice_and_logs_one_line(process):
+    process.environment = {"SENDGRID_API_KEY": "SG.aaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"}
+    process.document["automations"] = [an_id(number) for number in range(1, 41)]
+    process.document["poll"] = {"interval": "1h"}
+    process.start()
+    until(lambda: "listening on" in process.logged(), "the port")
+
+    until(lambda: process.ask("/-/ready")[0] == 200, "every automation's first poll")
+
+    assert process.simulator.request_count == 2
+    assert [line for line in process.logged().splitlines() if "level=warn" in line or "level=error" in line] == [
+        line for line in process.logged().splitlines() if "HTTP 401" in line
+    ]
+    assert process.logged().count("HTTP 401") == 1
+
+
+def test_json_lines_of_an_automation_carry_its_id_its_name_and_what_happened(process):
+    process.document["automations"] = [{"id": ONE, "name": 'Welcome "all"'}]
+    process.document["log"] = {"format": "json"}
+    process.simulator.fault(status=404, times=None)
+    process.start()
+
+    until(lambda: "the automation began to fail" in process.logged(), "the failure")
+
+    (line,) = [each for each in map(json.loads, process.logged().splitlines()) if "the automation began" in each["msg"]]
+    url = f"{process.simulator.base_url}/v3/marketing/stats/automations/{ONE}/links"
+    assert {name: line[name] for name in ("automation_id", "automation", "outcome", "status", "url")} == {
+        "automation_id": ONE,
+        "automation": 'Welcome "all"',
+        "outcome": "not_found",
+        "status": "404",
+        "url": url,
+    }
+    assert ONE not in line["msg"]
+
+
 def test_once_with_a_failing_automation_exits_1_names_it_and_prints_the_others(process):
+    process.document["automations"] = [{"id": ONE, "name": "Welcome"}, {"id": TWO, "name": "Win back"}]
     process.simulator.fault(automation=TWO, status=404, times=None)
 
     run = process.run("--once")
 
     assert run.returncode == 1
-    assert f"automation {TWO} failed: not_found" in run.stderr
-    assert f"automation {ONE} failed" not in run.stderr
+    assert run.stderr == (
+        f'sendgrid-automation-exporter: automation "Win back" ({TWO}) failed (not_found): HTTP 404: no such '
+        "automation, or no statistics for it yet (SendGrid says: message not found; id simulated-404)\n"
+    )
     assert f'automation_total_clicks{{automation_id="{ONE}"}} 6\n' in run.stdout
 
 
@@ -228,7 +280,25 @@ def test_demo_serves_data_without_a_key_or_a_configuration(process):
     process.start("--demo")
 
     until(process.totals, "the demo's data")
+    (line,) = [line for line in process.logged().splitlines() if "a demo: open" in line]
+    assert f"open http://127.0.0.1:{process.port}/ to see" in line
+    assert f"http://127.0.0.1:{process.port}/metrics for what Prometheus scrapes" in line
     assert process.stop()[0] == 0
+
+
+def test_check_ends_with_ok_and_what_would_be_asked(process):
+    process.document["automations"] = [{"id": an_id(n), "name": f"A{n}"} for n in range(1, 13)]
+    process.environment = {"SENDGRID_API_KEY": "changeme"}
+
+    run = process.run("--check")
+
+    assert run.returncode == 0
+    assert [line for line in run.stdout.splitlines() if line.startswith("#")] == [
+        "# OK, with 1 warning. SendGrid would be asked for:",
+        "# the links of 12 automations, every 1s: A1, A2, A3, A4, A5, A6, A7, A8, A9, A10 and 2 more",
+        "# the statistics of the configured automations, every 5m",
+    ]
+    assert len(yaml.safe_load(run.stdout)["automations"]) == 12
 
 
 def test_start_says_where_and_how_without_the_key(process):

@@ -252,7 +252,7 @@ def test_reload_warns_as_the_start_does(simulator, tmp_path):
         exporter.wait_for_log("the configuration was reloaded")
 
         assert "sends the key unencrypted; use https:// outside of tests" in exporter.log
-        assert "does not begin with SG. as SendGrid's keys do" in exporter.log
+        assert "looks like a placeholder" in exporter.log
         assert "is open to others (mode 0644); close it with: chmod 600" in exporter.log
         assert "changeme" not in exporter.log
         assert simulator.api_key not in exporter.log

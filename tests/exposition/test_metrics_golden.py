@@ -9,7 +9,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.domain import Endpoint, Outcome
+from exporter.account.statistics import StatisticsStore
+from exporter.domain import Endpoint, Outcome, Standing, Statistics
 from exporter.exposition.compression import text_chunks
 from exporter.serving import Exposition
 from exporter.store import Store
@@ -31,7 +32,8 @@ def full_exposition() -> Exposition:
     clock = FakeClock()
     store = Store()
     telemetry = Telemetry(an_about(), clock=clock, link_series=lambda: store.snapshot.link_series)
-    store.configure([an_automation(1), an_automation(2, name="Win back")])
+    labels = (("team", "growth"),)
+    store.configure([an_automation(1), an_automation(2, name="Win back", steps=(("s-1", "Day 1"),), labels=labels)])
     stats = some_stats(a_link(), a_link(url="https://example.com/{{name}}", url_location="", clicks=2))
     block = block_of(*stats.links, total=stats.total_clicks)
     store.publish(an_id(1), block, last_success=WALL, expires=9e9, decreased=True)
@@ -39,7 +41,14 @@ def full_exposition() -> Exposition:
     telemetry.polled(Outcome.SUCCESS, 0.3)
     telemetry.requested(Endpoint.LINKS, "200", 0.2, a_rate_limit(limit=600.0, remaining=599.0, reset_in=30.0))
     telemetry.sharded(0, 1)
-    return Exposition(store, telemetry)
+    telemetry.list_enabled(enabled=True)
+    telemetry.list_read(Outcome.SUCCESS, WALL)
+    telemetry.discovered(dict.fromkeys(Standing, 1))
+    statistics = StatisticsStore()
+    statistics.publish({an_id(1): Statistics(*range(12)), an_id(2): Statistics(delivered=7)}, 0.0)
+    statistics.publish_steps(an_id(1), {'st"ep': Statistics(*range(12))}, 0.0)
+    statistics.refresh(lambda _: 0.0, lambda _: 0.0)
+    return Exposition(store, telemetry, lambda: statistics.lines)
 
 
 def text_of(exposition: Exposition, *, openmetrics: bool = False, names: frozenset[str] | None = None) -> str:

@@ -220,7 +220,8 @@ def _captured() -> Iterator[list[str]]:
     class Keep(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if record.thread == here:
-                lines.append(self.format(record))
+                fields = " ".join(str(getattr(record, name, "-")) for name in ("automation_id", "outcome"))
+                lines.append(f"{fields}: {self.format(record)}")
 
     handler, logger = Keep(logging.INFO), logging.getLogger("exporter")
     level, propagate = logger.level, logger.propagate

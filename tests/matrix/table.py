@@ -345,7 +345,8 @@ _BODIES: Final[Mapping[str, bytes]] = {
 REFUSALS: Final = _group(
     "SendGrid refuses",
     # Stray ones happen: tried again once, then left alone.
-    *(_answered(f"wording {n}", 401, OK, Outcome.UNAUTHORIZED, (2, 2), body=body)
+    # A key that was never accepted is refused to the others too, for ten seconds.
+    *(_answered(f"wording {n}", 401, OK, Outcome.UNAUTHORIZED, (2, 2), body=body, pause=10.0)
       for n, body in enumerate(_UNAUTHORIZED, 1)),
     # Also a temporary block.
     _answered("", 403, OK, Outcome.FORBIDDEN, (2, 2)),

@@ -147,7 +147,7 @@ def test_steady_state(case: Case, times: int | None, adapters: Adapters) -> None
 
 def _assert_one_clear_line(rig: Rig, lines: list[str], outcome: Outcome) -> None:
     assert len(lines) == 1, lines
-    assert lines[0].startswith(f"automation {VICTIM} began to fail ({outcome}): ")
+    assert lines[0].startswith(f"{VICTIM} {outcome}: the automation began to fail: ")
     assert len(lines[0]) < 1000
     assert lines[0].isprintable()
     assert rig.simulator.api_key not in lines[0]

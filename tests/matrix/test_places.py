@@ -168,7 +168,7 @@ def test_a_sendgrid_that_comes_back_is_read_again(adapters: Adapters) -> None:
         back = rig.poll()
         rig.close()
     assert back.outcome is Outcome.SUCCESS
-    assert back.lines == [f"automation {VICTIM} recovered"]
+    assert back.lines == [f"{VICTIM} success: the automation recovered"]
 
 
 def test_a_missing_file_of_authorities_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,11 @@
 import logging
+import math
 
 import pytest
 
 from exporter import errors
 from exporter.domain import OVERFLOW_URL, Outcome, PollResult
-from exporter.errors import IncompleteError, SendGridError, ServerError, UnauthorizedError
+from exporter.errors import IncompleteError, KeyRefusedError, SendGridError, ServerError, UnauthorizedError
 from exporter.exposition.block import key_of
 from exporter.labels import LabelHygiene
 from exporter.polling.poller import Poller
@@ -88,7 +89,7 @@ def test_every_failure_is_its_own_outcome_and_keeps_the_last_good(error):
     good = bench.view
     bench.clock.advance(300.0)
 
-    assert bench.poll() == PollResult(error.outcome)
+    assert bench.poll() == PollResult(error.outcome, message="why")
 
     assert not bench.view.up
     assert (bench.view.block, bench.view.last_success) == (good.block, good.last_success)
@@ -99,11 +100,11 @@ def test_every_failure_is_its_own_outcome_and_keeps_the_last_good(error):
 def test_defect_is_an_outcome_too_with_its_traceback_in_the_log(caplog):
     bench = Bench(KeyError("a defect"))
 
-    assert bench.poll() == PollResult(Outcome.INTERNAL_ERROR)
+    assert bench.poll() == PollResult(Outcome.INTERNAL_ERROR, message="a defect of the exporter")
 
     (record,) = caplog.records
     assert record.exc_info
-    assert record.levelname == "WARNING"
+    assert record.levelname == "ERROR"
 
 
 def test_automation_that_only_ever_failed_shows_no_data_and_is_down():
@@ -131,13 +132,39 @@ def test_failures_are_logged_when_their_reason_changes_and_the_recovery_once(cap
 
     bench.polls(9)
 
-    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("WARNING", f"automation {an_id()} began to fail (server_error): HTTP 503, 1 try"),
-        ("WARNING", f"automation {an_id()} now fails in another way (server_error): HTTP 502"),
-        ("WARNING", f"automation {an_id()} now fails in another way (unauthorized): no"),
-        ("WARNING", f"automation {an_id()} now fails in another way (internal_error): a defect of the exporter"),
-        ("INFO", f"automation {an_id()} recovered"),
-        ("WARNING", f"automation {an_id()} began to fail (server_error): HTTP 503"),
+    assert [(record.levelname, record.outcome, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "server_error", "the automation began to fail: HTTP 503, 1 try"),
+        ("WARNING", "server_error", "the automation now fails in another way: HTTP 502"),
+        ("WARNING", "unauthorized", "the automation now fails in another way: no"),
+        ("ERROR", "internal_error", "the automation now fails in another way: a defect of the exporter"),
+        ("INFO", "success", "the automation recovered"),
+        ("WARNING", "server_error", "the automation began to fail: HTTP 503"),
+    ]
+
+
+def test_log_lines_name_the_automation_and_what_was_asked_each_once(caplog):
+    url = "https://api.sendgrid.com/v3/x"
+    bench = Bench(ServerError(f"{url}: HTTP 503: SendGrid failed", reason=503, url=url))
+
+    bench.poller.poll(an_automation(name="Welcome"), deadline=math.inf, stale_after=900.0)
+
+    (record,) = caplog.records
+    fields = (record.automation_id, record.automation, record.outcome, record.status, record.url)
+    assert fields == (an_id(), "Welcome", "server_error", 503, url)
+    assert record.getMessage() == "the automation began to fail: HTTP 503: SendGrid failed"
+
+
+def test_key_that_is_refused_to_all_is_one_line_and_so_is_its_recovery(caplog):
+    caplog.set_level(logging.INFO)
+    known = KeyRefusedError("HTTP 401", reason=401)
+    bench = Bench(UnauthorizedError("HTTP 401", reason=401), known, known, some_stats())
+
+    for number in (1, 2, 1, 1, 2):
+        bench.poll(number=number)
+
+    assert [(record.automation_id, record.getMessage()) for record in caplog.records] == [
+        (an_id(1), "the automation began to fail: HTTP 401"),
+        (an_id(1), "the automation recovered"),
     ]
 
 
@@ -342,7 +369,7 @@ def test_total_that_never_fits_the_links_is_published_as_it_is_counted_and_logge
 
     assert bench.count("count_mismatches_total") == 2
     assert [record.getMessage() for record in caplog.records] == [
-        f"automation {an_id()}: in 3 polls its links' clicks were not SendGrid's total; now they are 9 more than its 12"
+        "in 3 polls the links' clicks were not SendGrid's total; now they are 9 more than its 12"
     ]
     assert bench.view.block.total_clicks == 21
 

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -5,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from exporter.domain import Outcome, PollResult
+from exporter.domain import AutomationId, Outcome, PollResult
 from exporter.polling.schedule import Schedule
 from tests.factories import an_automation, an_id
 
@@ -369,3 +370,103 @@ def test_phase_never_drifts_while_polls_start_within_the_tolerance(delays):
         poll(schedule, 3.0 + number * 100.0 + delay)
 
     assert schedule.next_due() == 3.0 + (len(delays) + 1) * 100.0
+
+
+HOUR = 3600.0
+
+
+def idle_ids(*numbers: int) -> set[AutomationId]:
+    return {an_id(number) for number in numbers}
+
+
+def dues(schedule: Schedule) -> list[float]:
+    return sorted(entry.due for entry in schedule._entries.values())
+
+
+def test_idle_automation_is_polled_every_idle_interval_and_the_others_as_before():
+    schedule = a_schedule(1, 2)
+    for _ in range(2):
+        poll(schedule, 0.0)
+
+    schedule.rest(idle_ids(1), HOUR, 50.0)
+
+    assert schedule.intervals() == {an_id(1): HOUR, an_id(2): 100.0}
+    assert [schedule.planned_interval(an_id(number)) for number in (1, 2)] == [HOUR, 100.0]
+    assert (schedule.is_idle(an_id(1)), schedule.is_idle(an_id(2))) == (True, False)
+    assert schedule.demand() == pytest.approx(1 / HOUR + 1 / 100)
+
+
+def test_an_automation_with_a_longer_interval_than_the_idle_one_keeps_it():
+    schedule = a_schedule(interval=2 * HOUR)
+
+    schedule.rest(idle_ids(1), HOUR, 0.0)
+
+    assert schedule.intervals() == {an_id(1): 2 * HOUR}
+
+
+def test_automation_that_moves_again_is_polled_at_once_and_then_in_its_own_interval():
+    schedule = a_schedule(1)
+    poll(schedule, 0.0)
+    schedule.rest(idle_ids(1), HOUR, 0.0)
+    (due,) = dues(schedule)
+    poll(schedule, due)
+
+    schedule.rest((), HOUR, due + 500.0)
+
+    assert schedule.woken_at(an_id(1)) == due + 500.0
+    poll(schedule, due + 500.0)
+    assert schedule.next_due() == due + 600.0
+
+
+def test_those_that_become_idle_together_are_spread_evenly_over_the_idle_interval():
+    schedule = a_schedule(*range(100), interval=300.0)
+    for _ in range(100):
+        poll(schedule, 0.0)
+    schedule.rest(idle_ids(*range(100)), HOUR, 0.0)
+
+    assert dues(schedule)[-1] <= HOUR
+    assert max(later - earlier for earlier, later in itertools.pairwise(dues(schedule))) <= 3 * HOUR / 100
+
+
+def test_after_a_start_idle_automations_leave_the_crowd_with_their_first_poll():
+    schedule = a_schedule(*range(60), interval=300.0)
+    schedule.rest(idle_ids(*range(60)), HOUR, 0.0)
+
+    for _ in range(60):
+        poll(schedule, 0.0)
+
+    assert max(later - earlier for earlier, later in itertools.pairwise(dues(schedule))) <= 3 * HOUR / 60
+
+
+def test_all_idle_automations_together_take_three_requests_a_minute_at_most():
+    schedule = a_schedule(*range(1000), interval=300.0)
+    for _ in range(1000):
+        poll(schedule, 0.0)
+
+    schedule.rest(idle_ids(*range(950)), HOUR, 0.0)
+
+    assert schedule.demand() == pytest.approx(50 / 300 + 3 / 60)
+    assert schedule.planned_interval(an_id(0)) == pytest.approx(950 / 3 * 60)
+
+
+def test_an_idle_automation_that_is_being_polled_keeps_its_turn():
+    schedule = a_schedule(1)
+    schedule.take(0.0)
+
+    schedule.rest(idle_ids(1), HOUR, 1.0)
+    assert schedule.take(HOUR) is None
+    schedule.done(an_id(1), OK, 2.0)
+
+    assert 0 < schedule.next_due() <= HOUR
+
+
+def test_automations_that_discovery_adds_end_no_slow_down():
+    schedule = a_schedule(1)
+    poll(schedule, 0.0, Outcome.FORBIDDEN)
+    poll(schedule, 200.0, Outcome.UNAUTHORIZED)
+
+    schedule.configure([an_automation(number, interval=100.0) for number in (1, 2)], 210.0, forgive=False)
+    assert schedule.intervals()[an_id(1)] == 200.0
+
+    schedule.configure([an_automation(number, interval=100.0) for number in (1, 2)], 210.0)
+    assert schedule.intervals()[an_id(1)] == 100.0

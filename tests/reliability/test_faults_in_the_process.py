@@ -71,7 +71,8 @@ def break_all(simulator: Simulator) -> None:
 
 def has_failed(exporter: ExporterProcess, name: str, times: int) -> bool:
     outcome = name.split(":", maxsplit=1)[0]
-    return exporter.log.count(f"automation {IDS[name]} began to fail ({outcome})") == times
+    line = re.compile(rf"automation began to fail.*automation_id={IDS[name]} .*outcome={outcome} ")
+    return len(line.findall(exporter.log)) == times
 
 
 def put(simulator: Simulator, more: int) -> None:
@@ -116,7 +117,7 @@ def test_faults_leave_the_last_good_heal_and_show_no_secret(simulator: Simulator
         simulator.faults.clear()
         wait_until(lambda: links(exporter) == dict.fromkeys(everywhere, published(5)), "all heal again", seconds=30)
         simulator.account.revoke(KEY)
-        exporter.wait_for_log("(unauthorized)", seconds=30)
+        exporter.wait_for_log("outcome=unauthorized", seconds=30)
         assert_no_secret(exporter, flags, state)
 
 

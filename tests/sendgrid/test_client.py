@@ -10,6 +10,7 @@ import pytest
 import requests
 import urllib3
 
+from exporter.clock import SystemClock
 from exporter.domain import Endpoint
 from exporter.errors import (
     BadRequestError,
@@ -18,6 +19,7 @@ from exporter.errors import (
     ForbiddenError,
     IncompleteError,
     InvalidResponseError,
+    KeyRefusedError,
     RateLimitedError,
     SendGridError,
     ServerError,
@@ -26,6 +28,7 @@ from exporter.errors import (
 )
 from exporter.sendgrid.budget import Budget
 from exporter.sendgrid.client import SendGridClient
+from exporter.sendgrid.key import KeyTrial, Turn
 from tests.factories import KEY, a_page, a_row, an_automation, an_id, client_options
 from tests.fakes import FakeClock, FakeObserver, Reply, ScriptedAdapter, json_reply
 
@@ -38,8 +41,8 @@ URL = f"https://api.sendgrid.com/v3/marketing/stats/automations/{an_id()}/links"
 class Bench:
     """A client with everything around it scripted."""
 
-    def __init__(self, *script, key=lambda: KEY, **options):
-        self.clock = FakeClock()
+    def __init__(self, *script, key=lambda: KEY, clock=None, **options):
+        self.clock = clock or FakeClock()
         self.adapter = ScriptedAdapter(*script)
         self.stop = threading.Event()
         self.observer = FakeObserver()
@@ -207,8 +210,18 @@ def unauthorized(bench: Bench, automations: int) -> int:
     return len(bench.adapter.requests) - before
 
 
-def test_refused_key_is_not_tried_by_every_automation_of_the_round():
+def test_key_that_was_never_accepted_is_refused_to_all_by_two_requests():
     bench = Bench(Reply(401))
+
+    assert unauthorized(bench, 100) == 2
+
+    bench.clock.advance(10.0)
+    assert unauthorized(bench, 100) == 2
+
+
+def test_key_that_was_accepted_is_refused_to_all_by_two_automations():
+    bench = Bench(PAGE, Reply(401))
+    bench.stats()
 
     assert unauthorized(bench, 100) == 4
 
@@ -216,8 +229,23 @@ def test_refused_key_is_not_tried_by_every_automation_of_the_round():
     assert unauthorized(bench, 100) == 2
 
 
-def test_refusal_of_one_automation_does_not_keep_the_others_from_asking():
-    bench = Bench(*[Reply(401)] * 4, PAGE)
+def test_refusal_that_is_known_says_what_sendgrid_said_and_about_whom():
+    bench = Bench(Reply(401, b'{"errors": [{"message": "authorization required"}]}'))
+    unauthorized(bench, 1)
+
+    with pytest.raises(KeyRefusedError) as failed:
+        bench.stats(id=an_id(7))
+
+    url = URL.replace(an_id(), an_id(7))
+    assert str(failed.value).startswith(f"{url}: HTTP 401: the key was refused")
+    assert "authorization required" in str(failed.value)
+    assert (failed.value.url, failed.value.reason) == (url, 401)
+    assert failed.value.text.startswith("HTTP 401: ")
+
+
+def test_refusal_of_one_automation_does_not_keep_the_others_from_asking_with_an_accepted_key():
+    bench = Bench(PAGE, *[Reply(401)] * 4, PAGE)
+    bench.stats()
 
     assert unauthorized(bench, 1) == 2
     with pytest.raises(UnauthorizedError):
@@ -225,9 +253,47 @@ def test_refusal_of_one_automation_does_not_keep_the_others_from_asking():
     assert bench.stats(id=an_id(2)).total_clicks == 1
 
 
+def test_first_request_with_a_key_goes_alone_and_the_others_learn_from_it():
+    released = threading.Event()
+    bench = Bench(lambda _: Reply(401) if released.wait(10) else Reply(500), clock=SystemClock())
+
+    def ask(number: int) -> None:
+        with pytest.raises(UnauthorizedError):
+            bench.stats(id=an_id(number))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    released.set()
+    for thread in threads:
+        thread.join(20)
+
+    assert len(bench.adapter.requests) == 2
+
+
+@pytest.mark.parametrize("first", [[Reply(404)], [Reply(400)], [requests.ConnectionError("away")] * 4])
+def test_failure_that_says_nothing_of_the_key_lets_the_others_ask(first):
+    bench = Bench(*first, PAGE)
+    bench.failure(SendGridError)
+    waited = list(bench.clock.waits)
+
+    assert bench.stats(id=an_id(2)).total_clicks == 1
+    assert bench.clock.waits == waited
+
+
+def test_first_request_that_hangs_holds_up_the_others_for_five_seconds_only():
+    clock = FakeClock()
+    trial = KeyTrial(clock)
+    assert [trial.turn(lambda: KEY), trial.turn(lambda: KEY)] == [Turn.ASK, Turn.WAIT]
+
+    clock.advance(5.0)
+
+    assert [trial.turn(lambda: KEY), trial.turn(lambda: KEY)] == [Turn.ASK, Turn.ASK]
+
+
 def test_new_key_is_tried_at_once():
     keys = ["SG.old"]
-    bench = Bench(*[Reply(401)] * 4, PAGE, key=lambda: keys[0])
+    bench = Bench(*[Reply(401)] * 2, PAGE, key=lambda: keys[0])
     unauthorized(bench, 3)
 
     keys[0] = KEY
@@ -356,11 +422,12 @@ def test_observer_learns_durations_and_limits():
 
 def test_key_is_asked_for_anew_for_each_request():
     keys = iter([KEY, "SG.second"])
-    bench = Bench(Reply(500), PAGE, key=lambda: next(keys))
+    bench = Bench(PAGE, Reply(500), PAGE, key=lambda: KEY if not bench.adapter.requests else next(keys))
+    bench.stats()
 
     bench.stats()
 
-    assert [request.headers["Authorization"] for request in bench.adapter.requests] == [
+    assert [request.headers["Authorization"] for request in bench.adapter.requests[1:]] == [
         f"Bearer {KEY}",
         "Bearer SG.second",
     ]

@@ -1,5 +1,6 @@
 """One row for each way of getting a configuration wrong, with the sentences that it must give."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,18 @@ from tests.factories import KEY
 pytestmark = pytest.mark.unit
 
 ONE = "2d4f8a5c-0b1e-4c7a-9f63-5a1d2e3f4b5c"
+TWO = "7be0c1d2-3f45-4a67-8b89-0c1d2e3f4a5b"
 ENOUGH = {"SENDGRID_API_KEY": KEY, "EXPORTER_AUTOMATIONS": ONE}
 DURATION = "must be a duration such as 30s, 5m or 1h30m, or a number of seconds"
 EMPTY = "is empty; leave it out to get the default"
-UUID = "must be an automation's UUID, such as 2d4f8a5c-0b1e-4c7a-9f63-5a1d2e3f4b5c"
+UUID = "must be an automation's UUID, such as 2d4f8a5c-0b1e-4c7a-9f63-5a1d2e3f4b5c, or the address of its page"
+SEVERAL = "is an address with several UUIDs, and none or several behind /automations/; give the id alone"
+KEYS = "id, name, step_ids, interval, steps and labels"
+MANY_LABELS = json.dumps({f"l{number}": "v" for number in range(33)})
+LONG_LABEL = json.dumps({"n" * 129: "v"})
 NO_AUTOMATIONS = (
-    "automations: none to poll; list their ids in the configuration file, or in EXPORTER_AUTOMATIONS with commas"
+    "automations: none to poll; list their ids in the configuration file, or in EXPORTER_AUTOMATIONS with commas, "
+    "or say all; --doctor shows which the account has"
 )
 TOO_SHORT = "must be at least 10s (1s only where sendgrid.base_url is a loopback address)"
 FLAGS_OF_POLL = ", ".join(row.flag for row in reference() if row.flag and row.path[0] == "poll")
@@ -56,8 +63,8 @@ VALUES = [
     ("sendgrid.base_url", "api.sendgrid.com", "must be a URL such as https://api.sendgrid.com"),
     ("sendgrid.base_url", "ftp://x", "must begin with https:// or http://"),
     ("sendgrid.base_url", "https:/x", "must be a URL such as https://api.sendgrid.com"),
-    ("sendgrid.base_url", "https://x/v3", "must not hold a path"),
-    ("sendgrid.base_url", "https://x//", "must not hold a path"),
+    ("sendgrid.base_url", "https://x/v3", "must not hold a path; give scheme, host and port alone"),
+    ("sendgrid.base_url", "https://x//", "must not hold a path; give scheme, host and port alone"),
     ("sendgrid.base_url", "https://x?", "must not hold a query or a fragment"),
     ("sendgrid.base_url", "https://x/#a", "must not hold a query or a fragment"),
     (
@@ -143,7 +150,7 @@ VALUES = [
     ("log.format", "xml", "must be one of logfmt, json"),
     ("state.path", " ", EMPTY),
     ("state.path", "\udcff", "holds a control character, or bytes that are not UTF-8"),
-    ("shard.index", "1", "must be below shard.total, which is 1"),
+    ("shard.index", "1", "must be below shard.total, which is 1; the first is 0"),
     ("shard.index", "pod", "is pod, but the variable POD_NAME does not end in a number such as the 0 of exporter-0"),
     ("shard.total", "0", "must be at least 1"),
 ]
@@ -177,13 +184,31 @@ def test_wrong_value_is_reported_with_its_flag(key: str, written: str, expected:
             "log.zzzzzz (--log.zzzzzz): no such setting; here are --log.level, --log.format",
         ),
         (["--poll", "5m"], f"poll (--poll): is a group; give one of {FLAGS_OF_POLL}"),
-        (["--poll.interval"], "poll.interval (--poll.interval): needs a value"),
-        (["--poll.interval", "--check"], "poll.interval (--poll.interval): needs a value"),
+        (["--poll.interval"], "poll.interval (--poll.interval): needs a value: --poll.interval DURATION"),
+        (["--poll.interval", "--check"], "poll.interval (--poll.interval): needs a value: --poll.interval DURATION"),
         (["--poll.interval", "-1"], f"poll.interval (--poll.interval): {DURATION}"),
         (["--log.level=info", "--log.level", "info"], "log.level (--log.level): is given twice; give it once"),
         (["word"], "argument 1: is not a flag; a value stands behind its flag"),
         (["--"], "argument 1: is no flag of the exporter; --help lists all of them"),
         (["--7/"], "argument 1: is no flag of the exporter; --help lists all of them"),
+        (["--poll.stale.after=1h"], "argument 1: is no flag of the exporter; did you mean --poll.stale-after?"),
+        (["--web.telemetry.path", "/m"], "argument 1: is no flag of the exporter; did you mean --web.telemetry-path?"),
+        (
+            ["--sendgrid.api.key.file=k"],
+            "argument 1: is no flag of the exporter; did you mean --sendgrid.api-key-file?",
+        ),
+        (
+            ["exporter.yaml"],
+            "argument 1: is not a flag; a value stands behind its flag, a configuration file behind --config.file",
+        ),
+        (
+            ["--web.config.file=a", "--web.config-file=b"],
+            "web.config_file (--web.config-file): is given twice; give it once",
+        ),
+        (
+            ["--web.listen-address=:1", "--web.listen-address=:1"],
+            "web.listen_address (--web.listen-address): names an address twice",
+        ),
         (["--check=yes"], "check (--check): takes no value"),
         (["--check", "--once"], "check (--check): cannot be combined with --once; choose one"),
     ],
@@ -204,8 +229,9 @@ def test_wrong_command_line_is_reported(arguments: list[str], expected: str) -> 
         (
             "EXPORTER_WEB__PORT",
             (
-                "web.port: no such setting; here are EXPORTER_WEB__LISTEN_ADDRESS, EXPORTER_WEB__CONFIG_FILE, "
-                "EXPORTER_WEB__TELEMETRY_PATH, EXPORTER_WEB__ENABLE_LIFECYCLE, EXPORTER_WEB__OPEN_HEALTH"
+                "web.port: no such setting; here are EXPORTER_WEB__LISTEN_ADDRESS, EXPORTER_WEB__SYSTEMD_SOCKET, "
+                "EXPORTER_WEB__CONFIG_FILE, EXPORTER_WEB__TELEMETRY_PATH, EXPORTER_WEB__ENABLE_LIFECYCLE, "
+                "EXPORTER_WEB__OPEN_HEALTH"
             ),
         ),
         ("EXPORTER_LOG", "log: is a group; set one of EXPORTER_LOG__LEVEL, EXPORTER_LOG__FORMAT"),
@@ -237,8 +263,8 @@ def test_variable_in_two_spellings_is_reported() -> None:
         (f"{ONE},{ONE.upper()}", [f"automations[1].id: {ONE.upper()} is listed twice; automations[0] is the same"]),
         ("[1", ["automations: begins like JSON, but is not valid JSON"]),
         ("[" * 100_000, ["automations: begins like JSON, but is not valid JSON"]),
-        ("{}", ["automations: must be a list of ids, or of mappings with id, name, step_ids and interval"]),
-        ("[1]", ["automations[0]: must be an id or a mapping with id, name, step_ids and interval"]),
+        ("{}", [f"automations: must be a list of ids, or of mappings with {KEYS}"]),
+        ("[1]", [f"automations[0]: must be an id or a mapping with {KEYS}"]),
         ('[{"name": "a"}]', ["automations[0].id: is missing"]),
         (f'[{{"id": "{ONE}", "nmae": "a"}}]', ["automations[0].nmae: no such setting; did you mean name?"]),
         (f'[{{"id": "{ONE}", "a b": "a"}}]', ["automations[0]: holds a key that is not the name of a setting"]),
@@ -252,6 +278,41 @@ def test_variable_in_two_spellings_is_reported() -> None:
         (f'[{{"id": "{ONE}", "interval": -1}}]', ["automations[0].interval: must be at least 1ms"]),
         (f'[{{"id": "{ONE}", "interval": 1{"0" * 400}}}]', ["automations[0].interval: must be at most 4w2d"]),
         (f'[{{"id": "{ONE}", "interval": 5}}]', [f"automations[0].interval: {TOO_SHORT}"]),
+        (f"https://mc.sendgrid.com/automations/{ONE}1/detail", [f"automations[0].id: {UUID}"]),
+        ("https://mc.sendgrid.com/automations", [f"automations[0].id: {UUID}"]),
+        (f"https://mc.sendgrid.com/{ONE}/{TWO}", [f"automations[0].id: {SEVERAL}"]),
+        (f"mc.sendgrid.com/automations/{ONE}/automations/{TWO}", [f"automations[0].id: {SEVERAL}"]),
+        (
+            f"{ONE},https://mc.sendgrid.com/automations/{ONE.upper()}/detail",
+            [f"automations[1].id: {ONE.upper()} is listed twice; automations[0] is the same"],
+        ),
+        (f'[{{"id": "{ONE}", "steps": ["a"]}}]', ["automations[0].steps: must be a mapping of step ids to names"]),
+        (f'[{{"id": "{ONE}", "steps": {{"a": 1}}}}]', ["automations[0].steps: entry 0 must be text; put it in quotes"]),
+        (
+            f'[{{"id": "{ONE}", "steps": {{"a": "1", " a": "2"}}}}]',
+            ["automations[0].steps: entries 0 and 1 are the same step"],
+        ),
+        (f'[{{"id": "{ONE}", "labels": "team"}}]', ["automations[0].labels: must be a mapping of names to values"]),
+        (
+            f'[{{"id": "{ONE}", "labels": {{"": "a", "b": "", "c": "d\\u0000"}}}}]',
+            [
+                "automations[0].labels: entry 0 is empty; leave it out to get the default",
+                "automations[0].labels: entry 1 is empty; leave it out to get the default",
+                "automations[0].labels: entry 2 holds a control character, or bytes that are not UTF-8",
+            ],
+        ),
+        (
+            f'[{{"id": "{ONE}", "labels": {{"a-b": "1", "c": "2", "a.b": "3"}}}}]',
+            ["automations[0].labels: entries 0 and 2 both become label_a_b; rename one of them"],
+        ),
+        (
+            f'[{{"id": "{ONE}", "labels": {MANY_LABELS}}}]',
+            ["automations[0].labels: has more than 32 entries"],
+        ),
+        (
+            f'[{{"id": "{ONE}", "labels": {LONG_LABEL}}}]',
+            ["automations[0].labels: entry 0 is longer than 128 characters"],
+        ),
     ],
 )  # fmt: skip
 def test_wrong_automations_are_reported_with_their_place(written: str, expected: list[str]) -> None:
@@ -268,6 +329,68 @@ def test_stale_after_is_measured_against_the_longest_interval() -> None:
     assert problems(["--poll.stale-after=30m", "--automations", automations], ENOUGH) == (
         "poll.stale_after (--poll.stale-after): must be at least automations[0].interval, which is 1h",
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        (["--automation=x"], {"SENDGRID_API_KEY": KEY}),
+        (["--automatoins", ONE], {"SENDGRID_API_KEY": KEY}),
+        (["--sendgrid.apikey-file=/run/key"], {"EXPORTER_AUTOMATIONS": ONE}),
+        (["--sendgrid.api.key.file=/run/key"], {"EXPORTER_AUTOMATIONS": ONE}),
+        (["--config-file=exporter.yaml"], {}),
+        (["-config.file", "exporter.yaml"], {}),
+        (["exporter.yaml"], {}),
+        (["--xyzzy"], {}),
+        ([], {"EXPORTER_AUTOMATION": ONE, "SENDGRID_API_KEY": KEY}),
+        ([], {"EXPORTER_AUTOMATIONS": ONE, "EXPORTER_SENDGRID__APIKEY": KEY}),
+        ([], {"EXPORTER_CONFIG_FILE": "exporter.yaml"}),
+    ],
+)
+def test_wrong_name_brings_no_complaint_about_what_it_was_meant_to_give(
+    arguments: list[str], environment: dict[str, str]
+) -> None:
+    assert len(problems(arguments, environment)) == 1
+
+
+def test_wrong_key_of_the_file_brings_no_complaint_about_what_it_was_meant_to_give(tmp_path: Path) -> None:
+    file = tmp_path / "exporter.yaml"
+    file.write_text(f"automation: [{ONE}]\nsendgrid: {{api_key_fil: /run/key}}\n", encoding="utf-8")
+
+    reported = problems([f"--config.file={file}"], {})
+
+    assert [text.partition(" (")[0] for text in reported] == ["automation", "sendgrid.api_key_fil"]
+
+
+def test_mistyped_name_hides_no_other_problem() -> None:
+    assert len(problems(["--poll.intervall=1m", "--log.level=loud"], {})) == 4
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "says"),
+    [
+        ("poll:\n\tinterval: 5m\n", 2, "a tab; indent with spaces"),
+        ("poll:\n  interval: 5m\n\tconcurrency: 4\n", 3, "a tab; indent with spaces"),
+        ("poll:\n  interval: 5m\n\n  \tconcurrency: 4\n", 4, "a tab; indent with spaces"),
+        ("poll:\n  interval: 5m\n concurrency: 4\n", 3, "not lined up with the keys above it"),
+        ("automations:\n  - id: a\n   name: b\n", 3, "not lined up with the list above it"),
+        ("poll:\n  interval: 5m\n   concurrency: 4\n", 3, "line the key up with those above it"),
+        ("automations:\n- id: a\n  name: Welcome: all\n", 3, "put the value in quotes"),
+        ("poll:\n  interval 5m\n  concurrency: 4\n", 3, "end the line above with its colon"),
+        ("automations:\n- id: a\n  name: @all\n", 3, "no value may begin with this character; put the value in quotes"),
+        ("sendgrid:\n  on_behalf_of: 'x\npoll: {}\n", 3, "a quote that is not closed"),
+    ],
+)
+def test_slip_in_the_file_is_said_with_its_line_and_what_helps(
+    tmp_path: Path, content: str, line: int, says: str
+) -> None:
+    file = tmp_path / "exporter.yaml"
+    file.write_text(content, encoding="utf-8")
+
+    (problem,) = problems([f"--config.file={file}"], {})
+
+    assert f"is not valid YAML: line {line}, column " in problem
+    assert says in problem
 
 
 def test_nothing_given_reports_what_is_needed() -> None:
@@ -314,12 +437,18 @@ def test_unreadable_content_is_reported_and_nothing_else(tmp_path: Path, content
     assert problems([f"--config.file={path}"], {}) == (f"config.file (--config.file): {path} {expected}",)
 
 
-@pytest.mark.parametrize(("name", "reason"), [("missing.yaml", "No such file or directory"), (".", "Is a directory")])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("missing.yaml", "(No such file or directory); make it, or correct the path"),
+        (".", "(Is a directory); name a file in it"),
+    ],
+)
 def test_file_that_cannot_be_opened_is_reported_and_nothing_else(tmp_path: Path, name: str, reason: str) -> None:
     path = tmp_path / name
 
     assert problems([], {"EXPORTER_CONFIG__FILE": str(path)}) == (
-        f"config.file (EXPORTER_CONFIG__FILE): cannot read {path} ({reason})",
+        f"config.file (EXPORTER_CONFIG__FILE): cannot read {path} {reason}",
     )
 
 
@@ -367,3 +496,21 @@ def test_line_is_found_through_an_anchor_and_a_merge(tmp_path: Path) -> None:
         f"poll.interval ({path}:1): {DURATION}",
         f"labels.max_links ({path}:2): must be a whole number",
     )
+
+
+@pytest.mark.parametrize("mode", ["off", "Report"])
+def test_all_automations_contradicts_another_mode_of_the_same_source(tmp_path: Path, mode: str) -> None:
+    file = tmp_path / "exporter.yaml"
+    file.write_text(f"automations: all\ndiscovery: {{mode: '{mode}'}}\n", encoding="utf-8")
+
+    (problem,) = problems(["--config.file", str(file)], {"SENDGRID_API_KEY": "k"})
+
+    assert problem.startswith("automations (")
+    assert ": is all, which polls whatever the account has, but discovery.mode is not poll" in problem
+
+
+@pytest.mark.parametrize("key", ["discovery.interval", "statistics.interval"])
+def test_lists_are_not_read_more_often_than_automations_may_be_polled(key: str) -> None:
+    (problem,) = problems([f"--{key}", "9s", "--automations", "all"], {"SENDGRID_API_KEY": "k"})
+
+    assert problem.startswith(f"{key} (--{key}): must be at least 10s")

@@ -1,5 +1,6 @@
 """A planted key never comes out: not in a problem, a printed value, a traceback, or the redacted configuration."""
 
+import json
 import logging
 import traceback
 from collections.abc import Sequence
@@ -141,7 +142,8 @@ def test_debug_lines_of_pydantic_settings_show_no_secret(
 
 
 def test_redacted_configuration_can_be_read_again(tmp_path: Path) -> None:
-    automations = f'[{{"id": "{ONE}", "name": "Grüße: #1", "step_ids": ["1"], "interval": "90s"}}]'
+    entry = {"id": ONE, "name": "Grüße: #1", "step_ids": ["1"], "interval": "90s"}
+    automations = json.dumps([{**entry, "steps": {"1": "Day: 1"}, "labels": {"a.b": "#x"}}])
     key = tmp_path / "key"
     key.write_text(MARKER, encoding="utf-8")
     arguments = [
@@ -210,14 +212,14 @@ def test_key_file_is_read_without_blanks_around_the_key(tmp_path: Path, content:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"", "the key is empty"),
-        (b" \n", "the key is empty"),
+        (b"", "the key is empty; put one there"),
+        (b" \n", "the key is empty; put one there"),
         (b"xyzzy key", 'the key holds blanks or line ends; give the key alone, without "Bearer"'),
         (b"xyzzy\nxyzzy", 'the key holds blanks or line ends; give the key alone, without "Bearer"'),
         (b"'xyzzy'\n", "the key stands in quotes; give it without them"),
         (b"xyzzy\x00", "the key holds characters that no HTTP header can carry"),
         ("xyzzy日".encode(), "the key holds characters that no HTTP header can carry"),
-        (b"xyzzy\xff", "it is not UTF-8 text"),
+        (b"xyzzy\xff", "it is not UTF-8 text; write the key alone into it"),
         (b"xyzzy" * 1000, "the key is longer than 4096 characters"),
     ],
 )
@@ -240,8 +242,10 @@ def test_missing_key_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load([f"--sendgrid.api-key-file={path}"], GOOD)
 
-    assert caught.value.problems == (
-        f"sendgrid.api_key_file (--sendgrid.api-key-file): cannot read {path} (No such file or directory)",
+    (problem,) = caught.value.problems
+    assert problem == (
+        f"sendgrid.api_key_file (--sendgrid.api-key-file): cannot read {path} (No such file or directory); make it, "
+        "or correct the path"
     )
 
 
@@ -268,7 +272,7 @@ def test_empty_key_is_reported() -> None:
     with pytest.raises(ConfigurationError) as caught:
         load([], {**GOOD, "SENDGRID_API_KEY": " \n"})
 
-    assert caught.value.problems == ("sendgrid.api_key (SENDGRID_API_KEY): the key is empty",)
+    assert caught.value.problems == ("sendgrid.api_key (SENDGRID_API_KEY): the key is empty; put one there",)
 
 
 def test_key_as_a_flag_is_reported_with_the_reason() -> None:

@@ -1,5 +1,6 @@
 """The command line, the environment and the file, as an operator writes them, and what comes of it."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import certifi
 import pytest
 
 from exporter.clock import SystemClock
+from exporter.domain import DiscoveryMode
 from exporter.errors import ConfigurationError
 from exporter.inputs import Inputs
 from exporter.settings import (
@@ -94,7 +96,11 @@ def test_defaults_are_those_of_the_documentation() -> None:
     assert (loaded.poll.interval, loaded.poll.concurrency, loaded.poll.stale_after) == (300.0, 4, None)
     assert (loaded.labels.url, loaded.labels.drop_params, loaded.labels.drop_paths) == (UrlMode.FULL, (), ())
     assert (loaded.labels.max_links, loaded.labels.max_url_length) == (1000, 2048)
-    assert (loaded.web.host, loaded.web.port, loaded.web.telemetry_path) == ("", 10154, "/metrics")
+    assert (loaded.web.listen, loaded.web.systemd_socket, loaded.web.telemetry_path) == (
+        (("", 10154),),
+        False,
+        "/metrics",
+    )
     assert (loaded.web.config_file, loaded.web.enable_lifecycle, loaded.web.open_health) == (None, False, True)
     assert (loaded.log.level, loaded.log.format) == (LogLevel.INFO, LogFormat.LOGFMT)
     assert (loaded.state.path, loaded.shard.index, loaded.shard.total) == (None, 0, 1)
@@ -112,12 +118,23 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "poll.interval": ("1h30m", 5400.0),
     "poll.concurrency": ("8", 8),
     "poll.stale_after": ("2d", 172800.0),
+    "poll.idle_after": ("2w", 1209600.0),
+    "poll.idle_interval": ("3h", 10800.0),
+    "discovery.mode": ("Report", DiscoveryMode.REPORT),
+    "discovery.interval": ("20m", 1200.0),
+    "discovery.exclude": ("2d4f8a5c-*, *-dead", ("2d4f8a5c-*", "*-dead")),
+    "discovery.forget_after": ("5", 5),
+    "discovery.max_automations": ("20000", 20000),
+    "statistics.enabled": ("no", False),
+    "statistics.steps": ("true", True),
+    "statistics.interval": ("15m", 900.0),
     "labels.url": ("strip_query", UrlMode.STRIP_QUERY),
     "labels.drop_params": ("utm_*, token", ("utm_*", "token")),
     "labels.drop_paths": ("/unsubscribe/*, /u/*/confirm", ("/unsubscribe/*", "/u/*/confirm")),
     "labels.max_links": ("7", 7),
     "labels.max_url_length": ("100", 100),
-    "web.listen_address": ("[::1]:9100", "[::1]:9100"),
+    "web.listen_address": ("[::1]:9100, :9101", ("[::1]:9100", ":9101")),
+    "web.systemd_socket": ("yes", True),
     "web.config_file": ("web.yaml", Path("web.yaml")),
     "web.telemetry_path": ("/a/b.c", "/a/b.c"),
     "web.enable_lifecycle": ("true", True),
@@ -148,10 +165,53 @@ def test_every_key_is_read_from_flag_variable_and_file(key: str, write: WriteFil
     assert from_flag == from_flag_with_underscores == from_variable == from_file
 
 
+def test_several_listen_addresses_may_stand_in_a_list_and_behind_repeated_flags(write: WriteFile) -> None:
+    expected = (("", 10154), ("::1", 9100), ("localhost", 0))
+
+    assert settings(write("web: {listen_address: [':10154', '[::1]:9100', 'localhost:0']}\n")).web.listen == expected
+    flags = ["--web.listen-address=:10154", "--web.listen-address", "[::1]:9100,localhost:0"]
+    assert settings(flags).web.listen == expected
+
+
+def test_web_config_file_has_the_name_of_every_other_exporter_too() -> None:
+    assert settings(["--web.config.file=web.yaml"]).web.config_file == Path("web.yaml")
+    assert settings(["--web.config.file", "web.yaml"]).web.config_file == Path("web.yaml")
+
+
 def test_samples_cover_every_key() -> None:
     special = {"config.file", "automations", "sendgrid.api_key", "sendgrid.api_key_file"}
 
     assert {row.key for row in reference()} == SAMPLES.keys() | special
+
+
+@pytest.mark.parametrize("written", ["all", "ALL", " all "])
+def test_all_automations_is_short_for_discovery_that_polls(written: str, write: WriteFile) -> None:
+    key = {"SENDGRID_API_KEY": "k"}
+
+    from_flag = settings(["--automations", written], key)
+    from_variable = settings([], {**key, "EXPORTER_AUTOMATIONS": written})
+    from_file = settings(write(f"automations: '{written}'\n"), key)
+    from_list = settings(write(f"automations: ['{written}']\n"), key)
+
+    assert from_flag == from_variable == from_file == from_list
+    assert (from_flag.discovery.mode, from_flag.automations) == (DiscoveryMode.POLL, ())
+
+
+def test_all_automations_of_a_stronger_source_wins_over_the_mode_and_the_list_of_a_weaker_one(write: WriteFile) -> None:
+    file = write(f"automations: [{ONE}]\ndiscovery: {{mode: report, interval: 1m}}\n")
+
+    loaded = settings([*file, "--automations", "all"], {"SENDGRID_API_KEY": "k"})
+
+    assert (loaded.discovery.mode, loaded.discovery.interval, loaded.automations) == (DiscoveryMode.POLL, 60.0, ())
+
+
+def test_discovery_needs_no_automations_and_keeps_those_it_is_given(write: WriteFile) -> None:
+    key = {"SENDGRID_API_KEY": "k"}
+
+    assert settings(["--discovery.mode", "poll"], key).automations == ()
+    assert settings(["--discovery.mode", "report"], key).automations == ()
+    listed = settings(write(f"automations: [{ONE}]\ndiscovery: {{mode: poll}}\n"), key)
+    assert [automation.id for automation in listed.automations] == [ONE]
 
 
 def test_each_key_takes_its_strongest_source_on_its_own(write: WriteFile) -> None:
@@ -365,3 +425,33 @@ def test_interval_of_a_second_is_for_loopback_addresses() -> None:
     loaded = settings(["--sendgrid.base-url", "http://127.9.9.9:8080", "--poll.interval", "1"])
 
     assert loaded.poll.interval == 1.0
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        f"https://mc.sendgrid.com/automations/{ONE}/detail",
+        f"mc.sendgrid.com/automations/{ONE}",
+        f"https://mc.sendgrid.com/automations/{ONE}/edit?step={TWO}#{TWO}",
+        f"https://app.example/#/automation/{ONE}",
+        f"https://app.example/{ONE}/{ONE.upper()}/detail",
+        f"https://app.example/?id={ONE}",
+    ],
+)
+def test_address_of_an_automations_page_stands_for_its_id(written: str) -> None:
+    assert [automation.id for automation in settings(["--automations", written]).automations] == [ONE]
+
+
+def test_names_of_steps_and_labels_of_an_owner_come_from_file_variable_and_flag(write: WriteFile) -> None:
+    steps = {"s-1": "Day 1", "s-2": "Grüße"}
+    labels = {"team": "growth", "cost.center": "4711"}
+    entry = json.dumps([{"id": ONE, "steps": steps, "labels": labels}])
+    file = write(f"automations:\n  - id: {ONE}\n    steps: {json.dumps(steps)}\n    labels: {json.dumps(labels)}\n")
+
+    for loaded in (
+        settings(file, {"SENDGRID_API_KEY": KEY}),
+        settings([], {**ENOUGH, "EXPORTER_AUTOMATIONS": entry}),
+        settings(["--automations", entry]),
+    ):
+        assert dict(loaded.automations[0].steps) == steps
+        assert dict(loaded.automations[0].labels) == labels

@@ -41,7 +41,7 @@ def test_bundle_of_authorities_is_taken(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (None, "cannot be read (No such file or directory)"),
+        (None, "cannot be read (No such file or directory); make it, or correct the path"),
         (b"", f"holds no certificate; {NEEDED}"),
         (b"# nothing\n", f"holds a damaged certificate, or none; {NEEDED}"),
         (b"-----BEGIN PRIVATE KEY-----\nMAo=\n", f"holds a damaged certificate, or none; {NEEDED}"),
@@ -76,7 +76,7 @@ def test_folder_is_no_bundle(tmp_path: Path) -> None:
         load([f"--sendgrid.ca-file={tmp_path}"], ENOUGH)
 
     assert caught.value.problems == (
-        f"sendgrid.ca_file (--sendgrid.ca-file): {tmp_path} cannot be read (Is a directory)",
+        f"sendgrid.ca_file (--sendgrid.ca-file): {tmp_path} cannot be read (Is a directory); name a file in it",
     )
 
 
@@ -87,7 +87,7 @@ def test_folder_is_no_bundle(tmp_path: Path) -> None:
         ({"REQUESTS_CA_BUNDLE": "/a", "CURL_CA_BUNDLE": "/b"}, "REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE: set, but not read"),
         ({"HTTPS_PROXY": "http://p"}, "HTTPS_PROXY: set, but not read here; set sendgrid.proxy to go through a proxy"),
         ({"https_proxy": "http://p", "ALL_PROXY": "x"}, "https_proxy, ALL_PROXY: set, but not read here"),
-        ({"HTTP_PROXY": "http://u:word@p", "NO_PROXY": "localhost,.svc"}, "HTTP_PROXY: set, but not read here"),
+        ({"HTTP_PROXY": "http://u:Marker@p", "NO_PROXY": "localhost,.svc"}, "HTTP_PROXY: set, but not read here"),
         ({"SSL_CERT_DIR": "/nowhere/certs"}, "SSL_CERT_DIR: /nowhere/certs is no directory; correct it, or set"),
         ({"SSL_CERT_FILE": "/nowhere.pem"}, "SSL_CERT_FILE: /nowhere.pem cannot be read (No such file or directory)"),
         ({"SSL_CERT_FILE": __file__}, f"SSL_CERT_FILE: {__file__} holds a damaged certificate, or none"),
@@ -97,7 +97,7 @@ def test_variable_that_has_no_effect_is_reported_once(variables: dict[str, str],
     (warning,) = reported([], variables)
 
     assert warning.startswith(hint)
-    assert "word" not in warning
+    assert "Marker" not in warning
 
 
 @pytest.mark.parametrize(

@@ -273,7 +273,7 @@ def test_empty_file_is_taken(path):
 @pytest.mark.parametrize(
     ("place", "says"),
     [
-        ("missing/state.db", r"cannot be opened \(No such file or directory\)"),
+        ("missing/state.db", r"cannot be made: no folder .*/missing; make it: mkdir -p /"),
         (".", "is a directory; name a file in it"),
         ("/dev/full", "is no regular file; name another one"),
     ],

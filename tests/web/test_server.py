@@ -1,3 +1,6 @@
+import errno
+import os
+import re
 import socket
 import subprocess
 import sys
@@ -10,6 +13,7 @@ import pytest
 
 from exporter.clock import SystemClock
 from exporter.errors import ConfigurationError, StartError
+from exporter.web.http.listener import inherited, listen_failure, port_holder
 from exporter.web.ports import Limits, WebOptions
 from exporter.web.server import WebServer
 from tests.web.support import (
@@ -38,8 +42,53 @@ def test_address_in_use_is_reported_in_a_sentence():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
-        with pytest.raises(StartError, match=rf"^cannot listen on 127\.0\.0\.1:{port}: address already in use \(stop"):
+        with pytest.raises(StartError, match=rf"^cannot listen on 127\.0\.0\.1:{port}: the port is in use by "):
             make(("127.0.0.1", 0), ("127.0.0.1", port)).start()
+
+
+def test_process_that_has_the_port_is_named_for_either_family_of_addresses():
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        socket.create_server(("::1", 0), family=socket.AF_INET6) as also,
+    ):
+        for sock in (taken, also):
+            assert re.fullmatch(rf".+ \(process {os.getpid()}\)", port_holder(sock.getsockname()[1]))
+
+
+def test_process_of_somebody_else_is_not_looked_into(tmp_path):
+    assert port_holder(1, tmp_path) == "another process"
+
+
+@pytest.mark.parametrize(
+    ("number", "port", "says"),
+    [
+        (errno.EADDRNOTAVAIL, 9, "the address is none of this machine's; choose one of them, or :9 for all of them"),
+        (errno.EACCES, 443, "a port below 1024 takes the right CAP_NET_BIND_SERVICE; choose a higher one"),
+        (errno.EACCES, 8443, "permission denied; choose another web.listen_address"),
+        (errno.EAFNOSUPPORT, 9, "this machine has no such addresses (is IPv6 switched off?)"),
+    ],
+)
+def test_wrong_address_is_said_in_words_that_fit(number, port, says):
+    assert listen_failure(OSError(number, "x"), port).startswith(says)
+
+
+def test_unknown_name_to_listen_on_is_said_as_such():
+    with pytest.raises(StartError, match=r"no address is known for this name; correct web.listen_address"):
+        make(("no.such.host.invalid", 0)).start()
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"LISTEN_FDS": "1", "LISTEN_PID": "1"},
+        {"LISTEN_FDS": "0", "LISTEN_PID": str(os.getpid())},
+        {"LISTEN_FDS": "x", "LISTEN_PID": str(os.getpid())},
+    ],
+)
+def test_flag_for_systemd_without_a_socket_of_systemd_is_a_start_error(environment):
+    with pytest.raises(StartError, match=r"--web\.systemd-socket: systemd passed no socket on"):
+        inherited(environment)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,11 @@ import os
 import resource
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final
 
 from exporter.errors import StartError
@@ -36,6 +38,10 @@ _NOT_NOW: Final = frozenset({errno.EAGAIN, errno.EINTR, errno.ECONNABORTED})
 _TLS_HANDSHAKE: Final = 0x16
 """The first byte of a TLS record that begins a handshake (RFC 8446, 5.1)."""
 _LONGEST_REASON: Final = 120
+_FIRST_INHERITED: Final = 3
+_MOST_INHERITED: Final = 64
+_FIRST_FREE_PORT: Final = 1024
+"""The first that Linux gives to everybody, unless net.ipv4.ip_unprivileged_port_start says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,10 +237,44 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return _listen_on(host, port) if host else _listen_everywhere(port)
     except (OSError, UnicodeError) as exc:
+        raise StartError(f"cannot listen on {shown(host, port)}: {listen_failure(exc, port)}") from exc
+
+
+def inherited(environment: Mapping[str, str]) -> list[socket.socket]:
+    """Return the sockets that systemd opened for this process (sd_listen_fds(3)); raise StartError where it has none.
+
+    They begin at descriptor 3, and LISTEN_PID says whom they are for: a child inherits the variables too.
+    """
+    count = environment.get("LISTEN_FDS", "")
+    if environment.get("LISTEN_PID") != str(os.getpid()) or not count.isdecimal() or int(count) == 0:
         raise StartError(
-            f"cannot listen on {shown(host, port)}: {_listen_failure(exc)} "
-            "(stop what uses the address, or choose another web.listen_address)"
-        ) from exc
+            "--web.systemd-socket: systemd passed no socket on; start the .socket unit in place of the service, or "
+            "leave the flag out"
+        )
+    found: list[socket.socket] = []
+    for descriptor in range(_FIRST_INHERITED, _FIRST_INHERITED + min(int(count), _MOST_INHERITED)):
+        sock = _passed_on(descriptor)
+        if sock is None:
+            text = f"descriptor {descriptor} listens for no streams; give the .socket unit ListenStream= and Accept=no"
+            raise StartError(f"--web.systemd-socket: {text}")
+        found.append(sock)
+    return found
+
+
+def _passed_on(descriptor: int) -> socket.socket | None:
+    """Return the listening socket of the descriptor; None where it is something else."""
+    with suppress(OSError):
+        sock = socket.socket(fileno=descriptor)
+        sock.set_inheritable(False)
+        if sock.type == socket.SOCK_STREAM and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            return sock
+    return None
+
+
+def address_of(sock: socket.socket) -> tuple[str, int]:
+    """Return the host and the port of a socket as the kernel has them; a socket in the file system has port 0."""
+    name = sock.getsockname()
+    return (str(name[0]), int(name[1])) if isinstance(name, tuple) else (os.fsdecode(name), 0)
 
 
 def shown(host: str, port: int) -> str:
@@ -289,8 +329,49 @@ def _listen_everywhere(port: int) -> socket.socket:
     return socket.create_server(("", port), backlog=BACKLOG)
 
 
-def _listen_failure(exc: Exception) -> str:
-    if isinstance(exc, OSError) and exc.errno is not None and not isinstance(exc, socket.gaierror):
-        # The exception's own text repeats the address.
-        return os.strerror(exc.errno).lower()
-    return (getattr(exc, "strerror", None) or str(exc)).lower()
+def listen_failure(exc: OSError | UnicodeError, port: int) -> str:
+    """Return what is wrong with the address, and what helps."""
+    if not isinstance(exc, OSError) or isinstance(exc, socket.gaierror):
+        return "no address is known for this name; correct web.listen_address, or /etc/hosts"
+    match exc.errno:
+        case errno.EADDRINUSE:
+            return f"the port is in use by {port_holder(port)}; stop it, or choose another port in web.listen_address"
+        case errno.EADDRNOTAVAIL:
+            return f"the address is none of this machine's; choose one of them, or :{port} for all of them"
+        case errno.EACCES if port < _FIRST_FREE_PORT:
+            return (
+                f"a port below {_FIRST_FREE_PORT} takes the right CAP_NET_BIND_SERVICE; choose a higher one in "
+                "web.listen_address, or let systemd open it (--web.systemd-socket)"
+            )
+        case errno.EAFNOSUPPORT:
+            return "this machine has no such addresses (is IPv6 switched off?); choose another web.listen_address"
+    # The exception's own text repeats the address.
+    reason = os.strerror(exc.errno).lower() if exc.errno else str(exc)
+    return f"{reason}; choose another web.listen_address"
+
+
+def port_holder(port: int, proc: Path = Path("/proc")) -> str:
+    """Return which process listens on the TCP port, as far as /proc shows it to this user."""
+    inodes = {f"socket:[{inode}]" for table in ("tcp", "tcp6") for inode in _listening(proc / "net" / table, port)}
+    for process in proc.glob("[0-9]*"):
+        # Processes end meanwhile, and those of others may not be looked into.
+        with suppress(OSError):
+            if any(_target(link) in inodes for link in (process / "fd").iterdir()):
+                name = "".join(filter(str.isprintable, (process / "comm").read_text("utf-8", "replace")))
+                return f"{name} (process {process.name})"
+    return "another process"
+
+
+def _listening(table: Path, port: int) -> Iterator[str]:
+    """Yield the inodes of the sockets that listen on the port (proc(5), /proc/net/tcp: state 0A is LISTEN)."""
+    with suppress(OSError):
+        for line in table.read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
+                yield fields[9]
+
+
+def _target(link: Path) -> str:
+    with suppress(OSError):
+        return str(link.readlink())
+    return ""

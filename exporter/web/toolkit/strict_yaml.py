@@ -28,6 +28,23 @@ _QUOTED: Final = re.compile(r"'[^']*'")
 _OWN_WORD: Final = re.compile(r"'(<[a-z ]+>|[^A-Za-z0-9]{1,2})'")
 """What YAML quotes of its own grammar: `'<block end>'`, `']'`; anything else is the file's."""
 _TOO_DEEP: Final = f"nested more than {DEEPEST} levels deep"
+_TAB: Final = "a tab; indent with spaces, which is all that YAML takes there"
+_TAB_FOUND: Final = "found a tab character that violates indentation"
+_NO_TOKEN: Final = re.compile(r"found character .*that cannot start any token")
+_RESERVED: Final = "no value may begin with this character; put the value in quotes"
+_WORDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "mapping values are not allowed in this context": (
+            "a colon that YAML does not expect: line the key up with those above it, end the line above with its "
+            "colon, or put the value in quotes"
+        ),
+        "did not find expected key": "not lined up with the keys above it: indent all keys of a group alike",
+        "did not find expected '-' indicator": "not lined up with the list above it: indent all keys of an entry alike",
+        "could not find expected ':'": "a key without its colon",
+        "found unexpected end of stream": "a quote that is not closed",
+    }
+)
+"""What libyaml says where a person has slipped, and what helps."""
 _UNEXPLAINED: Final = "it holds a value or a character that YAML does not allow"
 
 
@@ -86,7 +103,7 @@ def _read(text: str, constructors: Mapping[str | None, Callable[..., Any]] | Non
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as exc:
-        raise YamlError(_explain(exc), _end_at_most(text, exc.problem_mark or exc.context_mark)) from None
+        raise YamlError(_explain(exc, text), _end_at_most(text, exc.problem_mark or exc.context_mark)) from None
     except (yaml.YAMLError, ValueError, TypeError, ArithmeticError, RecursionError):
         raise YamlError(_UNEXPLAINED) from None
     return YamlDocument(root, content, repeated)
@@ -186,9 +203,19 @@ def _end_at_most(text: str, mark: Any) -> tuple[int, int] | None:
     return _place(mark) if mark.line < len(lines) else (len(lines), len(lines[-1]) + 1)
 
 
-def _explain(exc: yaml.MarkedYAMLError) -> str:
-    """Return YAML's own words without the text that it quotes, which may be a key or a password hash."""
-    return " ".join(_QUOTED.sub(_own_word, exc.problem or exc.context or "it cannot be read").split())
+def _explain(exc: yaml.MarkedYAMLError, text: str) -> str:
+    """Say what is wrong in words that help, or else in YAML's own without the text that it quotes.
+
+    That text may be a key or a password hash.
+    """
+    problem, mark = exc.problem or exc.context or "it cannot be read", exc.problem_mark
+    if problem in _WORDS:
+        return _WORDS[problem]
+    if mark is not None and (problem == _TAB_FOUND or _NO_TOKEN.fullmatch(problem)):
+        lines = text.splitlines()
+        rest = lines[mark.line][mark.column :] if mark.line < len(lines) else ""
+        return _TAB if rest.startswith("\t") or problem == _TAB_FOUND else _RESERVED
+    return " ".join(_QUOTED.sub(_own_word, problem).split())
 
 
 def _own_word(quoted: re.Match[str]) -> str:

@@ -1,0 +1,386 @@
+"""Reads the account's list of automations in a rhythm of its own, and tells others what follows from it."""
+
+import logging
+import math
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final, Protocol
+
+from exporter.account.discovery import Discovery, News
+from exporter.account.memory import Remembered
+from exporter.account.movement import Movement
+from exporter.account.options import OUTDATED, AccountOptions
+from exporter.account.statistics import StatisticsStore
+from exporter.clock import Clock
+from exporter.domain import (
+    Automation,
+    AutomationId,
+    AutomationList,
+    DiscoveryMode,
+    Outcome,
+    PollResult,
+    Standing,
+)
+from exporter.errors import DEFECT, IncompleteError, KeyRefusedError, SendGridError, StoppedError, log_fields
+from exporter.telemetry import Telemetry
+
+_log = logging.getLogger(__name__)
+
+_LONGEST_READING: Final = 300.0
+_SHORTEST_READING: Final = 60.0
+"""Seconds that a reading may take, whatever the interval."""
+_FIRST_RETRY: Final = 60.0
+"""Seconds between two readings, at most, until one succeeds."""
+_LASTING: Final = 3
+"""Readings in a row with the same automations that make a list that is not whole worth something."""
+_SLOWEST: Final = 8.0
+"""Refusals double the interval up to this factor."""
+_SHARE: Final = 1 / 3
+"""Of the request budget that reading the list may take."""
+_PAGE: Final = 50
+_OF_ONE_REQUEST: Final = 25
+_FEW: Final = 100
+"""So many configured automations are asked for by their ids while the size of the account is not known."""
+_MOST_NAMED: Final = 20
+_TICK: Final = 1.0
+_SLOWED: Final = frozenset({Outcome.UNAUTHORIZED, Outcome.FORBIDDEN})
+
+
+class ListSource(Protocol):
+    """Where the list comes from."""
+
+    def listed(self, deadline: float, only: Sequence[AutomationId] | None = None) -> AutomationList:
+        """Return the account's automations, or those of `only`, before the deadline; raise SendGridError otherwise."""
+
+
+class Follower(Protocol):
+    """Who polls the automations, and is told when they change."""
+
+    def follow(self, automations: Sequence[Automation]) -> None:
+        """Poll these automations from now on."""
+
+    def rest(self, idle: Collection[AutomationId], interval: float) -> None:
+        """Poll these of them at the idle interval (seconds)."""
+
+
+class Account:
+    """The account's automations as far as they are known, kept up to date by one thread that runs `run`.
+
+    A list that is refused, broken or away changes nothing: who is polled stays polled, and the statistics stay until
+    they are stale. Each change of that is one line of the log.
+    """
+
+    def __init__(
+        self,
+        source: ListSource,
+        options: AccountOptions,
+        *,
+        store: StatisticsStore,
+        telemetry: Telemetry,
+        clock: Clock,
+        rate: Callable[[], float] = lambda: math.inf,
+        total_clicks: Callable[[], Mapping[AutomationId, int]] = dict,
+    ) -> None:
+        """Ask no more often than `rate` allows (requests a second); `total_clicks` gives the links' shown totals."""
+        self._source = source
+        self._options = options
+        self._store = store
+        self._telemetry = telemetry
+        self._clock = clock
+        self._rate = rate
+        self._total_clicks = total_clicks
+        self._lock = threading.Lock()
+        """Guards all that follows; never held while SendGrid is asked."""
+        self._discovery = Discovery(options.rules)
+        self._movement = Movement()
+        self._due = -math.inf
+        self._pages = 0
+        self._account_size: int | None = None
+        """Automations that the last list of the account had, those of other shards too."""
+        self._succeeded_at = -math.inf
+        self._is_tried = False
+        self._failing: tuple[Outcome, int | str | None] | None = None
+        self._said = ""
+        """Why it failed, for a person."""
+        self._is_told = False
+        """Whether the log has a line about the failure."""
+        self.failure_level = logging.WARNING
+        """Of a new failure's line; lower where somebody else reports the results."""
+        self._refused = 0
+        self._doubted: tuple[frozenset[AutomationId], int] = (frozenset(), 0)
+        self._idle: frozenset[AutomationId] = frozenset()
+        self._nameless = 0
+        self._announce()
+
+    @property
+    def options(self) -> AccountOptions:
+        """What the configuration says now."""
+        return self._options
+
+    @property
+    def staleness(self) -> float:
+        """The seconds after which an automation's statistics are no longer shown."""
+        stale_after = self._options.stale_after
+        return OUTDATED * self._interval() if stale_after is None else stale_after
+
+    @property
+    def requests_per_second(self) -> float:
+        """The requests that reading the list takes in the long run."""
+        return self._pages / self._interval() if self._options.reads_list else 0.0
+
+    @property
+    def failure(self) -> PollResult | None:
+        """How the last reading of the list failed; None after one that succeeded."""
+        return PollResult(self._failing[0], message=self._said) if self._failing else None
+
+    def automations(self) -> tuple[Automation, ...]:
+        """Return the automations to poll: the configured ones, then those that were found."""
+        with self._lock:
+            return self._automations()
+
+    def idle(self) -> frozenset[AutomationId]:
+        """Return which of them are idle now."""
+        return self._idle
+
+    def standings(self) -> Mapping[AutomationId, Standing]:
+        """Return how each automation of the account stands; nothing while discovery is off."""
+        with self._lock:
+            return self._discovery.standings(self._idle) if self._options.discovers else {}
+
+    def is_tried(self) -> bool:
+        """Return whether it is known who is polled: the list was asked for once, or an earlier run knew."""
+        return self._is_tried or self._options.rules.mode is not DiscoveryMode.POLL
+
+    def take_over(self, source: ListSource, options: AccountOptions) -> None:
+        """Follow other settings, read from another source, and read the list again at once."""
+        with self._lock:
+            self._source, former, self._options = source, self._options, options
+            if former.whom != options.whom:
+                self._discovery.forget()
+                self._movement = Movement()
+                self._succeeded_at, self._account_size = -math.inf, None
+                self._store.keep_only((), steps=())
+            self._discovery.configure(options.rules)
+            self._due, self._refused = -math.inf, 0
+            self._settle()
+
+    def forgive(self) -> None:
+        """Read the list again at once where it was refused, since the key has changed."""
+        with self._lock:
+            if self._refused:
+                self._due, self._refused = -math.inf, 0
+
+    def run(self, stop: threading.Event, follower: Follower) -> None:
+        """Read the list whenever it is due, until the stop."""
+        while not stop.is_set():
+            if self._options.reads_list and self._clock.monotonic() >= self._due:
+                self.read(follower)
+            elif self._idle and self._is_outdated():
+                self._wake(follower)
+            self._clock.wait(stop, _TICK)
+
+    def read(self, follower: Follower) -> Outcome | None:
+        """Read the list once and tell the follower what came of it; None where the stop cut it short. Never raises."""
+        source, options = self._source, self._options
+        outcome = self._read(source, options, follower)
+        if outcome is None:
+            return None
+        with self._lock:
+            self._is_tried = True
+            if options is self._options:  # a reload that came between wants its own reading at once
+                self._refused = self._refused + 1 if outcome in _SLOWED else 0
+                self._due = self._clock.monotonic() + self._pause()
+        self._telemetry.list_read(outcome, self._clock.time())
+        return outcome
+
+    def remembered(self) -> Remembered:
+        """Return what another run should know from its start on."""
+        with self._lock:
+            return Remembered(
+                self._discovery.remembered(), self._movement.remembered(), self._store.totals(), self._store.steps()
+            )
+
+    def restore(self, remembered: Remembered) -> None:
+        """Begin with what an earlier run knew."""
+        with self._lock:
+            if self._options.discovers:
+                self._discovery.restore(remembered.missed)
+            self._movement.restore(remembered.still)
+            if self._options.statistics:
+                self._store.restore(remembered.totals, remembered.steps)
+            self._is_tried = self._is_tried or bool(remembered.missed)
+            self._succeeded_at = max((each.read_at for each in remembered.totals.values()), default=-math.inf)
+            self._settle()
+
+    def _read(self, source: ListSource, options: AccountOptions, follower: Follower) -> Outcome | None:
+        deadline = self._clock.monotonic() + min(max(options.interval, _SHORTEST_READING), _LONGEST_READING)
+        try:
+            self._take(self._listed(source, options, deadline), options, follower)
+        except StoppedError:
+            return None
+        except SendGridError as exc:
+            self._note_failure(exc, exc.outcome, exc.reason)
+            outcome = exc.outcome
+        except Exception as exc:  # noqa: BLE001  # whatever is wrong with the list, the links go on; it is counted and logged
+            outcome = Outcome.INTERNAL_ERROR
+            self._note_failure(exc, outcome, type(exc).__name__)
+        else:
+            self._note_success()
+            return Outcome.SUCCESS
+        if self._is_outdated():
+            self._wake(follower)
+        return outcome
+
+    def _listed(self, source: ListSource, options: AccountOptions, deadline: float) -> AutomationList:
+        """Return the list; one that is not whole all the same once it has been the same, or longer, for three readings.
+
+        An API whose counts are wrong for good must not blind the exporter; what such a list lacks proves nothing.
+        """
+        try:
+            listed = source.listed(deadline, self._only(options))
+        except IncompleteError as exc:
+            if exc.listed is None:
+                self._doubted = (frozenset(), 0)
+                raise
+            before, times = self._doubted
+            present = frozenset(exc.listed.statistics)
+            times = times + 1 if before <= present else 1
+            self._doubted = (present, times)
+            if times < _LASTING:
+                raise
+            if times == _LASTING:
+                _log.warning("the list of automations: used all the same, as for %d readings: %s", _LASTING, exc.text)
+            self._telemetry.mismatched()
+            return exc.listed
+        self._doubted = (frozenset(), 0)
+        return listed
+
+    def _only(self, options: AccountOptions) -> Sequence[AutomationId] | None:
+        """Return the ids to ask for; None for all of the account, also where that takes fewer requests."""
+        if options.discovers:
+            return None
+        ids = [automation.id for automation in options.automations]
+        if self._account_size is None:
+            return ids if len(ids) <= _FEW else None
+        return ids if len(ids) / _OF_ONE_REQUEST <= max(self._account_size / _PAGE, 1) else None
+
+    def _take(self, listed: AutomationList, options: AccountOptions, follower: Follower) -> None:
+        """Take the list over, unless a reload came between, and tell the follower what follows."""
+        now, clicks = self._clock.monotonic(), self._total_clicks()
+        with self._lock:
+            if options is not self._options:
+                return
+            known = bool(self._discovery.remembered())
+            before = self._automations()
+            spelled = {each.id.lower(): each.id for each in before}
+            statistics = {spelled.get(id_.lower(), id_): counts for id_, counts in listed.statistics.items()}
+            news = self._discovery.learn(listed) if options.discovers else News()
+            self._pages, self._succeeded_at = listed.pages, now
+            if listed.is_of_account:
+                self._account_size = len(listed.statistics)
+            after = self._automations()
+            watched = {each.id for each in after}
+            self._movement.see({id_: counts for id_, counts in statistics.items() if id_ in watched}, now)
+            self._movement.see_clicks(clicks, now)
+            shown = self._shown(watched)
+            if options.statistics:
+                self._store.publish({id_: counts for id_, counts in statistics.items() if id_ in shown}, now)
+            self._settle()
+        self._log_news(news, known=known)
+        self._log_nameless(listed.nameless)
+        if after != before:
+            follower.follow(after)
+        follower.rest(self._idle, options.idle_interval)
+
+    def _automations(self) -> tuple[Automation, ...]:
+        interval = self._options.poll_interval
+        return (*self._options.automations, *(Automation(id_, id_, interval) for id_ in self._discovery.found))
+
+    def _shown(self, watched: Collection[AutomationId]) -> frozenset[AutomationId]:
+        """Return whose statistics are shown: of those watched, and of those nobody polls, up to the cap."""
+        standings = self._discovery.standings(())
+        unwatched = [id_ for id_, standing in standings.items() if standing is Standing.UNWATCHED]
+        room = max(self._options.rules.max_automations - len(watched), 0)
+        return frozenset([*watched, *unwatched[:room]])
+
+    def _settle(self) -> None:
+        """Bring what is shown and who is idle to what is known now."""
+        watched = {each.id for each in self._automations()}
+        self._movement.keep_only(watched)
+        self._store.keep_only(self._shown(watched) if self._options.statistics else (), steps=watched)
+        idle = self._movement.idle(self._clock.monotonic(), self._options.idle_after)
+        self._idle = frozenset() if self._is_outdated() else idle & watched
+        self._announce()
+
+    def _announce(self) -> None:
+        self._telemetry.list_enabled(enabled=self._options.reads_list)
+        if not self._options.discovers:
+            self._telemetry.discovered(None)
+            return
+        standings = list(self._discovery.standings(self._idle).values())
+        self._telemetry.discovered({standing: standings.count(standing) for standing in Standing})
+
+    def _wake(self, follower: Follower) -> None:
+        """End the idle lane, since without a list nobody knows who stands still."""
+        with self._lock:
+            idle, self._idle = self._idle, frozenset()
+            self._announce()
+        if idle:
+            follower.rest((), self._options.idle_interval)
+
+    def _is_outdated(self) -> bool:
+        return self._clock.monotonic() - self._succeeded_at > OUTDATED * self._interval()
+
+    def _interval(self) -> float:
+        """Return the seconds between two readings that the request budget allows."""
+        rate = self._rate() * _SHARE
+        return max(self._options.interval, self._pages / rate) if rate > 0 else self._options.interval
+
+    def _pause(self) -> float:
+        if self._refused:
+            return self._interval() * min(2.0**self._refused, _SLOWEST)
+        return self._interval() if self._succeeded_at > -math.inf else min(self._interval(), _FIRST_RETRY)
+
+    def _note_success(self) -> None:
+        if self._failing is not None and self._is_told:
+            _log.info("the list of automations recovered", extra=log_fields(None, Outcome.SUCCESS))
+        self._failing, self._is_told = None, False
+
+    def _note_failure(self, exc: Exception, outcome: Outcome, reason: int | str | None) -> None:
+        before, self._failing = self._failing, (outcome, reason)
+        known = exc if isinstance(exc, SendGridError) else None
+        self._said = known.text if known else DEFECT
+        # A refused key is every automation's failure too, and the first one's line says it for all.
+        is_news = before != self._failing and not isinstance(exc, KeyRefusedError)
+        self._is_told = self._is_told or is_news
+        level = logging.DEBUG if not is_news else self.failure_level if known else logging.ERROR
+        how = "began to fail" if before is None else "now fails otherwise" if before != self._failing else "still fails"
+        fields = log_fields(None, exc)
+        _log.log(level, "the list of automations %s: %s", how, self._said, extra=fields, exc_info=known is None)
+
+    def _log_nameless(self, nameless: int) -> None:
+        if nameless and not self._nameless:
+            _log.warning("the list of automations: %d ids are no UUIDs, so nothing is asked about them", nameless)
+        self._nameless = nameless
+
+    def _log_news(self, news: News, *, known: bool) -> None:
+        """Log once what came and what went; of the first list only how many of each kind."""
+        standings = self.standings()
+        if news.came and not known:
+            counts = [f"{sum(each is kind for each in standings.values())} {kind}" for kind in Standing]
+            _log.info("the account has %d automations: %s", len(standings), ", ".join(counts))
+        elif news.came:
+            named = [f"{self._named(id_)} ({standings[id_]})" for id_ in news.came[:_MOST_NAMED]]
+            _log.info("new in the account: %s%s", ", ".join(named), _more(news.came))
+        if news.went:
+            named = [self._named(id_) for id_ in news.went[:_MOST_NAMED]]
+            _log.info("no longer in the account: %s%s", ", ".join(named), _more(news.went))
+
+    def _named(self, automation_id: AutomationId) -> str:
+        names = {each.id.lower(): each.name for each in self._options.automations}
+        name = names.get(automation_id.lower(), automation_id)
+        return automation_id if name == automation_id else f"{automation_id} ({name})"
+
+
+def _more(ids: Sequence[AutomationId]) -> str:
+    return f" and {len(ids) - _MOST_NAMED} more" if len(ids) > _MOST_NAMED else ""

@@ -1,0 +1,117 @@
+"""What polling every automation once comes to, and how `--once` reports it on stderr: progress and failures.
+
+The progress bar is a few lines here and no library's: tqdm and rich write to stderr themselves, so they would stand
+still with whoever reads it, draw into log lines, and have nothing for a file or a journal.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from exporter.clock import Clock
+from exporter.domain import Automation, Outcome, PollResult
+from exporter.logs import LineWriter
+
+_REDRAWN: Final = 0.2
+"""Seconds between two states of the bar."""
+_TOLD: Final = 10.0
+"""Seconds between two lines where there is no terminal."""
+_BAR: Final = 24
+_MOST_NAMES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What came, or has come so far, of polling every automation once."""
+
+    total: int
+    """The automations to poll; 0 while they are not known."""
+    results: tuple[tuple[Automation, PollResult], ...] = ()
+    """Of those that were polled to the end."""
+    pause: float = 0.0
+    """Seconds until SendGrid may be asked again after a 429; 0 where it may be asked now."""
+    text: str = ""
+    """The exposition; empty until the end."""
+    list_failure: PollResult | None = None
+    """How reading the account's list failed; None where it did not, or nobody reads it."""
+    needs_list: bool = False
+    """Whether the list says whom to poll, and does not only give statistics."""
+
+    @property
+    def failed(self) -> Sequence[tuple[Automation, PollResult]]:
+        """The automations that could not be read."""
+        return [each for each in self.results if each[1].outcome is not Outcome.SUCCESS]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything that was to be polled could be read."""
+        return not (self.failed or self.missing or (self.needs_list and self.list_failure))
+
+    @property
+    def missing(self) -> int:
+        """How many automations were not polled to the end."""
+        return self.total - len(self.results)
+
+
+class Progress:
+    """Says how far a round has come: a bar on a terminal, and a line every ten seconds elsewhere."""
+
+    def __init__(self, lines: LineWriter, tell: Callable[[str], None], clock: Clock) -> None:
+        self._lines = lines
+        self._tell = tell
+        self._clock = clock
+        self._began = self._told = clock.monotonic()
+
+    def show(self, so_far: Round) -> None:
+        """Show the state, unless one was shown a moment ago."""
+        now = self._clock.monotonic()
+        if now - self._told < (_REDRAWN if self._lines.is_terminal else _TOLD):
+            return
+        self._told = now
+        text = _progress(so_far, now - self._began)
+        if self._lines.is_terminal:
+            filled = _BAR * len(so_far.results) // max(so_far.total, 1)
+            bar = f"[{'#' * filled}{'.' * (_BAR - filled)}] {text}"
+            self._lines.show_status(bar[: shutil.get_terminal_size().columns - 1])
+        else:
+            self._tell(text)
+
+    def end(self) -> None:
+        """Take the bar away, before anything is written past it."""
+        self._lines.show_status("")
+        self._lines.flush()
+
+
+def _progress(so_far: Round, seconds: float) -> str:
+    done, failed = len(so_far.results), len(so_far.failed)
+    if so_far.total == 0:
+        return f"reading the account's list of automations for {seconds:.0f} s"
+    text = f"{done} of {so_far.total} automations polled after {seconds:.0f} s"
+    text += f", {failed} failed" if failed else ""
+    return text + (f"; SendGrid's rate limit asks to wait {so_far.pause:.0f} s" if so_far.pause >= 1 else "")
+
+
+def failures(ended: Round) -> Iterator[str]:
+    """Yield a sentence for each failure; what failed for the same reason shares one."""
+    alike: dict[tuple[Outcome, str], list[Automation]] = {}
+    list_failure = ended.list_failure
+    for automation, result in ended.failed:
+        alike.setdefault((result.outcome, result.message), []).append(automation)
+    if list_failure is not None and (list_failure.outcome, list_failure.message) not in alike:
+        without = "which automations there are is not known" if ended.needs_list else "their statistics are missing"
+        said = f"the list of automations failed ({list_failure.outcome}): {list_failure.message}"
+        yield f"{said}; {without}"
+    for (outcome, message), automations in alike.items():
+        names = ", ".join(_named(each) for each in automations[:_MOST_NAMES])
+        if len(automations) == 1:
+            yield f"automation {names} failed ({outcome}): {message}"
+        elif len(automations) == ended.total:
+            yield f"all {ended.total} automations failed ({outcome}): {message}"
+        else:
+            more = f" and {len(automations) - _MOST_NAMES} more" if len(automations) > _MOST_NAMES else ""
+            yield f"{len(automations)} of {ended.total} automations failed ({outcome}): {message}: {names}{more}"
+
+
+def _named(automation: Automation) -> str:
+    return automation.id if automation.name == automation.id else f'"{automation.name}" ({automation.id})'
