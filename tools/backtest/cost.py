@@ -77,6 +77,12 @@ _SMALL = {CLICK_RATE: 0.01, PART_SHARE: 0.1, PART_ODDS: 0.1, PART_UNLIKE: 0.02}
 _RECENT = (TOTAL, HELD, MOVED, CONFIGURED)
 """What they read the last three hours of."""
 
+_RECENT_OF_PARTS = (
+    (POLL, HOUR, (PART_COUNTED, PART_ODDS, PART_SUCCEEDED, PART_TOTAL)),
+    (HOUR // 2, 24 * HOUR, (PART_UNLIKE,)),
+)
+"""What they read the last hour and the last day of, and how often that is recorded."""
+
 
 def main() -> int:
     """Build history, run Prometheus on it and print the duration of every group."""
@@ -142,21 +148,12 @@ def _parts(automations: int, links: int, now: float) -> Iterator[tuple[str, floa
 
 def _history(now: int, minutes: float, automations: int, links: int) -> Iterator[str]:
     """Return what the rules would have recorded at every moment they look back to."""
-    totals, parts = partial(_totals, automations, links), partial(_parts, automations, links)
-    for looks, labelled in (
-        (_OF_AUTOMATIONS, totals),
-        (_OF_WINDOWS, partial(_windows, automations)),
-        (_OF_PARTS, parts),
+    for looks, recent, labelled in (
+        (_OF_AUTOMATIONS, ((60, 3 * HOUR, _RECENT),), partial(_totals, automations, links)),
+        (_OF_WINDOWS, (), partial(_windows, automations)),
+        (_OF_PARTS, _RECENT_OF_PARTS, partial(_parts, automations, links)),
     ):
-        for moment, names in _moments(now, looks, minutes):
-            for labels, value in labelled(moment):
-                yield from (f"{name}{{{labels}}} {_SMALL.get(name, value)} {moment}" for name in names)
-    for every, begin, names, labelled in (
-        (60, now - 3 * HOUR, list(_RECENT), totals),
-        (POLL, now - HOUR, [PART_COUNTED, PART_ODDS, PART_SUCCEEDED, PART_TOTAL], parts),
-        (HOUR // 2, now - 24 * HOUR, [PART_UNLIKE], parts),
-    ):
-        for moment in range(begin, now - HOUR // 4, every):
+        for moment, names in _moments(now, looks, recent, minutes):
             for labels, value in labelled(moment):
                 yield from (f"{name}{{{labels}}} {_SMALL.get(name, value)} {moment}" for name in names)
 
@@ -166,14 +163,19 @@ def _windows(automations: int, _now: float) -> Iterator[tuple[str, float]]:
         yield from ((f'{_owner(automation)},window="{window}"', 100.0) for window in WINDOWS)
 
 
-def _moments(now: int, looks: Sequence[tuple[float, str]], minutes: float) -> list[tuple[int, list[str]]]:
-    """Return the moments that a look back from now, and from the next minutes, may meet, with the series it looks for."""
+def _moments(
+    now: int, looks: Sequence[tuple[float, str]], recent: Sequence[tuple[int, int, Sequence[str]]], minutes: float
+) -> list[tuple[int, list[str]]]:
+    """Return the moments that the rules may meet in the next minutes, in order, with the series they look for there."""
     found: dict[int, set[str]] = {}
     for hours, name in looks:
         begin, end = now - hours * HOUR - HOUR / 4, now - hours * HOUR + minutes * 60 + HOUR / 4
         for moment in range(int(begin), int(end), PACE):
             if moment < now - HOUR / 4:
                 found.setdefault(moment // PACE * PACE, set()).add(name)
+    for every, seconds, names in recent:
+        for moment in range(now - seconds, now - HOUR // 4, every):
+            found.setdefault(moment, set()).update(names)
     return [(moment, sorted(names)) for moment, names in sorted(found.items())]
 
 
