@@ -14,7 +14,9 @@ OVERFLOW_URL: Final = "__other__"
 """The `url` of the row that stands for the links beyond `labels.max_links`."""
 
 _KEY: Final = itemgetter(0, 1, 2)
-_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_UUID_IN_TEXT: Final = re.compile(rf"(/automations?/)?(?<![0-9a-zA-Z-])({_UUID.pattern})(?![0-9a-zA-Z-])")
+_NOT_IN_A_LABEL: Final = re.compile(r"[^a-zA-Z0-9_]")
 
 
 class Outcome(StrEnum):
@@ -75,6 +77,10 @@ class Automation:
     """Seconds between two polls, as configured."""
     step_ids: tuple[str, ...] = ()
     """Only these steps are asked for; empty means all."""
+    steps: tuple[tuple[str, str], ...] = ()
+    """Ids of steps, each once, and their names."""
+    labels: tuple[tuple[str, str], ...] = ()
+    """Names and values of its owner's labels; no two names have the same `label_name`."""
 
 
 class LinkClicks(NamedTuple):
@@ -150,6 +156,21 @@ class PollResult:
 def is_automation_id(text: str) -> bool:
     """Return whether the text is a UUID in its usual form, 8-4-4-4-12 hexadecimal digits."""
     return _UUID.fullmatch(text) is not None
+
+
+def automation_ids_in(address: str) -> tuple[str, ...]:
+    """Return the ids that an address may mean, each once: those behind `/automations/`, else every UUID in it."""
+    found = _UUID_IN_TEXT.findall(address)
+    meant = [uuid for prefix, uuid in found if prefix] or [uuid for _, uuid in found]
+    once: dict[str, str] = {}
+    for uuid in meant:
+        once.setdefault(uuid.lower(), uuid)
+    return tuple(once.values())
+
+
+def label_name(name: str) -> str:
+    """Return the Prometheus label for an owner's label, as kube-state-metrics names those of Kubernetes."""
+    return "label_" + _NOT_IN_A_LABEL.sub("_", name)
 
 
 def add_up(rows: Iterable[LinkClicks]) -> tuple[LinkClicks, ...]:

@@ -159,9 +159,14 @@ def _with_interval(view: AutomationView, seconds: float) -> AutomationView:
 
 
 def _configured(automation: Automation, known: AutomationView | None) -> AutomationView:
-    if known is None:
-        return AutomationView(automation.id, automation.name, automation.interval)
-    return replace(known, name=automation.name, poll_interval=automation.interval)
+    view = known or AutomationView(automation.id, automation.name, automation.interval)
+    return replace(
+        view,
+        name=automation.name,
+        poll_interval=automation.interval,
+        steps=automation.steps,
+        labels=automation.labels,
+    )
 
 
 def _snapshot(groups: tuple[Group, ...], place: Mapping[AutomationId, int], before: Snapshot | None = None) -> Snapshot:

@@ -4,15 +4,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.domain import OVERFLOW_URL, AutomationId, LinkClicks
+from exporter.domain import OVERFLOW_URL, AutomationId, LinkClicks, label_name
 from exporter.exposition.compression import EMPTY, THOROUGH, Compressed, compress, join
 from exporter.exposition.families import (
     DECREASED,
     INFO,
+    LABELS,
     LAST_SUCCESS,
     LINK_CLICKS,
     PER_AUTOMATION,
     POLL_INTERVAL,
+    STEP_INFO,
     TOTAL_CLICKS,
     UP,
     Family,
@@ -66,6 +68,10 @@ class AutomationView:
     last_success: float | None = None
     """Seconds since the epoch."""
     decreased: int = 0
+    steps: tuple[tuple[str, str], ...] = ()
+    """Ids and names of steps, as configured."""
+    labels: tuple[tuple[str, str], ...] = ()
+    """Names and values of the owner's labels, as configured."""
 
 
 _OVERFLOW: Final = f',url="{OVERFLOW_URL}",'.encode()
@@ -127,24 +133,26 @@ def _links(views: Iterable[AutomationView]) -> list[Compressed]:
     return [view.block.links for view in views if view.block is not None]
 
 
-def _lines(family: Family, views: Sequence[AutomationView], values: Iterable["_Value"]) -> bytes:
+def _lines(family: Family, views: Sequence[AutomationView], values: Iterable["_Samples"]) -> bytes:
     return "".join(
-        line(family.name, {"automation_id": view.id, **value[1]}, value[0])
-        for view, value in zip(views, values, strict=True)
-        if value is not None
+        line(family.name, {"automation_id": view.id, **labels}, value)
+        for view, samples_of_view in zip(views, values, strict=True)
+        for value, labels in samples_of_view
     ).encode("utf-8", "replace")
 
 
-_Value = tuple[float, Mapping[str, str]] | None
-"""A sample's value and its labels beside the id; None where there is no sample."""
+_Samples = Sequence[tuple[float, Mapping[str, str]]]
+"""Of one automation: each sample's value and its labels beside the id."""
 
-_VALUES: Final[Mapping[Family, Callable[[AutomationView], _Value]]] = {
-    TOTAL_CLICKS: lambda view: None if view.block is None else (view.block.total_clicks, {}),
-    INFO: lambda view: (1, {"name": view.name}),
-    UP: lambda view: None if view.up is None else (int(view.up), {}),
-    LAST_SUCCESS: lambda view: None if view.last_success is None else (view.last_success, {}),
-    POLL_INTERVAL: lambda view: (view.poll_interval, {}),
-    DECREASED: lambda view: (view.decreased, {}),
+_VALUES: Final[Mapping[Family, Callable[[AutomationView], _Samples]]] = {
+    TOTAL_CLICKS: lambda view: () if view.block is None else ((view.block.total_clicks, {}),),
+    INFO: lambda view: ((1, {"name": view.name}),),
+    STEP_INFO: lambda view: [(1, {"step_id": step_id, "name": name}) for step_id, name in view.steps],
+    LABELS: lambda view: ((1, {label_name(name): value for name, value in view.labels}),) if view.labels else (),
+    UP: lambda view: () if view.up is None else ((int(view.up), {}),),
+    LAST_SUCCESS: lambda view: () if view.last_success is None else ((view.last_success, {}),),
+    POLL_INTERVAL: lambda view: ((view.poll_interval, {}),),
+    DECREASED: lambda view: ((view.decreased, {}),),
 }
 
 

@@ -37,6 +37,16 @@ INFO: Final = Family(
     MetricType.GAUGE,
     "A configured automation and its name; always 1, also while its data is stale.",
 )
+STEP_INFO: Final = Family(
+    "automation_step_info",
+    MetricType.GAUGE,
+    "A step of an automation and its name in the configuration; always 1, absent for steps without a name there.",
+)
+LABELS: Final = Family(
+    "automation_labels",
+    MetricType.GAUGE,
+    "The automation's labels in the configuration, each as label_<name>; always 1, absent without any.",
+)
 UP: Final = Family(
     "sendgrid_exporter_automation_up",
     MetricType.GAUGE,
@@ -58,5 +68,5 @@ DECREASED: Final = Family(
     "Polls in which the automation's total or a published link had fewer clicks than before.",
 )
 
-PER_AUTOMATION: Final = (LINK_CLICKS, TOTAL_CLICKS, INFO, UP, LAST_SUCCESS, POLL_INTERVAL, DECREASED)
+PER_AUTOMATION: Final = (LINK_CLICKS, TOTAL_CLICKS, INFO, STEP_INFO, LABELS, UP, LAST_SUCCESS, POLL_INTERVAL, DECREASED)
 """In the order of the exposition."""

@@ -5,13 +5,23 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from exporter.domain import Automation, AutomationId, is_automation_id
+from exporter.domain import Automation, AutomationId, automation_ids_in, is_automation_id, label_name
 from exporter.settings import values
 from exporter.settings.problems import KeyPath, no_such_setting, printable
 
 AUTOMATIONS: Final[KeyPath] = ("automations",)
-_ENTRY_KEYS: Final = ("id", "name", "step_ids", "interval")
-_FORM: Final = "must be a list of ids, or of mappings with id, name, step_ids and interval"
+_ENTRY_KEYS: Final = ("id", "name", "step_ids", "interval", "steps", "labels")
+_KEYS_IN_WORDS: Final = f"{', '.join(_ENTRY_KEYS[:-1])} and {_ENTRY_KEYS[-1]}"
+_FORM: Final = f"must be a list of ids, or of mappings with {_KEYS_IN_WORDS}"
+_NOT_AN_ID: Final = (
+    "must be an automation's UUID, such as 2d4f8a5c-0b1e-4c7a-9f63-5a1d2e3f4b5c, or the address of its page"
+)
+_MOST_STEPS: Final = 500
+_MOST_LABELS: Final = 32
+_LONGEST_STEP_ID: Final = 256
+_LONGEST_LABEL_NAME: Final = 128
+_LONGEST_VALUE: Final = 256
+
 
 Fault = tuple[tuple[str | int, ...], str]
 """The path of what is wrong, and the sentence."""
@@ -91,13 +101,15 @@ def _entry(index: int, item: object, interval: float, faults: list[Fault]) -> Au
     """Return the automation, as far as it has a valid id, and add what is wrong with the entry to the faults."""
     place: tuple[str | int, ...] = (*AUTOMATIONS, index)
     if not isinstance(item, dict):
-        faults.append((place, "must be an id or a mapping with id, name, step_ids and interval"))
+        faults.append((place, f"must be an id or a mapping with {_KEYS_IN_WORDS}"))
         return None
     faults += _unknown(place, item)
     automation_id = _field(place, item, "id", faults)
     name = _field(place, item, "name", faults)
     own = _field(place, item, "interval", faults)
     step_ids = _field(place, item, "step_ids", faults)
+    steps = _pairs(place, item, "steps", faults)
+    labels = _pairs(place, item, "labels", faults)
     if automation_id is None:
         return None
     return Automation(
@@ -105,6 +117,8 @@ def _entry(index: int, item: object, interval: float, faults: list[Fault]) -> Au
         name=str(name or automation_id),
         interval=own if isinstance(own, float) else interval,
         step_ids=step_ids if isinstance(step_ids, tuple) else (),
+        steps=steps,
+        labels=labels,
     )
 
 
@@ -134,9 +148,21 @@ def _id(value: object) -> str:
         raise ValueError("is missing")
     if isinstance(value, str) and not value.strip():
         raise ValueError("is empty")
-    if not isinstance(value, str) or not is_automation_id(value.strip()):
-        raise ValueError("must be an automation's UUID, such as 2d4f8a5c-0b1e-4c7a-9f63-5a1d2e3f4b5c")
-    return value.strip()
+    if not isinstance(value, str):
+        raise ValueError(_NOT_AN_ID)  # noqa: TRY004
+    written = value.strip()
+    return written if is_automation_id(written) else _id_in_address(written)
+
+
+def _id_in_address(address: str) -> str:
+    ids = automation_ids_in(address)
+    if not ids:
+        raise ValueError(_NOT_AN_ID)
+    if len(ids) > 1:
+        raise ValueError(
+            "is an address with several UUIDs, and none or several behind /automations/; give the id alone"
+        )
+    return ids[0]
 
 
 def _step_ids(value: object) -> tuple[str, ...]:
@@ -148,9 +174,51 @@ def _step_ids(value: object) -> tuple[str, ...]:
     return steps
 
 
+def _pairs(
+    place: tuple[str | int, ...], item: Mapping[object, object], name: str, faults: list[Fault]
+) -> tuple[tuple[str, str], ...]:
+    """Return the pairs of a mapping as far as they are valid, and add what is wrong with the others to the faults."""
+    written = item.get(name)
+    if written is None:
+        return ()
+    what, most, longest = _MAPPINGS[name]
+    if not isinstance(written, dict):
+        faults.append(((*place, name), f"must be a mapping of {what}"))
+        return ()
+    if len(written) > most:
+        faults.append(((*place, name), f"has more than {most} entries"))
+        return ()
+    pairs = []
+    for index, (key, value) in enumerate(written.items()):
+        # The key's own text is no part of the place: it may be anything, a secret pasted into the wrong line too.
+        try:
+            pairs.append((values.text(key, at_most=longest), values.text(value, at_most=_LONGEST_VALUE)))
+        except ValueError as exc:
+            faults.append(((*place, name), f"entry {index} {exc}"))
+    faults += [((*place, name), text) for text in _doubles(name, [key for key, _ in pairs])]
+    return tuple(pairs)
+
+
+def _doubles(name: str, keys: list[str]) -> Iterator[str]:
+    """Yield a sentence for each key that is the same as an earlier one, in the exposition if not in the file."""
+    first: dict[str, int] = {}
+    for index, key in enumerate(keys):
+        shown = label_name(key) if name == "labels" else key
+        earlier = first.setdefault(shown, index)
+        if earlier != index:
+            became = f"both become {shown}; rename one of them" if name == "labels" else "are the same step"
+            yield f"entries {earlier} and {index} {became}"
+
+
 _READERS: Final[Mapping[str, Callable[[object], str | float | tuple[str, ...]]]] = {
     "id": _id,
     "name": lambda value: values.text(value, at_most=256),
     "interval": values.duration(0.001, values.LONGEST_INTERVAL),
     "step_ids": _step_ids,
 }
+
+_MAPPINGS: Final[Mapping[str, tuple[str, int, int]]] = {
+    "steps": ("step ids to names", _MOST_STEPS, _LONGEST_STEP_ID),
+    "labels": ("names to values", _MOST_LABELS, _LONGEST_LABEL_NAME),
+}
+"""What each mapping of an entry holds, how many of it, and how long its keys may be."""

@@ -264,6 +264,10 @@ def _automation(automation: Automation, settings: Settings) -> Mapping[str, obje
         shown["step_ids"] = list(automation.step_ids)
     if automation.interval != settings.poll.interval:
         shown["interval"] = duration_text(automation.interval)
+    if automation.steps:
+        shown["steps"] = dict(automation.steps)
+    if automation.labels:
+        shown["labels"] = dict(automation.labels)
     return shown
 
 

@@ -330,8 +330,9 @@ class Settings(BaseSettings):
     # Behind poll: pydantic reads the fields in this order, and the automations need its interval.
     automations: Annotated[tuple[Automation, ...], PlainValidator(_automations)] = _setting(
         (),
-        "The automations to poll. In a file a list of `{id, name, step_ids, interval}`, where all but `id` may be left "
-        "out; in a flag or a variable also ids with commas. `all` polls what the account has.",
+        "The automations to poll. In a file a list of `{id, name, step_ids, interval, steps, labels}`, where all but "
+        "`id` may be left out; in a flag or a variable that list as JSON, or ids with commas. An id may also be the "
+        "address of the automation's page. `all` polls what the account has.",
         metavar="IDS",
         shown="none",
     )

@@ -103,6 +103,7 @@ def test_every_setting_arrives_as_it_was_given(tmp_path: Path) -> None:
     shown = yaml.safe_load(check(case("helm-4", "inline-key-values.yaml"), tmp_path).stdout)
     given = yaml.safe_load((CHART / "ci" / "inline-key-values.yaml").read_text())["config"]
 
+    assert shown["automations"][0] == given["automations"][0]
     assert shown["automations"][1]["name"] == given["automations"][1]["name"]
     for group in ("sendgrid", "labels"):
         assert {key: shown[group][key] for key in given[group]} == given[group]
@@ -126,7 +127,14 @@ def test_the_values_and_the_settings_know_the_same_keys() -> None:
     }
     wanted = {name: set(fields) - BY_THE_CHART.get(name, set()) for name, fields in groups.items()}
 
-    assert schema["automations"]["items"]["properties"].keys() == {"id", "name", "step_ids", "interval"}
+    assert schema["automations"]["items"]["properties"].keys() == {
+        "id",
+        "name",
+        "step_ids",
+        "interval",
+        "steps",
+        "labels",
+    }
     assert {name: set(schema[name]["properties"]) for name in schema.keys() - NOT_GROUPS} == {
         name: keys for name, keys in wanted.items() if keys
     }

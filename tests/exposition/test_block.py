@@ -65,6 +65,20 @@ def test_automation_before_its_first_poll_shows_only_what_is_known():
     assert group.link_series == 0
 
 
+def test_names_of_steps_and_labels_of_owners_are_shown_whatever_stands_in_them():
+    steps = (("s-1", 'Day "1"\\'), ("s-2", "\ud800"))
+    labels = (("team", "growth\n"), ("cost.center", "1"), ("größe", "L"))
+
+    group = render_group([a_view(steps=steps, labels=labels), a_view(2)])
+
+    assert text_of(group, "automation_step_info") == (
+        f'automation_step_info{{automation_id="{an_id()}",step_id="s-1",name="Day \\"1\\"\\\\"}} 1\n'
+        f'automation_step_info{{automation_id="{an_id()}",step_id="s-2",name="?"}} 1\n'
+    )
+    pairs = f'automation_id="{an_id()}",label_team="growth\\n",label_cost_center="1",label_gr__e="L"'
+    assert text_of(group, "automation_labels") == f"automation_labels{{{pairs}}} 1\n"
+
+
 def test_automation_with_data_shows_everything():
     group = render_group([a_view(block=a_block(), up=True, last_success=12.5, decreased=3)])
 

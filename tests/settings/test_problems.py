@@ -1,5 +1,6 @@
 """One row for each way of getting a configuration wrong, with the sentences that it must give."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,15 @@ from tests.factories import KEY
 pytestmark = pytest.mark.unit
 
 ONE = "2d4f8a5c-0b1e-4c7a-9f63-5a1d2e3f4b5c"
+TWO = "7be0c1d2-3f45-4a67-8b89-0c1d2e3f4a5b"
 ENOUGH = {"SENDGRID_API_KEY": KEY, "EXPORTER_AUTOMATIONS": ONE}
 DURATION = "must be a duration such as 30s, 5m or 1h30m, or a number of seconds"
 EMPTY = "is empty; leave it out to get the default"
-UUID = "must be an automation's UUID, such as 2d4f8a5c-0b1e-4c7a-9f63-5a1d2e3f4b5c"
+UUID = "must be an automation's UUID, such as 2d4f8a5c-0b1e-4c7a-9f63-5a1d2e3f4b5c, or the address of its page"
+SEVERAL = "is an address with several UUIDs, and none or several behind /automations/; give the id alone"
+KEYS = "id, name, step_ids, interval, steps and labels"
+MANY_LABELS = json.dumps({f"l{number}": "v" for number in range(33)})
+LONG_LABEL = json.dumps({"n" * 129: "v"})
 NO_AUTOMATIONS = (
     "automations: none to poll; list their ids in the configuration file, or in EXPORTER_AUTOMATIONS with commas, "
     "or say all; --doctor shows which the account has"
@@ -257,8 +263,8 @@ def test_variable_in_two_spellings_is_reported() -> None:
         (f"{ONE},{ONE.upper()}", [f"automations[1].id: {ONE.upper()} is listed twice; automations[0] is the same"]),
         ("[1", ["automations: begins like JSON, but is not valid JSON"]),
         ("[" * 100_000, ["automations: begins like JSON, but is not valid JSON"]),
-        ("{}", ["automations: must be a list of ids, or of mappings with id, name, step_ids and interval"]),
-        ("[1]", ["automations[0]: must be an id or a mapping with id, name, step_ids and interval"]),
+        ("{}", [f"automations: must be a list of ids, or of mappings with {KEYS}"]),
+        ("[1]", [f"automations[0]: must be an id or a mapping with {KEYS}"]),
         ('[{"name": "a"}]', ["automations[0].id: is missing"]),
         (f'[{{"id": "{ONE}", "nmae": "a"}}]', ["automations[0].nmae: no such setting; did you mean name?"]),
         (f'[{{"id": "{ONE}", "a b": "a"}}]', ["automations[0]: holds a key that is not the name of a setting"]),
@@ -272,6 +278,41 @@ def test_variable_in_two_spellings_is_reported() -> None:
         (f'[{{"id": "{ONE}", "interval": -1}}]', ["automations[0].interval: must be at least 1ms"]),
         (f'[{{"id": "{ONE}", "interval": 1{"0" * 400}}}]', ["automations[0].interval: must be at most 4w2d"]),
         (f'[{{"id": "{ONE}", "interval": 5}}]', [f"automations[0].interval: {TOO_SHORT}"]),
+        (f"https://mc.sendgrid.com/automations/{ONE}1/detail", [f"automations[0].id: {UUID}"]),
+        ("https://mc.sendgrid.com/automations", [f"automations[0].id: {UUID}"]),
+        (f"https://mc.sendgrid.com/{ONE}/{TWO}", [f"automations[0].id: {SEVERAL}"]),
+        (f"mc.sendgrid.com/automations/{ONE}/automations/{TWO}", [f"automations[0].id: {SEVERAL}"]),
+        (
+            f"{ONE},https://mc.sendgrid.com/automations/{ONE.upper()}/detail",
+            [f"automations[1].id: {ONE.upper()} is listed twice; automations[0] is the same"],
+        ),
+        (f'[{{"id": "{ONE}", "steps": ["a"]}}]', ["automations[0].steps: must be a mapping of step ids to names"]),
+        (f'[{{"id": "{ONE}", "steps": {{"a": 1}}}}]', ["automations[0].steps: entry 0 must be text; put it in quotes"]),
+        (
+            f'[{{"id": "{ONE}", "steps": {{"a": "1", " a": "2"}}}}]',
+            ["automations[0].steps: entries 0 and 1 are the same step"],
+        ),
+        (f'[{{"id": "{ONE}", "labels": "team"}}]', ["automations[0].labels: must be a mapping of names to values"]),
+        (
+            f'[{{"id": "{ONE}", "labels": {{"": "a", "b": "", "c": "d\\u0000"}}}}]',
+            [
+                "automations[0].labels: entry 0 is empty; leave it out to get the default",
+                "automations[0].labels: entry 1 is empty; leave it out to get the default",
+                "automations[0].labels: entry 2 holds a control character, or bytes that are not UTF-8",
+            ],
+        ),
+        (
+            f'[{{"id": "{ONE}", "labels": {{"a-b": "1", "c": "2", "a.b": "3"}}}}]',
+            ["automations[0].labels: entries 0 and 2 both become label_a_b; rename one of them"],
+        ),
+        (
+            f'[{{"id": "{ONE}", "labels": {MANY_LABELS}}}]',
+            ["automations[0].labels: has more than 32 entries"],
+        ),
+        (
+            f'[{{"id": "{ONE}", "labels": {LONG_LABEL}}}]',
+            ["automations[0].labels: entry 0 is longer than 128 characters"],
+        ),
     ],
 )  # fmt: skip
 def test_wrong_automations_are_reported_with_their_place(written: str, expected: list[str]) -> None:

@@ -1,5 +1,6 @@
 """A planted key never comes out: not in a problem, a printed value, a traceback, or the redacted configuration."""
 
+import json
 import logging
 import traceback
 from collections.abc import Sequence
@@ -141,7 +142,8 @@ def test_debug_lines_of_pydantic_settings_show_no_secret(
 
 
 def test_redacted_configuration_can_be_read_again(tmp_path: Path) -> None:
-    automations = f'[{{"id": "{ONE}", "name": "Grüße: #1", "step_ids": ["1"], "interval": "90s"}}]'
+    entry = {"id": ONE, "name": "Grüße: #1", "step_ids": ["1"], "interval": "90s"}
+    automations = json.dumps([{**entry, "steps": {"1": "Day: 1"}, "labels": {"a.b": "#x"}}])
     key = tmp_path / "key"
     key.write_text(MARKER, encoding="utf-8")
     arguments = [

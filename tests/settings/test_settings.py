@@ -1,5 +1,6 @@
 """The command line, the environment and the file, as an operator writes them, and what comes of it."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -424,3 +425,33 @@ def test_interval_of_a_second_is_for_loopback_addresses() -> None:
     loaded = settings(["--sendgrid.base-url", "http://127.9.9.9:8080", "--poll.interval", "1"])
 
     assert loaded.poll.interval == 1.0
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        f"https://mc.sendgrid.com/automations/{ONE}/detail",
+        f"mc.sendgrid.com/automations/{ONE}",
+        f"https://mc.sendgrid.com/automations/{ONE}/edit?step={TWO}#{TWO}",
+        f"https://app.example/#/automation/{ONE}",
+        f"https://app.example/{ONE}/{ONE.upper()}/detail",
+        f"https://app.example/?id={ONE}",
+    ],
+)
+def test_address_of_an_automations_page_stands_for_its_id(written: str) -> None:
+    assert [automation.id for automation in settings(["--automations", written]).automations] == [ONE]
+
+
+def test_names_of_steps_and_labels_of_an_owner_come_from_file_variable_and_flag(write: WriteFile) -> None:
+    steps = {"s-1": "Day 1", "s-2": "Grüße"}
+    labels = {"team": "growth", "cost.center": "4711"}
+    entry = json.dumps([{"id": ONE, "steps": steps, "labels": labels}])
+    file = write(f"automations:\n  - id: {ONE}\n    steps: {json.dumps(steps)}\n    labels: {json.dumps(labels)}\n")
+
+    for loaded in (
+        settings(file, {"SENDGRID_API_KEY": KEY}),
+        settings([], {**ENOUGH, "EXPORTER_AUTOMATIONS": entry}),
+        settings(["--automations", entry]),
+    ):
+        assert dict(loaded.automations[0].steps) == steps
+        assert dict(loaded.automations[0].labels) == labels
