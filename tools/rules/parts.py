@@ -44,7 +44,7 @@ SHORT = 0.4
 
 def counting() -> Iterator[Recording]:
     """Return the rules that count the clicks of every link and step upwards only."""
-    held = f"last_over_time({PART_COUNTED}[1h])"
+    held = f'last_over_time({PART_COUNTED}{{url!=""}}[1h])'
     yield Recording(
         PART_TOTAL,
         f"max by ({PART}) (automation_link_clicks)",
