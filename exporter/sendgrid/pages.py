@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
 from typing import Final, Generic, Protocol, TypeVar
 from urllib.parse import parse_qs
 
@@ -183,13 +185,13 @@ def _next_token(page: AnyPage, url: str) -> str | None:
 
 def _said(page: Page) -> PageSaid[LinkClicks]:
     count = page.metadata.count if page.metadata else None
-    return PageSaid(tuple(_links(page)), count, page.total_clicks, page.results is not None)
+    rows = page.results or ()
+    places = ["" if (place := row.get("url_location")) is None else str(place) for row in rows]
+    fields = zip(map(_STEP, rows), map(_URL, rows), places, map(_CLICKS, rows), strict=True)
+    return PageSaid(tuple(map(_LINK, fields)), count, page.total_clicks, page.results is not None)
 
 
-def _links(page: Page) -> Iterator[LinkClicks]:
-    for row in page.results or ():
-        location = row.get("url_location")
-        yield LinkClicks(row["step_id"], row["url"], "" if location is None else str(location), row["clicks"])
-
-
+# A row is the tuple of its fields. Its class takes them one by one, in Python; the tuple's own constructor does not.
+_LINK: Final[Callable[[tuple[str, str, str, int]], LinkClicks]] = partial(tuple.__new__, LinkClicks)
+_STEP, _URL, _CLICKS = itemgetter("step_id"), itemgetter("url"), itemgetter("clicks")
 _LINKS: Final = Form(parse_page, _said)

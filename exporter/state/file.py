@@ -16,7 +16,7 @@ from typing import Any, Final
 from exporter.domain import AutomationId
 from exporter.errors import ForeignFileError, StateError
 from exporter.exposition.block import Block
-from exporter.exposition.compression import Compressed, shift_by
+from exporter.exposition.compression import Compressed
 from exporter.web.toolkit.files import exposure
 
 _log = logging.getLogger(__name__)
@@ -404,6 +404,6 @@ def _saved(row: tuple[Any, ...]) -> Iterator[SavedBlock]:
     automation_id, _, last_success, total_clicks, series, length, check, data, seal = row
     if tuple(map(type, row)) != _TYPES or seal != _seal(row[:-1]) or min(total_clicks, series, length) < 0:
         return
-    links = Compressed((data,), check, length, shift_by(length), len(data))
+    links = Compressed((data,), check, length, len(data))
     if links.is_sound():
         yield SavedBlock(AutomationId(automation_id), Block(links, series, total_clicks), last_success)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from zlib_ng import zlib_ng
 
 from exporter.exposition.compression import EMPTY, compress, gzip_chunks, gzip_size, join, text_chunks
 
@@ -41,6 +42,14 @@ def test_joining_in_groups_is_joining_all(groups):
     joined = join(join(group) for group in compressed)
 
     assert joined == join(part for group in compressed for part in group)
+
+
+def test_texts_of_more_than_4_gigabytes_are_combined_rightly():
+    """x**(2**32 - 1) is 1 in the field of the CRC, so that zeros count modulo that many bytes' bits."""
+    whole = zlib_ng.crc32_combine(zlib.crc32(b"text"), 0, 2**33)
+
+    assert whole == zlib_ng.crc32_combine(zlib.crc32(b"text"), 0, 2**33 % (2**32 - 1))
+    assert whole != zlib_ng.crc32_combine(zlib.crc32(b"text"), 0, 0)
 
 
 def test_empty_text_is_an_empty_gzip_stream():

@@ -3,7 +3,9 @@
 import json
 import time
 import tracemalloc
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from exporter.domain import AutomationStats
 from exporter.errors import IncompleteError, InvalidResponseError, SendGridError
 from exporter.sendgrid.pages import read_stats
-from exporter.sendgrid.wire import MOST_ROWS, Page, explain_error, foreign_text, parse_page
+from exporter.sendgrid.wire import MOST_ROWS, Page, explain_error, foreign_text, parse, parse_page
 from tests.conftest import ROOT
 from tests.factories import a_page, a_row
 
@@ -230,6 +232,36 @@ def test_first_wrong_row_ends_the_reading():
         tracemalloc.stop()
 
     assert peak < 1_000_000
+
+
+ODD = st.sampled_from([0, 1, -1, 2**53, 2**53 + 1, 1.0, 0.5, 1e300, None, True, "", "a", "\ud800", [], {}])
+
+
+@st.composite
+def nearly_pages(draw: st.DrawFn) -> bytes:
+    """Draw a page of which some fields are missing, or not as they should be."""
+    page: dict[str, Any] = {**a_page(a_row(), a_row(url_location=None), a_row(clicks=2**53))}
+    for part in draw(st.lists(st.sampled_from(["page", "row", "_metadata"]), max_size=2)):
+        changed = page if part == "page" else page["_metadata"] if part == "_metadata" else page["results"][0]
+        if isinstance(changed, dict):
+            key = draw(st.sampled_from([*changed, "errors", "x"]))
+            changed[key] = draw(ODD)
+            if draw(st.booleans()):
+                del changed[key]
+        if not (isinstance(page.get("results"), list) and isinstance(page.get("_metadata"), dict)):
+            break
+    return json.dumps(page).encode()
+
+
+@given(nearly_pages())
+def test_both_readers_of_a_page_read_the_same(body):
+    def read(reader: Callable[[bytes], Page]) -> dict[str, Any] | str:
+        try:
+            return reader(body).model_dump()
+        except InvalidResponseError as exc:
+            return str(exc)
+
+    assert read(parse_page) == read(partial(parse, Page))
 
 
 def test_byte_order_mark_is_passed_over():
