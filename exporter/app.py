@@ -9,9 +9,9 @@ import math
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +23,6 @@ from exporter.account.memory import ACCOUNT
 from exporter.account.options import account_options
 from exporter.account.runner import AccountRunner
 from exporter.clock import Clock
-from exporter.doctor import LONGEST_REQUEST, REGIONS, Examination, Finding
 from exporter.domain import Automation, AutomationId, Endpoint, Outcome, PollResult
 from exporter.errors import ConfigurationError, ForeignFileError, StateError
 from exporter.exposition.block import Block, line_format
@@ -34,7 +33,7 @@ from exporter.once import Round
 from exporter.polling.poller import Poller
 from exporter.polling.workers import Workers, start_thread
 from exporter.sendgrid.budget import Budget
-from exporter.sendgrid.client import SendGridClient, Unobserved
+from exporter.sendgrid.client import SendGridClient
 from exporter.sendgrid.key import FixedKey, Key, KeyFile
 from exporter.sendgrid.memory import MemoryBudget
 from exporter.sendgrid.proxy import proxy_secrets
@@ -359,7 +358,7 @@ class App:
 
     def _new_client(self, settings: Settings, key: Key) -> SendGridClient:
         return SendGridClient(
-            _client_options(settings, self._about),
+            client_options(settings, self._about),
             key=key,
             budget=self._budget,
             clock=self._clock,
@@ -389,28 +388,7 @@ class App:
         return (*self._former_secrets, *proxy_secrets(self._settings.sendgrid.proxy), *self._key.known())
 
 
-def examine_account(
-    settings: Settings, clock: Clock, signals: Signals, regions: Mapping[str, str] = REGIONS
-) -> Sequence[Finding]:
-    """Ask SendGrid a few times, each once, and return what is found; raise StoppedError when a stop is asked for."""
-    budget, key = Budget(settings.sendgrid.requests_per_minute, clock=clock), key_source(settings)
-
-    def connect(asked: Settings) -> SendGridClient:
-        options = _client_options(asked, about())
-        return SendGridClient(
-            replace(options, timeout=min(options.timeout, LONGEST_REQUEST), most_tries=1),
-            key=key,
-            budget=budget,
-            clock=clock,
-            stop=signals.stop,
-            observer=Unobserved(),
-        )
-
-    configured = account_options(settings).automations
-    return Examination(settings, connect, lambda: budget.requests_per_second, clock, configured, regions).run()
-
-
-def _client_options(settings: Settings, about: ProgramInfo) -> ClientOptions:
+def client_options(settings: Settings, about: ProgramInfo) -> ClientOptions:
     """Return how SendGrid is asked."""
     return ClientOptions(
         base_url=settings.sendgrid.base_url,

@@ -30,10 +30,10 @@ LAYERS: Final[Mapping[str, int]] = {
     "web": 6,
     "once": 2,
     "serving": 7,
-    "doctor": 7,
     "app": 8,
-    "cli": 9,
-    "__main__": 10,
+    "doctor": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 """Unit → layer. A unit is a module or a package of `exporter/`. `web/toolkit` is one of its own, since what lies lower
 may use it too."""
