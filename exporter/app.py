@@ -43,6 +43,7 @@ from exporter.settings import Settings, key_oddity, read_key_file, redacted_line
 from exporter.signals import Signals
 from exporter.state import EVERY_AUTOMATION, StateWriter, examine
 from exporter.store import Store
+from exporter.targets import LinkTargets, TargetOptions
 from exporter.telemetry import Telemetry
 from exporter.web.ports import LandingPage, Limits, Ports, WebOptions
 from exporter.web.server import WebServer
@@ -125,6 +126,14 @@ class App:
             spawn=start_thread,
             bounded=self._bounded,
             total_clicks=self._store.total_clicks,
+        )
+        self._health = ProcessHealth(self._workers, self._account.account.is_tried)
+        self._targets = LinkTargets(
+            self._store,
+            _target_options(settings),
+            clock=clock,
+            stop=signals.stop,
+            ready=lambda: self._health.ready() is None,
         )
         self._exposition = Exposition(self._store, self._telemetry, self._account.lines)
         self._telemetry.sharded(settings.shard.index, settings.shard.total)
@@ -252,6 +261,7 @@ class App:
         self._budget.allow(settings.sendgrid.requests_per_minute)
         self._poller.take_over(client, hygiene, _question_of(settings))
         self._account.take_over(client, account_options(settings))
+        self._targets.take_over(_target_options(settings))
         former.close()
         self._configure_workers(before)
         self._workers.start()
@@ -267,6 +277,7 @@ class App:
                 reload = start_thread(self._reload_as_asked, "reload")
             self._workers.tend()
             self._account.tend(self._key())
+            self._targets.tend(start_thread)
             if self._state is not None:
                 self._state.watch()
             failure = server.failed()
@@ -359,11 +370,12 @@ class App:
     def _new_server(self) -> WebServer:
         ports = Ports(
             metrics=self._exposition,
-            health=ProcessHealth(self._workers, self._account.account.is_tried),
+            health=self._health,
             reloader=self,
             status=AutomationStatus(self._store, self._poller, self._clock),
             page=LandingPage(DISTRIBUTION, self._about.version, self._about.summary, self._about.homepage),
             observer=self._telemetry,
+            links=self._targets,
         )
         limits = Limits(reserved_files=_OTHER_FILES + self._settings.poll.concurrency)
         return WebServer(_web_options(self._settings), ports, clock=self._clock, limits=limits)
@@ -386,6 +398,18 @@ def client_options(settings: Settings, about: ProgramInfo) -> ClientOptions:
         on_behalf_of=settings.sendgrid.on_behalf_of,
         proxy=settings.sendgrid.proxy,
         authorities=settings.authorities,
+    )
+
+
+def _target_options(settings: Settings) -> TargetOptions:
+    """Return which links are handed out to a prober."""
+    return TargetOptions(
+        enabled=settings.sd.links,
+        exclude=settings.sd.exclude,
+        max_links=settings.sd.max_links,
+        private_addresses=settings.sd.private_addresses,
+        max_url_length=settings.labels.max_url_length,
+        drops_paths=bool(settings.labels.drop_paths),
     )
 
 

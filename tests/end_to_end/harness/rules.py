@@ -12,12 +12,12 @@ SPEED: Final = 300
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
-def faster(text: str) -> str:
-    """Return the rules with every duration divided by the speed, none below a second."""
+def faster(text: str, *, shortest_range: int = 1) -> str:
+    """Return the rules with every duration divided by the speed, none below a second or its own bound."""
 
     def divide(match: re.Match[str]) -> str:
         seconds = sum(int(number) * UNITS[unit] for number, unit in re.findall(r"(\d+)([smhdw])", match[2]))
-        return f"{match[1]}{max(seconds // SPEED, 1)}s"
+        return f"{match[1]}{max(seconds // SPEED, shortest_range if match[1] == '[' else 1)}s"
 
     return re.sub(r"(\[|offset |for: |interval: )((?:\d+[smhdw])+)", divide, text)
 
