@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 HEALTHY: Final = "/-/healthy"
 READY: Final = "/-/ready"
 RELOAD: Final = "/-/reload"
+LINKS: Final = "/sd/links"
 
 _READ: Final = ("GET", "HEAD")
 _LONGEST_USER: Final = 64
@@ -112,6 +113,7 @@ class Handlers:
             options.telemetry_path: _Route(_READ, self._metrics),
             HEALTHY: _Route(_READ, self._healthy),
             READY: _Route(_READ, self._ready),
+            LINKS: _Route(_READ, self._links),
             **({RELOAD: _Route(("POST",), self._reload)} if options.enable_lifecycle else {}),
         }
 
@@ -120,7 +122,7 @@ class Handlers:
         if request.path == "*":
             return _not_allowed(_READ)
         route = self._routes.get(request.path)
-        if route is None:
+        if route is None or (request.path == LINKS and not self._ports.links.enabled):
             return plain(HTTPStatus.NOT_FOUND, "not found")
         if request.method not in route.methods:
             return _not_allowed(route.methods)
@@ -140,6 +142,13 @@ class Handlers:
         page = landing_page(self._ports.page, self._ports.status.status(), telemetry_path=self._telemetry_path)
         policy = ("Content-Security-Policy", CONTENT_SECURITY_POLICY)
         return respond(HTTPStatus.OK, page.encode(errors="replace"), "text/html; charset=utf-8", policy)
+
+    async def _links(self, _: Request) -> Response:
+        document = self._ports.links.document()
+        if document is None:
+            # After anything but 200, Prometheus keeps the targets that it has: a restart ends no alert.
+            return plain(HTTPStatus.SERVICE_UNAVAILABLE, "the links are not known yet", ("Retry-After", "10"))
+        return respond(HTTPStatus.OK, document, "application/json")
 
     async def _healthy(self, _: Request) -> Response:
         return _condition(self._ports.health.alive())
