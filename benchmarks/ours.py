@@ -161,6 +161,11 @@ class Unused:
         del sought
         return Status()
 
+    enabled = False
+
+    def document(self) -> None:
+        return None
+
     def login_failed(self) -> None:
         pass
 
@@ -172,7 +177,9 @@ def serve(metrics: Metrics) -> WebServer:
     """Serve scrapes with the exporter's own web layer, on any free port of the loopback address."""
     unused = Unused()
     page = LandingPage("benchmark", "0", "The benchmarks' exporter.")
-    ports = Ports(metrics=metrics, health=unused, reloader=unused, status=unused, page=page, observer=unused)
+    ports = Ports(
+        metrics=metrics, health=unused, reloader=unused, status=unused, page=page, observer=unused, links=unused
+    )
     options = WebOptions(listen=(("127.0.0.1", 0),))
     server = WebServer(options, ports, clock=SystemClock(), limits=Limits())
     server.start()

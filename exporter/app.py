@@ -9,9 +9,9 @@ import math
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +23,6 @@ from exporter.account.memory import ACCOUNT
 from exporter.account.options import account_options
 from exporter.account.runner import AccountRunner
 from exporter.clock import Clock
-from exporter.doctor import LONGEST_REQUEST, REGIONS, Examination, Finding
 from exporter.domain import Automation, AutomationId, Endpoint, Outcome, PollResult, Standing
 from exporter.errors import ConfigurationError, ForeignFileError, StateError
 from exporter.exposition.block import Block, line_format
@@ -34,7 +33,7 @@ from exporter.once import Round
 from exporter.polling.poller import Poller
 from exporter.polling.workers import Workers, start_thread
 from exporter.sendgrid.budget import Budget
-from exporter.sendgrid.client import SendGridClient, Unobserved
+from exporter.sendgrid.client import SendGridClient
 from exporter.sendgrid.key import FixedKey, Key, KeyFile
 from exporter.sendgrid.memory import MemoryBudget
 from exporter.sendgrid.proxy import proxy_secrets
@@ -44,6 +43,7 @@ from exporter.settings import Settings, key_oddity, read_key_file, redacted, red
 from exporter.signals import Signals
 from exporter.state import EVERY_AUTOMATION, StateWriter, examine
 from exporter.store import Store
+from exporter.targets import LinkTargets, TargetOptions
 from exporter.telemetry import Telemetry
 from exporter.web.ports import LandingPage, LastReload, Limits, Ports, Requests, Status, WebOptions
 from exporter.web.server import WebServer
@@ -129,6 +129,14 @@ class App:
             spawn=start_thread,
             bounded=self._bounded,
             total_clicks=self._store.total_clicks,
+        )
+        self._health = ProcessHealth(self._workers, self._account.account.is_tried)
+        self._targets = LinkTargets(
+            self._store,
+            _target_options(settings),
+            clock=clock,
+            stop=signals.stop,
+            ready=lambda: self._health.ready() is None,
         )
         self._exposition = Exposition(self._store, self._telemetry, self._account.lines)
         self._telemetry.sharded(settings.shard.index, settings.shard.total)
@@ -257,6 +265,7 @@ class App:
         self._budget.allow(settings.sendgrid.requests_per_minute)
         self._poller.take_over(client, hygiene, _question_of(settings))
         self._account.take_over(client, account_options(settings))
+        self._targets.take_over(_target_options(settings))
         former.close()
         self._configure_workers(before)
         self._workers.start()
@@ -272,6 +281,7 @@ class App:
                 reload = start_thread(self._reload_as_asked, "reload")
             self._workers.tend()
             self._account.tend(self._key())
+            self._targets.tend(start_thread)
             if self._state is not None:
                 self._state.watch()
             failure = server.failed()
@@ -352,7 +362,7 @@ class App:
 
     def _new_client(self, settings: Settings, key: Key) -> SendGridClient:
         return SendGridClient(
-            _client_options(settings, self._about),
+            client_options(settings, self._about),
             key=key,
             budget=self._budget,
             clock=self._clock,
@@ -364,11 +374,12 @@ class App:
     def _new_server(self) -> WebServer:
         ports = Ports(
             metrics=self._exposition,
-            health=ProcessHealth(self._workers, self._account.account.is_tried),
+            health=self._health,
             reloader=self,
             status=AutomationStatus(self._store, self._poller, self._workers, self._clock, self._facts),
             page=LandingPage(DISTRIBUTION, self._about.version, self._about.summary, self._about.homepage),
             observer=self._telemetry,
+            links=self._targets,
         )
         limits = Limits(reserved_files=_OTHER_FILES + self._settings.poll.concurrency)
         return WebServer(_web_options(self._settings), ports, clock=self._clock, limits=limits)
@@ -401,28 +412,7 @@ class App:
         return (*self._former_secrets, *proxy_secrets(self._settings.sendgrid.proxy), *self._key.known())
 
 
-def examine_account(
-    settings: Settings, clock: Clock, signals: Signals, regions: Mapping[str, str] = REGIONS
-) -> Sequence[Finding]:
-    """Ask SendGrid a few times, each once, and return what is found; raise StoppedError when a stop is asked for."""
-    budget, key = Budget(settings.sendgrid.requests_per_minute, clock=clock), key_source(settings)
-
-    def connect(asked: Settings) -> SendGridClient:
-        options = _client_options(asked, about())
-        return SendGridClient(
-            replace(options, timeout=min(options.timeout, LONGEST_REQUEST), most_tries=1),
-            key=key,
-            budget=budget,
-            clock=clock,
-            stop=signals.stop,
-            observer=Unobserved(),
-        )
-
-    configured = account_options(settings).automations
-    return Examination(settings, connect, lambda: budget.requests_per_second, clock, configured, regions).run()
-
-
-def _client_options(settings: Settings, about: ProgramInfo) -> ClientOptions:
+def client_options(settings: Settings, about: ProgramInfo) -> ClientOptions:
     """Return how SendGrid is asked."""
     return ClientOptions(
         base_url=settings.sendgrid.base_url,
@@ -432,6 +422,18 @@ def _client_options(settings: Settings, about: ProgramInfo) -> ClientOptions:
         on_behalf_of=settings.sendgrid.on_behalf_of,
         proxy=settings.sendgrid.proxy,
         authorities=settings.authorities,
+    )
+
+
+def _target_options(settings: Settings) -> TargetOptions:
+    """Return which links are handed out to a prober."""
+    return TargetOptions(
+        enabled=settings.sd.links,
+        exclude=settings.sd.exclude,
+        max_links=settings.sd.max_links,
+        private_addresses=settings.sd.private_addresses,
+        max_url_length=settings.labels.max_url_length,
+        drops_paths=bool(settings.labels.drop_paths),
     )
 
 

@@ -10,9 +10,8 @@ from typing import Final
 
 from exporter.about import DISTRIBUTION, about
 from exporter.account.options import asked
-from exporter.app import App, examine_account, state_file_warning
+from exporter.app import App, state_file_warning
 from exporter.clock import SystemClock
-from exporter.doctor import Verdict, table
 from exporter.domain import Automation, AutomationId
 from exporter.errors import ConfigurationError, StartError, StoppedError
 from exporter.inputs import Inputs
@@ -113,6 +112,8 @@ class _Command:
         return _DONE if ended.is_whole and printed else _FAILED
 
     def _examine(self, settings: Settings) -> int:
+        from exporter.doctor import Verdict, examine_account, table  # noqa: PLC0415  # no other start waits for it
+
         try:
             findings = examine_account(settings, SystemClock(), self._signals)
         except StoppedError:

@@ -7,12 +7,15 @@ header, or whether configured automations stand on a later page of the list.
 
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, TypeVar
 
+from exporter.about import about
+from exporter.account.options import account_options
+from exporter.app import client_options, key_source
 from exporter.clock import Clock
-from exporter.domain import Automation, DiscoveryMode
+from exporter.domain import Automation, DiscoveryMode, Endpoint
 from exporter.errors import (
     ConnectionFailedError,
     ExchangeTimeoutError,
@@ -21,14 +24,15 @@ from exporter.errors import (
     SendGridError,
     UnauthorizedError,
 )
+from exporter.sendgrid.budget import Budget, RateLimitHeaders
 from exporter.sendgrid.client import SendGridClient
 from exporter.sendgrid.samples import LinksSample, ListSample, links_of, listed, scopes_of
 from exporter.settings import Settings
+from exporter.signals import Signals
 
-MOST_REQUESTS: Final = 4
-LONGEST: Final = 60.0
+_LONGEST: Final = 60.0
 """Seconds for all requests together."""
-LONGEST_REQUEST: Final = 15.0
+_LONGEST_REQUEST: Final = 15.0
 
 REGIONS: Final[Mapping[str, str]] = {
     "https://api.sendgrid.com": "https://api.eu.sendgrid.com",
@@ -74,7 +78,7 @@ class Finding:
 
 
 @dataclass(slots=True)
-class Examination:
+class _Examination:
     """Asks, and collects the findings."""
 
     settings: Settings
@@ -92,7 +96,7 @@ class Examination:
 
     def run(self) -> Sequence[Finding]:
         """Return every finding; asks at most four times, for at most a minute."""
-        self._deadline = self.clock.monotonic() + LONGEST
+        self._deadline = self.clock.monotonic() + _LONGEST
         client = self.connect(self.settings)
         scopes = self._ask(lambda: scopes_of(client, self._deadline))
         if isinstance(scopes, (ConnectionFailedError, ExchangeTimeoutError)):
@@ -309,6 +313,34 @@ class Examination:
             f"every interval is stretched {needed / allowed:.2g} times"
         )
         return Finding("request limit", Verdict.WRONG, text, advice)
+
+
+def examine_account(
+    settings: Settings, clock: Clock, signals: Signals, regions: Mapping[str, str] = REGIONS
+) -> Sequence[Finding]:
+    """Return what is found when SendGrid is asked, each question once; raise StoppedError where a stop is asked for."""
+    budget, key, program = Budget(settings.sendgrid.requests_per_minute, clock=clock), key_source(settings), about()
+
+    def connect(asked: Settings) -> SendGridClient:
+        options = client_options(asked, program)
+        return SendGridClient(
+            replace(options, timeout=min(options.timeout, _LONGEST_REQUEST), most_tries=1),
+            key=key,
+            budget=budget,
+            clock=clock,
+            stop=signals.stop,
+            observer=_Unobserved(),
+        )
+
+    configured = account_options(settings).automations
+    return _Examination(settings, connect, lambda: budget.requests_per_second, clock, configured, regions).run()
+
+
+class _Unobserved:
+    """Who wants to know nothing of requests."""
+
+    def requested(self, endpoint: Endpoint, code: str, seconds: float, rate_limit: RateLimitHeaders | None) -> None:
+        """Forget it."""
 
 
 def table(findings: Sequence[Finding]) -> str:

@@ -28,6 +28,8 @@ _LEAST_SECRET: Final = 8
 """Hiding anything shorter would take letters out of ordinary words, and by that tell what they are."""
 _QUEUED: Final = 1000
 """Lines that wait to be written; with the longest line they are 8 MB."""
+_PATIENCE: Final = 2.0
+"""Seconds more at the end for a thread that has not come to its lines."""
 _QUIET_SECONDS: Final = 10.0
 """Lines beyond the burst are counted, and told as a number after so long."""
 _OWN_BURST: Final = 100
@@ -75,7 +77,9 @@ class LineWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.flush()
+        # A writer that has not come to the lines is only slow, on a busy machine; one that writes waits for a reader.
+        if not self.flush() and not self._writing:
+            self.flush(_PATIENCE)
 
     @property
     def dropped(self) -> int:

@@ -1,6 +1,5 @@
 """What the web server shows: the exposition, the health and the status, taken from the snapshot without waiting."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -12,7 +11,7 @@ from exporter.domain import OVERFLOW_URL, Outcome, PollResult
 from exporter.errors import NEXT_STEPS
 from exporter.exposition.block import AutomationView, Block, Frame
 from exporter.exposition.compression import Compressed, gzip_chunks, gzip_size, text_chunks
-from exporter.exposition.text import escape, unescape
+from exporter.exposition.text import escape, read_links
 from exporter.polling.poller import Poller
 from exporter.polling.schedule import Plan
 from exporter.polling.workers import Workers
@@ -24,9 +23,6 @@ TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 _MOST_FOUND: Final = 5
 """Links of one automation in which a search is shown to be found."""
 _NO_PLAN: Final = Plan(None, is_idle=False)
-_LINK_LINE: Final = re.compile(
-    rb'step_id="((?:[^"\\\n]|\\.)*)",url="((?:[^"\\\n]|\\.)*)",url_location="[^"\n]*"\} (\d+)\n'
-)
 _NO_LINES: Final[Mapping[str, Compressed]] = MappingProxyType({})
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
@@ -150,8 +146,6 @@ def _links_with(sought: str, block: Block) -> Iterator[FoundLink]:
     lines = block.links.text()
     if needle.isascii() and needle not in lines.lower():
         return
-    for found in _LINK_LINE.finditer(lines):
-        step_id, url, clicks = found.groups()
-        address = unescape(url.decode())
-        if text in address.lower() and address != OVERFLOW_URL:
-            yield FoundLink(unescape(step_id.decode()), address, int(clicks))
+    for step_id, url, _, clicks in read_links(lines):
+        if text in url.lower() and url != OVERFLOW_URL:
+            yield FoundLink(step_id, url, clicks)

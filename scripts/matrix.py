@@ -6,6 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
+from tests.matrix.lists import LISTS
 from tests.matrix.table import CASES, PLACES, Case
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "reliability.md"
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> int:
     if now == (wanted := filled(now)):
         return 0
     if arguments == ["--check"]:
-        print("docs/reliability.md: the matrix differs from tests/matrix/table.py: run `make docs`", file=sys.stderr)
+        print("docs/reliability.md: the matrix differs from tests/matrix/: run `make docs`", file=sys.stderr)
         return 1
     PAGE.write_text(wanted, encoding="utf-8")
     print("docs/reliability.md written")
@@ -41,7 +42,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _lines() -> Iterator[str]:
-    for group, cases in groupby(CASES, key=lambda case: case.group):
+    for group, cases in groupby((*CASES, *LISTS), key=lambda case: case.group):
         yield from (f"### {group}", "", "| fault | once | lasting | requests |", "|---|---|---|---|")
         yield from (f"| {case.name} | {case.once} | {_lasting(case)} | {_asked(case)} |" for case in cases)
         yield ""

@@ -311,7 +311,8 @@ def _count_whole_float(document: dict[str, Any], page: Page[Any]) -> None:
 
 def _clicks_whole_float(document: dict[str, Any], _: Page[Any]) -> None:
     for row in document["results"]:
-        row["clicks"] = float(row["clicks"])
+        counts = row.get("stats", row)
+        counts["clicks"] = float(counts["clicks"])
 
 
 _PAGES: Final[Mapping[Alteration, Callable[[dict[str, Any], Page[Any]], None]]] = MappingProxyType(

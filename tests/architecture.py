@@ -16,6 +16,7 @@ LAYERS: Final[Mapping[str, int]] = {
     "logs": 1,
     "signals": 1,
     "urls": 1,
+    "probes": 1,
     "settings": 2,
     "labels": 2,
     "sendgrid": 2,
@@ -24,14 +25,15 @@ LAYERS: Final[Mapping[str, int]] = {
     "state": 4,
     "telemetry": 4,
     "polling": 5,
+    "targets": 5,
     "account": 6,
     "web": 6,
     "once": 2,
     "serving": 7,
-    "doctor": 7,
     "app": 8,
-    "cli": 9,
-    "__main__": 10,
+    "doctor": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 """Unit → layer. A unit is a module or a package of `exporter/`. `web/toolkit` is one of its own, since what lies lower
 may use it too."""

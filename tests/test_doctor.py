@@ -12,9 +12,8 @@ from typing import Final
 import pytest
 import trustme
 
-from exporter.app import examine_account
 from exporter.clock import SystemClock
-from exporter.doctor import Finding, Verdict, table
+from exporter.doctor import Finding, Verdict, examine_account, table
 from exporter.settings import load
 from exporter.signals import Signals
 from sendgrid_simulator import Delivery, Endpoint, Fault, Row, Simulator, fixed

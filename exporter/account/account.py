@@ -4,6 +4,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 from exporter.account.discovery import Discovery, News
@@ -267,6 +268,9 @@ class Account:
     def _take(self, listed: AutomationList, options: AccountOptions, follower: Follower) -> None:
         """Take the list over, unless a reload came between, and tell the follower what follows."""
         now, clicks = self._clock.monotonic(), self._total_clicks()
+        if listed.nameless > self._nameless:
+            # An id that became unreadable is that of an automation that now seems to be missing.
+            listed = replace(listed, is_whole=False)
         with self._lock:
             if options is not self._options:
                 return

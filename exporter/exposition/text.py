@@ -17,6 +17,9 @@ _ROWS_AT_ONCE: Final = 200
 """Lines of so few rows fit the allocator's caches, which makes rendering twice as fast as all at once."""
 _SPECIAL: Final = re.compile(r'[\\"\n]')
 _ESCAPED: Final = re.compile(r"\\(.)")
+_LINK_LINE: Final = re.compile(
+    rb',step_id="((?:[^"\\\n]|\\.)*)",url="((?:[^"\\\n]|\\.)*)",url_location="([0-9]*)"\} ([0-9]+)\n'
+)
 _ESCAPES: Final[Mapping[str, str]] = {"\\": "\\\\", '"': '\\"', "\n": "\\n"}
 
 
@@ -34,9 +37,8 @@ def escape(value: str) -> str:
     return _SPECIAL.sub(lambda match: _ESCAPES[match.group()], value)
 
 
-def unescape(value: str) -> str:
-    """Return the label's value that `escape` was given."""
-    return _ESCAPED.sub(lambda match: "\n" if match[1] == "n" else match[1], value)
+def _unescape(value: str) -> str:
+    return _ESCAPED.sub(lambda match: "\n" if match[1] == "n" else match[1], value) if "\\" in value else value
 
 
 def line(name: str, labels: Mapping[str, str], value: float) -> str:
@@ -55,6 +57,13 @@ def link_lines(name: str, automation_id: str, rows: Sequence[LinkClicks]) -> Ite
     remaining = iter(rows)
     while batch := list(islice(remaining, _ROWS_AT_ONCE)):
         yield "".join(_link_lines(name, escape(automation_id), batch)).encode("utf-8", "replace")
+
+
+def read_links(text: bytes) -> Iterator[LinkClicks]:
+    """Give the rows of lines that `link_lines` gave."""
+    for found in _LINK_LINE.finditer(text):
+        step_id, url, place, clicks = (part.decode() for part in found.groups())
+        yield LinkClicks(_unescape(step_id), _unescape(url), place, int(clicks))
 
 
 def samples(text: bytes) -> dict[bytes, int]:

@@ -78,13 +78,6 @@ class Observer(Protocol):
         """Take note of an exchange: the status, or `none` where no answer came, and its duration."""
 
 
-class Unobserved:
-    """Nobody wants to know."""
-
-    def requested(self, endpoint: Endpoint, code: str, seconds: float, rate_limit: RateLimitHeaders | None) -> None:
-        """Forget it."""
-
-
 class SendGridClient:
     """Reads link clicks over reused connections; safe to use from several threads."""
 

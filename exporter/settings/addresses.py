@@ -13,7 +13,7 @@ from exporter.settings.values import text, texts
 
 _HOST: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _PORT: Final = re.compile(r"[0-9]{1,5}")
-_PAGES: Final = ("/", "/-", "/status.json", "/status.css", "/status.js")
+_PAGES: Final = ("/", "/-", "/status.json", "/status.css", "/status.js", "/sd/links")
 _PATH: Final = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _HIGHEST_PORT: Final = 65535
 _LISTEN_FORMS: Final = "must be an address such as :10154, 127.0.0.1:10154 or [::1]:10154"

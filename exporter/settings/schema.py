@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from exporter.authorities import Authorities
 from exporter.domain import Automation, DiscoveryMode
+from exporter.probes import ALWAYS_EXCLUDED
 from exporter.settings import addresses, values
 from exporter.settings.automations import read_automations
 from exporter.settings.values import LONGEST_INTERVAL
@@ -207,6 +208,31 @@ class StatisticsSettings(Group):
     )
 
 
+class SdSettings(Group):
+    """Which links are handed out to a prober."""
+
+    links: _Bool = _setting(
+        default=False,
+        meaning="Answer `GET /sd/links`, Prometheus's HTTP service discovery of the links that are clicked now.",
+        metavar="",
+    )
+    exclude: Annotated[tuple[str, ...], BeforeValidator(values.probe_patterns)] = _setting(
+        ALWAYS_EXCLUDED,
+        "Links to leave out, as words or patterns with `*` that stand anywhere in the address, in any spelling; beside "
+        "the built-in words for unsubscribing, preferences, confirming and opting out, which always count.",
+        metavar="PATTERNS",
+        shown="the built-in words",
+    )
+    max_links: Annotated[int, BeforeValidator(values.whole_number(1, 10_000))] = _setting(
+        500, "The most links handed out, those with the most clicks.", metavar="NUMBER"
+    )
+    private_addresses: _Bool = _setting(
+        default=False,
+        meaning="Hand out links to private, loopback and link-local addresses and to names of local networks too.",
+        metavar="",
+    )
+
+
 class LabelSettings(Group):
     """What may stand in a label."""
 
@@ -322,6 +348,7 @@ class Settings(BaseSettings):
     poll: PollSettings = PollSettings()
     discovery: DiscoverySettings = DiscoverySettings()
     statistics: StatisticsSettings = StatisticsSettings()
+    sd: SdSettings = SdSettings()
     labels: LabelSettings = LabelSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()

@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 
 from pydantic import SecretStr
 
+from exporter.probes import ALWAYS_EXCLUDED, means_nothing
 from exporter.web.toolkit.parsing import closest, seconds
 
 LAST_OF_LATIN_1: Final = 0xFF
@@ -144,6 +145,17 @@ def texts(value: object, *, each_at_most: int = 256, at_most: int = 1000) -> tup
     if len(value) > at_most:
         raise ValueError(f"has more than {at_most} entries")
     return tuple(_numbered(value, each_at_most))
+
+
+def probe_patterns(value: object) -> tuple[str, ...]:
+    """Return the patterns of links that no prober may visit, the built-in ones first."""
+    if isinstance(value, str) and not value.strip():
+        return ALWAYS_EXCLUDED
+    patterns = texts(value, at_most=200)
+    for index, pattern in enumerate(patterns):
+        if means_nothing(pattern):
+            raise ValueError(f"entry {index} holds nothing but separators, which stand in every address")
+    return tuple(dict.fromkeys((*ALWAYS_EXCLUDED, *patterns)))
 
 
 def path_patterns(value: object) -> tuple[str, ...]:

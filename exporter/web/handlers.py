@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 HEALTHY: Final = "/-/healthy"
 READY: Final = "/-/ready"
 RELOAD: Final = "/-/reload"
+LINKS: Final = "/sd/links"
 
 _READ: Final = ("GET", "HEAD")
 _LONGEST_USER: Final = 64
@@ -117,6 +118,7 @@ class Handlers:
             options.telemetry_path: _Route(_READ, self._metrics),
             HEALTHY: _Route(_READ, self._healthy),
             READY: _Route(_READ, self._ready),
+            LINKS: _Route(_READ, self._links),
             **({RELOAD: _Route(("POST",), self._reload)} if options.enable_lifecycle else {}),
         }
 
@@ -125,7 +127,7 @@ class Handlers:
         if request.path == "*":
             return _not_allowed(_READ)
         route = self._routes.get(request.path)
-        if route is None:
+        if route is None or (request.path == LINKS and not self._ports.links.enabled):
             return plain(HTTPStatus.NOT_FOUND, "not found")
         if request.method not in route.methods:
             return _not_allowed(route.methods)
@@ -153,6 +155,13 @@ class Handlers:
         view, source = view_of(request.query), self._ports.status
         body = await self._pages.run(lambda: status_json(source.status(view.sought), view))
         return respond(HTTPStatus.OK, body, "application/json")
+
+    async def _links(self, _: Request) -> Response:
+        document = self._ports.links.document()
+        if document is None:
+            # After anything but 200, Prometheus keeps the targets that it has: a restart ends no alert.
+            return plain(HTTPStatus.SERVICE_UNAVAILABLE, "the links are not known yet", ("Retry-After", "10"))
+        return respond(HTTPStatus.OK, document, "application/json")
 
     async def _healthy(self, _: Request) -> Response:
         return _condition(self._ports.health.alive())

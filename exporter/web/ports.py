@@ -208,6 +208,17 @@ class Observer(Protocol):
         """Record whether the web config file as it is now is in effect."""
 
 
+class LinkTargets(Protocol):
+    """The links that a prober may visit, as Prometheus's HTTP service discovery reads them."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether they are handed out."""
+
+    def document(self) -> bytes | None:
+        """Return them as JSON, None while they are not known yet; never block."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything the pages are made from."""
@@ -218,3 +229,4 @@ class Ports:
     status: StatusSource
     page: LandingPage
     observer: Observer
+    links: LinkTargets

@@ -413,3 +413,13 @@ def test_ids_that_are_no_uuids_are_reported_once(caplog):
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
         "the list of automations: 2 ids are no UUIDs, so nothing is asked about them"
     ]
+
+
+def test_an_automation_whose_id_became_unreadable_does_not_leave_by_that():
+    bench = Bench(a_list(1, 2), replace(a_list(1), nameless=1), rules=replace(POLL, forget_after=1))
+
+    bench.read(2)
+    assert [each.id for each in bench.account.automations()] == ids(1, 2)
+
+    bench.read()
+    assert [each.id for each in bench.account.automations()] == ids(1)

@@ -120,7 +120,7 @@ class Rig:
 
     def poll(self, automation_id: AutomationId = VICTIM) -> Poll:
         before, requests, began = self._polls(), self.simulator.request_count, self.clock.monotonic()
-        with _captured() as lines:
+        with captured() as lines:
             deadline = began + POLL_SECONDS
             result = self.poller.poll(_automation(automation_id), deadline=deadline, stale_after=STALE_AFTER)
         counted = {outcome: count - before[outcome] for outcome, count in self._polls().items() if count}
@@ -212,7 +212,7 @@ def _automation(automation_id: AutomationId) -> Automation:
 
 
 @contextmanager
-def _captured() -> Iterator[list[str]]:
+def captured() -> Iterator[list[str]]:
     """Yield what this thread logs; a thread that an earlier test left behind logs to the same logger."""
     lines: list[str] = []
     here = threading.get_ident()

@@ -3,11 +3,8 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
-import requests
-from requests.adapters import BaseAdapter
 
 from exporter.about import about
 from exporter.domain import Automation, AutomationId, Endpoint
@@ -19,8 +16,8 @@ from exporter.sendgrid.client import SendGridClient
 from exporter.sendgrid.session import ClientOptions
 from exporter.store import Store
 from exporter.telemetry import Telemetry
-from sendgrid_simulator import Request, Row, Simulator, fixed
-from tests.polling.virtual_time import VirtualClock
+from sendgrid_simulator import Row, Simulator, fixed
+from tests.polling.virtual_time import InProcess, VirtualClock
 
 pytestmark = pytest.mark.e2e  # no sockets, but minutes of a simulated hour
 
@@ -30,45 +27,6 @@ AUTOMATIONS = 1000
 PAGES = 3
 # Few rows on a page: a request costs the budget the same, and the test much less.
 PAGE_SIZE = 5
-
-
-class _InProcess(BaseAdapter):
-    """Hands requests to the simulator without sockets; an exchange takes some virtual milliseconds."""
-
-    def __init__(self, simulator: Simulator, clock: VirtualClock, seconds: float) -> None:
-        super().__init__()
-        self._simulator, self._clock, self._seconds = simulator, clock, seconds
-        self._never = threading.Event()
-
-    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
-        self._clock.wait(self._never, self._seconds / 2)
-        headers = {name.lower(): str(value) for name, value in request.headers.items()} | {"host": "sendgrid.test"}
-        answer = self._simulator.answer(Request("GET", request.path_url, headers))
-        self._clock.wait(self._never, self._seconds / 2)
-        response = requests.Response()
-        response.status_code, response.url = answer.status, request.url or ""
-        response.headers.update(dict(answer.headers))
-        response.raw = _Body(answer.body)
-        return response
-
-    def close(self) -> None:
-        pass
-
-
-class _Body:
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    def read(self, amt: int, *, decode_content: bool) -> bytes:
-        assert not decode_content
-        piece, self._body = self._body[:amt], self._body[amt:]
-        return piece
-
-    def close(self) -> None:
-        pass
-
-    def release_conn(self) -> None:
-        pass
 
 
 @dataclass
@@ -99,7 +57,7 @@ def _run(*, ceiling: float, concurrency: int, seconds: float, interval: float) -
         clock=clock,
         stop=stop,
         observer=observer,
-        adapter=lambda _: _InProcess(simulator, clock, seconds),
+        adapter=lambda _: InProcess(simulator, clock, seconds),
     )
     store = Store()
     telemetry = Telemetry(about(), clock=clock, link_series=lambda: 0)

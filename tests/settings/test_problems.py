@@ -51,6 +51,8 @@ VALUES = [
     ("poll.interval", "9" * 400, "must be at most 4w2d"),
     ("poll.stale_after", "4m", "must be at least poll.interval, which is 5m"),
     ("poll.concurrency", "0", "must be at least 1"),
+    ("sd.exclude", "a, -_ .", "entry 1 holds nothing but separators, which stand in every address"),
+    ("sd.max_links", "10001", "must be at most 10000"),
     ("poll.concurrency", "257", "must be at most 256"),
     ("poll.concurrency", "4.0", "must be a whole number"),
     ("poll.concurrency", "", EMPTY),

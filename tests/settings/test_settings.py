@@ -11,6 +11,7 @@ from exporter.clock import SystemClock
 from exporter.domain import DiscoveryMode
 from exporter.errors import ConfigurationError
 from exporter.inputs import Inputs
+from exporter.probes import ALWAYS_EXCLUDED
 from exporter.settings import (
     DEMO_INTERVAL,
     Invocation,
@@ -128,6 +129,10 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "statistics.enabled": ("no", False),
     "statistics.steps": ("true", True),
     "statistics.interval": ("15m", 900.0),
+    "sd.links": ("true", True),
+    "sd.exclude": ("/checkout, shop*/a, unsub", (*ALWAYS_EXCLUDED, "/checkout", "shop*/a")),
+    "sd.max_links": ("7", 7),
+    "sd.private_addresses": ("true", True),
     "labels.url": ("strip_query", UrlMode.STRIP_QUERY),
     "labels.drop_params": ("utm_*, token", ("utm_*", "token")),
     "labels.drop_paths": ("/unsubscribe/*, /u/*/confirm", ("/unsubscribe/*", "/u/*/confirm")),

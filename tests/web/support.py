@@ -97,6 +97,17 @@ class FakeObserver:
 
 
 @dataclass
+class FakeLinks:
+    """The links of a prober; None while they are not known."""
+
+    enabled: bool = False
+    content: bytes | None = b"[]"
+
+    def document(self) -> bytes | None:
+        return self.content
+
+
+@dataclass
 class FakePorts:
     metrics: FakeMetrics = field(default_factory=FakeMetrics)
     health: FakeHealth = field(default_factory=FakeHealth)
@@ -106,9 +117,10 @@ class FakePorts:
     page: LandingPage = field(
         default_factory=lambda: LandingPage("the-exporter", "1.2.3", "what it does", "https://docs.invalid/")
     )
+    links: FakeLinks = field(default_factory=FakeLinks)
 
     def ports(self) -> Ports:
-        return Ports(self.metrics, self.health, self.reloader, self.status, self.page, self.observer)
+        return Ports(self.metrics, self.health, self.reloader, self.status, self.page, self.observer, self.links)
 
 
 @contextlib.contextmanager
