@@ -253,3 +253,24 @@ def test_amtool_takes_the_configuration() -> None:
 
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "SUCCESS" in checked.stdout
+
+
+@needs("alertmanager-newer")
+def test_a_link_that_is_proven_broken_keeps_the_guess_from_its_clicks_quiet(running: Running) -> None:
+    def alert(name: str, url: str, **labels: str) -> Mapping[str, Any]:
+        return {**ALERT, "labels": {"alertname": name, "severity": "warning", "url": url, **labels}}
+
+    broken, other = "https://shop.example/a", "https://shop.example/b"
+    running.send(
+        alert("SendGridLinkBroken", broken, automation="Welcome", step_id="1"),
+        alert("SendGridLinkClicksStopped", broken, job="sendgrid-automation-exporter", step_id="2"),
+        alert("SendGridLinkClicksStopped", other, job="sendgrid-automation-exporter", step_id="2"),
+    )
+
+    def quiet() -> set[tuple[str, str]]:
+        alerts = exchange(f"http://{running.address}/api/v2/alerts").json()
+        inhibited = [each["labels"] for each in alerts if each["status"]["inhibitedBy"]]
+        return {(labels["alertname"], labels["url"]) for labels in inhibited}
+
+    wait_until(quiet, "an alert is inhibited")
+    assert quiet() == {("SendGridLinkClicksStopped", broken)}
