@@ -78,6 +78,12 @@ class MemoryBudget:
             self._of_thread.poll = None
             self._give_back(poll, poll.held)
 
+    def settle(self, size: int) -> None:
+        """Give back what this thread's poll holds beyond the size: what it read is smaller than what reading took."""
+        poll = self._mine()
+        if poll is not None and poll.held > size:
+            self._give_back(poll, poll.held - size)
+
     @contextmanager
     def exchange(self, deadline: float, stop: threading.Event, where: str) -> Iterator[Callable[[int], None]]:
         """Yield what reserves bytes for one answer to this thread's poll; a failure within the block gives them back.

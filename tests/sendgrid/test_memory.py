@@ -121,6 +121,18 @@ def test_block_within_a_polls_block_belongs_to_it(bench):
         assert bench.refused(500) is ExchangeTimeoutError
 
 
+def test_poll_gives_back_what_it_holds_beyond_what_it_keeps(bench):
+    lent = []
+    with bench.budget.poll():
+        bench.reserve(90)
+        for kept in (30, 50):
+            bench.budget.settle(kept)
+            lent.append(bench.budget._lent)
+    bench.budget.settle(0)
+
+    assert [*lent, bench.budget._lent] == [30, 30, 0]
+
+
 def test_exchange_outside_of_a_poll_holds_until_its_own_end(bench):
     with bench.exchange() as reserve:
         reserve(500)

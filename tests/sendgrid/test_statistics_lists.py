@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from exporter.domain import Endpoint, Statistics
 from exporter.errors import ForbiddenError, IncompleteError, InvalidResponseError, KeyRefusedError, UnauthorizedError
 from exporter.sendgrid.statistics import read_automations, read_steps
 from tests.factories import an_automation, an_id
-from tests.fakes import json_reply, pages
+from tests.fakes import Reply, json_reply, pages
 from tests.sendgrid.test_client import Bench
 
 pytestmark = pytest.mark.unit
@@ -243,3 +244,16 @@ def test_a_key_refused_to_the_list_is_not_tried_by_an_automation():
     bench.failure(KeyRefusedError)
 
     assert len(bench.asked) == asked
+
+
+def test_a_list_of_twenty_thousand_fits_the_memory_of_one_poll_and_rows_without_end_do_not():
+    def page(request):
+        number = int(parse_qs(urlsplit(request.url).query).get("page_token", ["0"])[0])
+        rows = [a_row(number * 50 + row) for row in range(50)]
+        return json_reply(a_page(*rows, count=20_000, token=None if number == 399 else str(number + 1)))
+
+    assert len(_Lists(page).listed().statistics) == 20_000
+
+    hollow = b'{"results":[' + b"{}," * 2_500_000 + b"{}]}"
+    with pytest.raises(InvalidResponseError, match="MiB of memory"):
+        _Lists(Reply(200, hollow)).listed()
