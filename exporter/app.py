@@ -8,7 +8,7 @@ import logging
 import math
 import sys
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from exporter.account.memory import ACCOUNT
 from exporter.account.options import account_options
 from exporter.account.runner import AccountRunner
 from exporter.clock import Clock
-from exporter.domain import Automation, AutomationId, Endpoint, Outcome, PollResult
+from exporter.domain import Automation, AutomationId, Endpoint, Outcome, PollResult, Standing
 from exporter.errors import ConfigurationError, ForeignFileError, StateError
 from exporter.exposition.block import Block, line_format
 from exporter.exposition.compression import compress
@@ -39,13 +39,13 @@ from exporter.sendgrid.memory import MemoryBudget
 from exporter.sendgrid.proxy import proxy_secrets
 from exporter.sendgrid.session import ClientOptions
 from exporter.serving import AutomationStatus, Exposition, ProcessHealth
-from exporter.settings import Settings, key_oddity, read_key_file, redacted_line
+from exporter.settings import Settings, key_oddity, read_key_file, redacted, redacted_line
 from exporter.signals import Signals
 from exporter.state import EVERY_AUTOMATION, StateWriter, examine
 from exporter.store import Store
 from exporter.targets import LinkTargets, TargetOptions
 from exporter.telemetry import Telemetry
-from exporter.web.ports import LandingPage, Limits, Ports, WebOptions
+from exporter.web.ports import LandingPage, LastReload, Limits, Ports, Requests, Status, WebOptions
 from exporter.web.server import WebServer
 
 _log = logging.getLogger(__name__)
@@ -59,6 +59,7 @@ _STOP_WRITING_SECONDS: Final = 0.7
 _FORMER_SECRETS: Final = 32
 """Keys and passwords of before a reload that the log still hides."""
 _TICK_SECONDS: Final = 1.0
+_MINUTE: Final = 60.0
 _OTHER_FILES: Final = 64
 """Descriptors that the web server leaves for everything but the connections to SendGrid."""
 _STATE_SECONDS: Final = 5.0
@@ -86,6 +87,8 @@ class App:
         self._load = load
         self._settings = settings = load()
         self._clock = clock
+        self._started = clock.monotonic()
+        self._last_reload: LastReload | None = None
         self._about = about()
         self._lines = lines
         self._store = Store()
@@ -248,6 +251,7 @@ class App:
         else:
             _log.info("the configuration was reloaded: %s", redacted_line(self._settings))
         self._telemetry.reloaded(successful=not problems)
+        self._last_reload = LastReload(self._clock.time(), tuple(problems))
         return problems
 
     def _take_over(self, settings: Settings, key: Key) -> None:
@@ -372,13 +376,33 @@ class App:
             metrics=self._exposition,
             health=self._health,
             reloader=self,
-            status=AutomationStatus(self._store, self._poller, self._clock),
+            status=AutomationStatus(self._store, self._poller, self._workers, self._clock, self._facts),
             page=LandingPage(DISTRIBUTION, self._about.version, self._about.summary, self._about.homepage),
             observer=self._telemetry,
             links=self._targets,
         )
         limits = Limits(reserved_files=_OTHER_FILES + self._settings.poll.concurrency)
         return WebServer(_web_options(self._settings), ports, clock=self._clock, limits=limits)
+
+    def _facts(self) -> Status:
+        """Return what the status page says of the process."""
+        settings, account = self._settings, self._account.account
+        standings = Counter(account.standings().values())
+        return Status(
+            uptime=self._clock.monotonic() - self._started,
+            version=self._about.version,
+            revision=self._about.revision,
+            shard=(settings.shard.index, settings.shard.total),
+            requests=Requests(
+                needed=(self._workers.demand() + self._account.requests_per_second) * _MINUTE,
+                allowed=self._budget.requests_per_second * _MINUTE,
+                ceiling=settings.sendgrid.requests_per_minute / settings.shard.total,
+            ),
+            discovered={str(each): standings[each] for each in Standing} if account.options.discovers else None,
+            state_file=str(settings.state.path) if settings.state.path else None,
+            configuration=redacted(settings, with_automations=False),
+            reload=self._last_reload,
+        )
 
     def _set_up_logs(self) -> None:
         set_up_logs(self._settings.log.level, self._settings.log.format, self._secrets, self._lines)

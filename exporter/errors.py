@@ -166,6 +166,23 @@ class IncompleteError(SendGridError):
         """The same of a list of automations."""
 
 
+NEXT_STEPS: Final[Mapping[Outcome, str]] = {
+    Outcome.SUCCESS: "",
+    Outcome.UNAUTHORIZED: "check that the API key is complete and not revoked, and that its account is the right one",
+    Outcome.FORBIDDEN: "give the API key read access to Marketing and Automation, then wait for the next poll",
+    Outcome.BAD_REQUEST: "compare what SendGrid says with the automation's id and step_ids in the configuration",
+    Outcome.NOT_FOUND: "check the automation's id: it was deleted, is another account's, or has sent nothing yet",
+    Outcome.RATE_LIMITED: "wait; if it lasts, lower sendgrid.requests_per_minute, since others may use the key too",
+    Outcome.SERVER_ERROR: "wait; if it lasts, look at status.sendgrid.com",
+    Outcome.TIMEOUT: "check the network to SendGrid; if it lasts, raise sendgrid.timeout or poll.interval",
+    Outcome.CONNECTION_ERROR: "check DNS, firewall and proxy between this machine and sendgrid.base_url",
+    Outcome.INVALID_RESPONSE: "check sendgrid.base_url, and whether a proxy answers in SendGrid's place",
+    Outcome.INCOMPLETE: "wait for the next poll; it mends itself unless SendGrid's list stays inconsistent",
+    Outcome.INTERNAL_ERROR: "report it with the traceback in the exporter's log",
+}
+"""What to do after each outcome of a poll."""
+
+
 def log_fields(automation: Automation | None, what: Exception | Outcome) -> Mapping[str, object]:
     """Return the fields of a log line about the automation, or about none, and what came of asking SendGrid."""
     fields: dict[str, object] = {}

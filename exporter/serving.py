@@ -1,20 +1,28 @@
 """What the web server shows: the exposition, the health and the status, taken from the snapshot without waiting."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
 from exporter.clock import Clock
-from exporter.exposition.block import Frame
+from exporter.domain import OVERFLOW_URL, Outcome, PollResult
+from exporter.errors import NEXT_STEPS
+from exporter.exposition.block import AutomationView, Block, Frame
 from exporter.exposition.compression import Compressed, gzip_chunks, gzip_size, text_chunks
+from exporter.exposition.text import escape, read_links
 from exporter.polling.poller import Poller
+from exporter.polling.schedule import Plan
 from exporter.polling.workers import Workers
 from exporter.store import Snapshot, Store
 from exporter.telemetry import Telemetry
-from exporter.web.ports import AutomationRow, Scrape, Status
+from exporter.web.ports import AutomationRow, Condition, FoundLink, Scrape, Status
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+_MOST_FOUND: Final = 5
+"""Links of one automation in which a search is shown to be found."""
+_NO_PLAN: Final = Plan(None, is_idle=False)
 _NO_LINES: Final[Mapping[str, Compressed]] = MappingProxyType({})
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
@@ -84,24 +92,60 @@ class ProcessHealth:
 
 @dataclass(frozen=True, slots=True)
 class AutomationStatus:
-    """The automations as the landing page lists them."""
+    """The automations as the status page lists them."""
 
     store: Store
     poller: Poller
+    workers: Workers
     clock: Clock
+    facts: Callable[[], Status] = Status
+    """Returns what the page says of the process, without automations."""
 
-    def status(self) -> Status:
-        """Return the state of every automation."""
-        now = self.clock.time()
-        return Status(
-            tuple(
-                AutomationRow(
-                    id=view.id,
-                    name=view.name,
-                    outcome=str(self.poller.last_outcome(view.id) or ""),
-                    last_success_age=None if view.last_success is None else max(now - view.last_success, 0.0),
-                    series=view.block.series if view.block else 0,
-                )
-                for view in self.store.snapshot.views()
-            )
+    def status(self, sought: str = "") -> Status:
+        """Return the state of every automation, with the links in which the text is found."""
+        plans = self.workers.plans()
+        rows = tuple(self._row(view, plans.get(view.id, _NO_PLAN), sought) for view in self.store.snapshot.views())
+        return replace(self.facts(), automations=rows, time=self.clock.time())
+
+    def _row(self, view: AutomationView, plan: Plan, sought: str) -> AutomationRow:
+        result = self.poller.last_result(view.id)
+        is_stale = view.block is None and view.last_success is not None
+        return AutomationRow(
+            id=view.id,
+            name=view.name,
+            state=_condition(view, result, is_stale=is_stale, is_idle=plan.is_idle),
+            is_stale=is_stale,
+            is_idle=plan.is_idle,
+            outcome=str(result.outcome) if result else "",
+            error=result.message if result else "",
+            next_step=NEXT_STEPS[result.outcome] if result else "",
+            last_success=view.last_success,
+            next_poll=plan.wait,
+            interval=view.poll_interval,
+            series=view.block.series if view.block else 0,
+            clicks=view.block.total_clicks if view.block else None,
+            found=tuple(islice(_links_with(sought, view.block), _MOST_FOUND)) if sought and view.block else (),
         )
+
+
+def _condition(view: AutomationView, result: PollResult | None, *, is_stale: bool, is_idle: bool) -> Condition:
+    if result is not None and result.outcome is not Outcome.SUCCESS:
+        return Condition.FAILING
+    if is_stale:
+        return Condition.STALE
+    if view.block is None:
+        return Condition.WAITING
+    return Condition.IDLE if is_idle else Condition.OK
+
+
+def _links_with(sought: str, block: Block) -> Iterator[FoundLink]:
+    """Give the links of the block whose URL holds the text, in any case."""
+    text = sought.lower()
+    # First a look at the whole text, which mostly says no: only few lines are taken apart.
+    needle = escape(text).encode(errors="replace")
+    lines = block.links.text()
+    if needle.isascii() and needle not in lines.lower():
+        return
+    for step_id, url, _, clicks in read_links(lines):
+        if text in url.lower() and url != OVERFLOW_URL:
+            yield FoundLink(step_id, url, clicks)

@@ -1,3 +1,5 @@
+import math
+import re
 import threading
 
 import pytest
@@ -9,6 +11,7 @@ from exporter.polling.workers import Workers
 from exporter.serving import AutomationStatus, Exposition, ProcessHealth
 from exporter.store import Store
 from exporter.telemetry import Telemetry
+from exporter.web.ports import Condition
 from tests.factories import a_block, a_link, an_about, an_automation, an_id, label_rules, some_stats
 from tests.fakes import FakeClock, FakeSource
 
@@ -88,20 +91,39 @@ def test_alive_while_the_poller_beats():
     assert health.alive() == "polling stalled: no supervision for over 60 s; restart the exporter"
 
 
-def test_status_lists_every_automation_with_its_age():
+def status_of(bench, sought=""):
+    return AutomationStatus(bench.store, bench.poller, bench.workers, bench.clock).status(sought).automations
+
+
+def test_status_lists_every_automation_with_its_success_and_numbers():
     bench = Bench()
+    polled_at = bench.clock.time()
     bench.poll(1)
     bench.clock.advance(5.0)
 
-    first, second = AutomationStatus(bench.store, bench.poller, bench.clock).status().automations
+    first, second = status_of(bench)
 
-    assert (first.id, first.name, first.outcome, first.last_success_age) == (an_id(), "Welcome", Outcome.SUCCESS, 5.0)
-    assert (first.series, second.outcome, second.last_success_age, second.series) == (1, "", None, 0)
+    assert (first.id, first.name, first.outcome, first.state) == (an_id(), "Welcome", Outcome.SUCCESS, Condition.OK)
+    assert (first.last_success, first.series, first.error) == (pytest.approx(polled_at, abs=0.001), 1, "")
+    assert (second.outcome, second.state, second.last_success, second.clicks) == ("", Condition.WAITING, None, None)
 
 
-def test_wall_clock_that_was_set_back_gives_no_negative_age():
+def test_status_finds_the_automation_that_has_a_link():
     bench = Bench()
     bench.poll(1)
-    bench.clock.step(-100.0)
+    bench.poll(2)
+    (row,) = next(iter(bench.store.snapshot.views())).block.clicks_by_link()
+    url = re.search(rb'url="([^"]*)"', row)[1].decode()
 
-    assert AutomationStatus(bench.store, bench.poller, bench.clock).status().automations[0].last_success_age == 0.0
+    assert url in [link.url for link in status_of(bench, url.upper())[0].found]
+    assert [each.found for each in status_of(bench, "no such address")] == [(), ()]
+
+
+def test_stale_automation_is_said_to_be_stale():
+    bench = Bench()
+    bench.poll(1)
+    bench.store.expire(math.inf)
+
+    first = status_of(bench)[0]
+
+    assert (first.state, first.is_stale, first.clicks) == (Condition.STALE, True, None)

@@ -64,7 +64,7 @@ class _Memory:
     """Why the last poll failed; None after a success."""
     is_told: bool = False
     """Whether the log has a line about the failure, so that it gets one about the recovery."""
-    last: Outcome | None = None
+    last: PollResult | None = None
     succeeded_at: float | None = None
     """Monotonic."""
     question: str = ""
@@ -130,12 +130,17 @@ class Poller:
         ) as exc:  # one automation's defect must not end the polling of the others; it is counted and shown
             self._note_failure(automation, memory, exc)
             result = PollResult(Outcome.INTERNAL_ERROR, message=DEFECT)
-        memory.last = result.outcome
+        memory.last = result
         self.telemetry.polled(result.outcome, self.clock.monotonic() - started)
         return result
 
     def last_outcome(self, automation_id: AutomationId) -> Outcome | None:
         """Return the outcome of the automation's last poll; None before the first."""
+        result = self.last_result(automation_id)
+        return None if result is None else result.outcome
+
+    def last_result(self, automation_id: AutomationId) -> PollResult | None:
+        """Return what came of the automation's last poll; None before the first."""
         memory = self._memories.get(automation_id)
         return None if memory is None else memory.last
 

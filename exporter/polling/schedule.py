@@ -4,7 +4,7 @@ import heapq
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from exporter.domain import Automation, AutomationId, Outcome, PollResult
 
@@ -18,6 +18,14 @@ account of 20,000 with 5 % alive fits the default budget of 300 a minute only so
 _GOLDEN: Final = (math.sqrt(5) - 1) / 2
 _NOTICEABLE: Final = 0.02
 """The stretch changes in steps of this size, so that each page more does not change every interval."""
+
+
+class Plan(NamedTuple):
+    """What is planned for an automation."""
+
+    wait: float | None
+    """Seconds until its next poll; None while it is polled."""
+    is_idle: bool
 
 
 @dataclass(slots=True)
@@ -192,6 +200,13 @@ class Schedule:
         """Return when the automation last left the idle lane; minus infinity where it never did."""
         entry = self._entries.get(automation_id)
         return -math.inf if entry is None else entry.woken
+
+    def plans(self, now: float) -> Mapping[AutomationId, Plan]:
+        """Return what is planned for each automation."""
+        return {
+            id_: Plan(None if entry.running else max(entry.due - now, 0.0), is_idle=entry.idle)
+            for id_, entry in self._entries.items()
+        }
 
     def fit(self, requests_per_second: float) -> bool:
         """Stretch the intervals so that all requests fit the budget; return whether that changed them."""

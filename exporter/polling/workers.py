@@ -10,7 +10,7 @@ from typing import Final
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationId
 from exporter.polling.poller import Poller
-from exporter.polling.schedule import Schedule
+from exporter.polling.schedule import Plan, Schedule
 from exporter.state import SavedBlock
 
 _log = logging.getLogger(__name__)
@@ -153,6 +153,16 @@ class Workers:
             saved.automation_id, saved.block, last_success=saved.last_success, expires=now - age + stale_after
         )
         return True
+
+    def plans(self) -> Mapping[AutomationId, Plan]:
+        """Return when each automation is polled next."""
+        with self._lock:
+            return self._schedule.plans(self._clock.monotonic())
+
+    def demand(self) -> float:
+        """Return the requests per second that the configured intervals ask for."""
+        with self._lock:
+            return self._schedule.demand()
 
     def untried(self) -> int:
         """Return how many automations have neither been polled nor restored yet.

@@ -13,6 +13,7 @@ from exporter.settings.values import text, texts
 
 _HOST: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _PORT: Final = re.compile(r"[0-9]{1,5}")
+_PAGES: Final = ("/", "/-", "/status.json", "/status.css", "/status.js", "/sd/links")
 _PATH: Final = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _HIGHEST_PORT: Final = 65535
 _LISTEN_FORMS: Final = "must be an address such as :10154, 127.0.0.1:10154 or [::1]:10154"
@@ -59,7 +60,7 @@ def split_listen_address(address: str) -> ListenAddress:
 def telemetry_path(value: object) -> str:
     """Return the path of the metrics page, which must leave the exporter's other pages free."""
     written = text(value, at_most=200)
-    if written == "/" or written.startswith("/-/") or written == "/-":
+    if written in _PAGES or written.startswith("/-/"):
         raise ValueError("is taken by another page of the exporter; choose another, such as /metrics")
     if not _PATH.fullmatch(written):
         raise ValueError("must be a path such as /metrics: letters, digits, '.', '_', '~', '-' between single slashes")

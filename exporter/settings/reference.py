@@ -214,12 +214,13 @@ def _wrapped(text: str) -> str:
     )
 
 
-def redacted(settings: Settings) -> str:
+def redacted(settings: Settings, *, with_automations: bool = True) -> str:
     """Return the settings as YAML, in the form of the configuration file."""
     groups: dict[str, dict[str, object]] = {}
     for setting, value in _values(settings):
         groups.setdefault(setting.path[0], {})[setting.path[1]] = value
-    tree = {"automations": [_automation(each, settings) for each in settings.automations], **groups}
+    automations = {"automations": [_automation(each, settings) for each in settings.automations]}
+    tree = {**automations, **groups} if with_automations else groups
     return str(yaml.dump(tree, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=120))
 
 

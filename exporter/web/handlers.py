@@ -4,13 +4,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
 from exporter.web.http.message import Request, Response, plain, respond, with_headers
 from exporter.web.log_limit import LogLimit
 from exporter.web.negotiation import wanted_names, wants_gzip, wants_openmetrics
-from exporter.web.pages import CONTENT_SECURITY_POLICY, landing_page
+from exporter.web.pages import CONTENT_SECURITY_POLICY, asset, status_json, status_page, view_of
 from exporter.web.ports import Observer, Ports, Reloader, WebOptions
 from exporter.web.toolkit.config_file import WebConfig
 from exporter.web.toolkit.errors import WorkerStoppedError
@@ -104,12 +105,16 @@ class _Route:
 class Handlers:
     """The pages; every answer is complete but for what the web config file adds."""
 
-    def __init__(self, options: WebOptions, ports: Ports, reloads: "Reloads") -> None:
+    def __init__(self, options: WebOptions, ports: Ports, reloads: "Reloads", pages: Worker) -> None:
         self._telemetry_path = options.telemetry_path
         self._ports = ports
+        self._pages = pages
         self._reloads = reloads
         self._routes: Mapping[str, _Route] = {
-            "/": _Route(_READ, self._landing),
+            "/": _Route(_READ, self._status_page),
+            "/status.json": _Route(_READ, self._status_json),
+            "/status.css": _Route(_READ, partial(_asset, "status.css", "text/css; charset=utf-8")),
+            "/status.js": _Route(_READ, partial(_asset, "status.js", "text/javascript; charset=utf-8")),
             options.telemetry_path: _Route(_READ, self._metrics),
             HEALTHY: _Route(_READ, self._healthy),
             READY: _Route(_READ, self._ready),
@@ -138,10 +143,18 @@ class Handlers:
         vary = ("Vary", "Accept, Accept-Encoding")
         return respond(HTTPStatus.OK, scrape, scrape.content_type, vary, *encoding)
 
-    async def _landing(self, _: Request) -> Response:
-        page = landing_page(self._ports.page, self._ports.status.status(), telemetry_path=self._telemetry_path)
+    async def _status_page(self, request: Request) -> Response:
+        view = view_of(request.query)
+        source, page, path = self._ports.status, self._ports.page, self._telemetry_path
+        # In a thread: a scrape beside it must not wait for a thousand rows, or for a search in all links.
+        body = await self._pages.run(lambda: status_page(page, source.status(view.sought), view, telemetry_path=path))
         policy = ("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-        return respond(HTTPStatus.OK, page.encode(errors="replace"), "text/html; charset=utf-8", policy)
+        return respond(HTTPStatus.OK, body, "text/html; charset=utf-8", policy)
+
+    async def _status_json(self, request: Request) -> Response:
+        view, source = view_of(request.query), self._ports.status
+        body = await self._pages.run(lambda: status_json(source.status(view.sought), view))
+        return respond(HTTPStatus.OK, body, "application/json")
 
     async def _links(self, _: Request) -> Response:
         document = self._ports.links.document()
@@ -210,6 +223,10 @@ def _is_cross_origin(request: Request) -> bool:
     # RFC 6454, 7: scheme "://" host [":" port], or "null". The scheme differs behind a proxy that ends TLS.
     host = origin.partition("://")[2].lower()
     return not host or host != (request.first(b"host") or "").lower()
+
+
+async def _asset(name: str, content_type: str, _: Request) -> Response:
+    return respond(HTTPStatus.OK, asset(name), content_type)
 
 
 def _condition(reason: str | None) -> Response:

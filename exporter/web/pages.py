@@ -1,73 +1,281 @@
-"""The landing page."""
+"""The status page and its data: how each automation does, what is wrong first.
 
-import base64
-import hashlib
-from collections.abc import Iterable
+Markup stands in `assets/` and in the templates below; whatever is put into one is escaped, but for another template's
+result.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from html import escape
-from typing import Final
+from importlib import resources
+from string import Template
+from typing import Final, NamedTuple
+from urllib.parse import parse_qs, urlencode
 
-from exporter.web.ports import AutomationRow, LandingPage, Status
+from exporter.web.ports import AutomationRow, Condition, LandingPage, Status
 
-MAX_ROWS: Final = 1000
-"""Automations shown: a page must not keep a scrape waiting."""
-
-STYLE: Final = (
-    "body{font-family:system-ui,sans-serif;margin:0;color:#222;background:#fff}"
-    "header{background:#e6522c;color:#fff;padding:1rem 1.5rem}h1{font-size:1.4rem;margin:0}"
-    "main{padding:1rem 1.5rem}table{border-collapse:collapse}th,td{text-align:left;padding:.3rem .8rem;"
-    "border-bottom:1px solid #ddd}td.number{text-align:right;font-variant-numeric:tabular-nums}"
-    "code{font-size:.9em}"
-)
 CONTENT_SECURITY_POLICY: Final = (
-    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    f"style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'"
+    "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+    "style-src 'self'; script-src 'self'; connect-src 'self'"
 )
+MAX_ROWS: Final = 1000
+"""Automations that the page shows; a search finds the others."""
+LONGEST_SEARCH: Final = 2048
+"""Characters, as long as a URL that is published usually may be."""
+
+_SHOWN: Final = 300
+"""Characters of a name, a URL or an error on the page; the data has all of them."""
+_SORTS: Final[Mapping[str, str]] = {
+    "name": "Automation",
+    "state": "State",
+    "success": "Last success",
+    "next": "Next poll",
+    "interval": "Interval",
+    "links": "Links",
+    "clicks": "Clicks",
+}
+"""The columns, by their names in `sort=`."""
+_SEVERITY: Final = (Condition.FAILING, Condition.STALE, Condition.WAITING, Condition.OK, Condition.IDLE)
+_SPOKEN: Final[Mapping[Condition, str]] = {
+    Condition.FAILING: "failing",
+    Condition.STALE: "stale",
+    Condition.WAITING: "not polled yet",
+    Condition.OK: "up to date",
+    Condition.IDLE: "idle",
+}
+
+_LINK: Final = Template('<li><a href="$target">$text</a>')
+_COLUMN: Final = Template('<th scope="col"$sorted><a id="sort-$key" href="?$query">$text</a>')
+_TABLE: Final = Template(
+    "<table>\n<caption hidden>Automations</caption>\n<thead><tr>$columns</thead>\n<tbody>$rows</tbody>\n</table>\n$more"
+)
+_ROW: Final = Template(
+    '<tr class="$state"><th scope="row"><bdi>$name</bdi><code>$id</code>$found<td><b>$spoken</b>$error'
+    "<td>$success<td>$next<td>$interval<td>$links<td>$clicks\n"
+)
+_ERROR: Final = Template("<p><bdi>$text</bdi><p>Next step: $step")
+_SAME_ERROR: Final = Template("<p>for the same reason")
+_FOUND: Final = Template('<ul class="found">$links</ul>')
+_FOUND_LINK: Final = Template("<li><bdi>$url</bdi> ($clicks clicks)")
+_MORE: Final = Template("<p>$text</p>")
+_FACT: Final = Template("<dt>$name<dd>$value")
+_ATTRIBUTE: Final = Template(' aria-sort="$order"')
 
 
-def landing_page(page: LandingPage, status: Status, *, telemetry_path: str) -> str:
-    """Return the HTML of `/`: what this is, where things are, and how each automation does."""
+class View(NamedTuple):
+    """What a request asks of the page."""
+
+    sought: str = ""
+    """Part of a name, an id or a link, in any case; empty for all automations."""
+    sort: str = ""
+    """A column; empty for what is wrong first."""
+
+
+class _Markup(str):
+    """Text that is markup already."""
+
+    __slots__ = ()
+
+
+def view_of(query: str) -> View:
+    """Return what the query of a request's address asks for; what is unknown in it counts as absent."""
+    values = parse_qs(query, errors="replace", max_num_fields=20) if query.count("&") < 20 else {}  # noqa: PLR2004
+    sort = values.get("sort", [""])[-1]
+    return View(values.get("q", [""])[-1].strip()[:LONGEST_SEARCH], sort if sort in _SORTS else "")
+
+
+def asset(name: str) -> bytes:
+    """Return a file that the page loads."""
+    return resources.files("exporter.web").joinpath("assets", name).read_bytes()
+
+
+def status_page(page: LandingPage, status: Status, view: View, *, telemetry_path: str) -> bytes:
+    """Return the HTML of `/`."""
     # Relative, so that they also work behind a proxy that serves this page below a path prefix.
-    links = [("Metrics", telemetry_path.removeprefix("/")), ("Health", "-/healthy"), ("Readiness", "-/ready")]
+    links = [
+        ("Metrics", telemetry_path.removeprefix("/")),
+        ("Status as JSON", "status.json"),
+        ("Health", "-/healthy"),
+        ("Readiness", "-/ready"),
+    ]
     if page.documentation is not None and page.documentation.startswith(("https://", "http://")):
         links.append(("Documentation", page.documentation))
-    items = "".join(f'<li><a href="{escape(target)}">{escape(text)}</a></li>\n' for text, target in links)
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(page.name)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"<header><h1>{escape(page.name)}</h1></header>\n<main>\n<p>{escape(page.description)}</p>\n"
-        f"<p>Version: {escape(page.version)}</p>\n<ul>\n{items}</ul>\n{_table(status.automations)}</main>\n</body>\n"
-        "</html>\n"
+    rows = _chosen(status.automations, view)
+    counts = {condition: sum(row.state is condition for row in status.automations) for condition in _SEVERITY}
+    wrong = sum(counts[condition] for condition in _SEVERITY[:2])
+    return _fill(
+        _page_template(),
+        title=f"({wrong}) {page.name}" if wrong else page.name,
+        name=page.name,
+        description=page.description,
+        links=_joined(_fill(_LINK, target=target, text=text) for text, target in links),
+        sought=view.sought,
+        sort=view.sort,
+        worst=next((condition for condition in _SEVERITY[:3] if counts[condition]), Condition.OK),
+        summary=_summary(counts, len(rows), view),
+        table=_table(rows, view, status.time),
+        facts=_joined(_fill(_FACT, name=name, value=value) for name, value in _facts(status)),
+        configuration=status.configuration,
+    ).encode(errors="replace")
+
+
+def status_json(status: Status, view: View) -> bytes:
+    """Return the JSON of `/status.json`, whose shape docs/status.md describes: fields are added, never renamed."""
+    reload = status.reload
+    data = {
+        "version": status.version,
+        "revision": status.revision,
+        "time": status.time,
+        "uptime_seconds": status.uptime,
+        "shard": {"index": status.shard[0], "total": status.shard[1]},
+        "requests_per_minute": status.requests._asdict(),
+        "discovered_automations": dict(status.discovered) if status.discovered is not None else None,
+        "state_file": status.state_file,
+        "last_reload": None if reload is None else {"time": reload.time, "problems": list(reload.problems)},
+        "automations": [
+            {
+                "id": row.id,
+                "name": row.name,
+                "state": row.state,
+                "is_stale": row.is_stale,
+                "is_idle": row.is_idle,
+                "outcome": row.outcome or None,
+                "error": row.error or None,
+                "next_step": row.next_step or None,
+                "last_success": row.last_success,
+                "next_poll_seconds": row.next_poll,
+                "interval_seconds": row.interval,
+                "links": row.series,
+                "clicks": row.clicks,
+                "found_links": [found._asdict() for found in row.found],
+            }
+            for row in _chosen(status.automations, view)
+        ],
+        "configuration": status.configuration,
+    }
+    return json.dumps(data, allow_nan=False).encode() + b"\n"
+
+
+@cache
+def _page_template() -> Template:
+    return Template(asset("status.html").decode())
+
+
+def _fill(template: Template, **values: object) -> _Markup:
+    return _Markup(
+        template.substitute(
+            {name: value if isinstance(value, _Markup) else escape(str(value)) for name, value in values.items()}
+        )
     )
 
 
-def _table(automations: tuple[AutomationRow, ...]) -> str:
-    if not automations:
-        return ""
-    shown = automations[:MAX_ROWS]
-    more = len(automations) - len(shown)
-    return (
-        "<h2>Automations</h2>\n<table>\n<thead><tr><th>Automation</th><th>Id</th><th>Last poll</th>"
-        f"<th>Last success</th><th>Series</th></tr></thead>\n<tbody>\n{''.join(_rows(shown))}</tbody>\n</table>\n"
-        + (f"<p>and {more} more</p>\n" if more else "")
+def _joined(parts: Iterable[_Markup]) -> _Markup:
+    return _Markup("".join(parts))
+
+
+def _chosen(rows: Iterable[AutomationRow], view: View) -> Sequence[AutomationRow]:
+    """Return the automations that are asked for, in the order that is asked for."""
+    sought = view.sought.lower()
+    found = [row for row in rows if row.found or sought in row.name.lower() or sought in row.id.lower()]
+    found.sort(key=lambda row: (_SEVERITY.index(row.state), not row.is_stale))
+    match view.sort:
+        case "name":
+            found.sort(key=lambda row: row.name.lower())
+        case "success":
+            found.sort(key=lambda row: row.last_success or 0.0)
+        case "next":
+            found.sort(key=lambda row: row.next_poll or 0.0)
+        case "interval":
+            found.sort(key=lambda row: row.interval)
+        case "links":
+            found.sort(key=lambda row: -row.series)
+        case "clicks":
+            found.sort(key=lambda row: -(row.clicks or 0))
+    return found
+
+
+def _summary(counts: Mapping[Condition, int], found: int, view: View) -> str:
+    total = sum(counts.values())
+    states = ", ".join(f"{number} {_SPOKEN[condition]}" for condition, number in counts.items() if number)
+    text = f"{total} {'automation' if total == 1 else 'automations'}: {states}" if total else "No automations"
+    return f"{text}. Found: {found}." if view.sought else f"{text}."
+
+
+def _table(rows: Sequence[AutomationRow], view: View, now: float) -> _Markup:
+    if not rows:
+        return _fill(_MORE, text="No automation has this in its name, its id or a link.") if view.sought else _Markup()
+    more = len(rows) - MAX_ROWS
+    return _fill(
+        _TABLE,
+        columns=_joined(_column(key, text, view) for key, text in _SORTS.items()),
+        rows=_joined(_rows(rows[:MAX_ROWS], now)),
+        more=_fill(_MORE, text=f"and {more} more: search for them") if more > 0 else "",
     )
 
 
-def _rows(automations: Iterable[AutomationRow]) -> Iterable[str]:
-    for row in automations:
-        yield (
-            f"<tr><td>{escape(row.name)}</td><td><code>{escape(row.id)}</code></td>"
-            f"<td>{escape(row.outcome) or 'not yet'}</td><td>{_age(row.last_success_age)}</td>"
-            f'<td class="number">{row.series}</td></tr>\n'
+def _column(key: str, text: str, view: View) -> _Markup:
+    is_sorted = key == (view.sort or "state")
+    order = "descending" if key in ("links", "clicks") else "ascending"
+    query = urlencode({"q": view.sought, "sort": key} if view.sought else {"sort": key}, errors="replace")
+    return _fill(_COLUMN, key=key, text=text, query=query, sorted=_fill(_ATTRIBUTE, order=order) if is_sorted else "")
+
+
+def _rows(rows: Iterable[AutomationRow], now: float) -> Iterable[_Markup]:
+    before = ""
+    for row in rows:
+        error = _Markup()
+        if row.error:
+            # An outage has one reason for all of them: said once, so that the page stays small.
+            is_same = row.error == before
+            error = _fill(_SAME_ERROR) if is_same else _fill(_ERROR, text=_cut(row.error), step=row.next_step)
+            before = row.error
+        found = _joined(_fill(_FOUND_LINK, url=_cut(link.url), clicks=link.clicks) for link in row.found)
+        yield _fill(
+            _ROW,
+            state=row.state,
+            name=_cut(row.name),
+            id=_cut(row.id),
+            found=_fill(_FOUND, links=found) if found else "",
+            spoken=_SPOKEN[row.state] + (", stale" if row.is_stale and row.state is Condition.FAILING else ""),
+            error=error,
+            success="never" if row.last_success is None else f"{duration(now - row.last_success)} ago",
+            next="now" if row.next_poll is None else f"in {duration(row.next_poll)}",
+            interval=duration(row.interval),
+            links=row.series,
+            clicks="none yet" if row.clicks is None else row.clicks,
         )
 
 
-def _age(seconds: float | None) -> str:
-    if seconds is None:
-        return "never"
+def _facts(status: Status) -> Iterable[tuple[str, str]]:
+    yield "Version", f"{status.version} (revision {status.revision})"
+    yield "Running for", duration(status.uptime)
+    index, total = status.shard
+    yield "Shard", f"{index} of {total}" if total > 1 else "no sharding"
+    requests = status.requests
+    yield (
+        "Requests a minute",
+        f"{requests.needed:.1f} needed, {requests.allowed:.1f} allowed now, ceiling {requests.ceiling:.1f}",
+    )
+    found = status.discovered
+    states = ", ".join(f"{number} {state.replace('_', ' ')}" for state, number in (found or {}).items())
+    yield "Discovery", "off" if found is None else states or "nothing found yet"
+    yield "State file", status.state_file or "off"
+    if status.reload is None:
+        yield "Last reload", "none since the start"
+    else:
+        result = "; ".join(status.reload.problems) or "successful"
+        yield "Last reload", f"{duration(status.time - status.reload.time)} ago: {result}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it, in its two largest units."""
     minutes, rest = divmod(max(int(seconds), 0), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
     parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
-    parts_shown = [f"{number} {unit}" for number, unit in parts if number][:2]
-    return f"{' '.join(parts_shown) or '0 s'} ago"
+    return " ".join([f"{number} {unit}" for number, unit in parts if number][:2]) or "0 s"

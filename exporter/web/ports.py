@@ -1,9 +1,10 @@
 """What the web server needs from the rest of the exporter, and the values it is given."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,36 +44,112 @@ class Reloader(Protocol):
         """Read the configuration again and return its problems, none on success; may block for a while."""
 
 
+class Condition(StrEnum):
+    """What a person has to know of an automation first."""
+
+    FAILING = "failing"
+    """Its last poll failed."""
+    STALE = "stale"
+    """Its data has grown too old to be shown."""
+    WAITING = "waiting"
+    """It was not polled yet."""
+    OK = "ok"
+    IDLE = "idle"
+    """It is up to date, and polled seldom."""
+
+
+class FoundLink(NamedTuple):
+    """A link in which a search was found."""
+
+    step_id: str
+    url: str
+    clicks: int
+
+
 @dataclass(frozen=True, slots=True)
 class AutomationRow:
-    """One automation on the landing page."""
+    """One automation on the status page."""
 
     id: str
     name: str
-    outcome: str
+    state: Condition = Condition.WAITING
+    is_stale: bool = False
+    is_idle: bool = False
+    outcome: str = ""
     """Of the last poll; empty before the first."""
-    last_success_age: float | None
-    """Seconds since the last success; None before the first."""
-    series: int
+    error: str = ""
+    """Why the last poll failed, with what SendGrid said; empty after a success."""
+    next_step: str = ""
+    last_success: float | None = None
+    """Seconds since the epoch; None before the first."""
+    next_poll: float | None = None
+    """Seconds from now; None while it is polled."""
+    interval: float = 0.0
+    """Seconds between two polls, in effect."""
+    series: int = 0
+    clicks: int | None = None
+    """SendGrid's total; None where there is no data."""
+    found: tuple[FoundLink, ...] = ()
+    """The first links in which the search was found."""
+
+
+class Requests(NamedTuple):
+    """Requests a minute."""
+
+    needed: float
+    """What the configured intervals take."""
+    allowed: float
+    """For links, by the ceiling and by what SendGrid says remains."""
+    ceiling: float
+    """As configured, of this shard."""
+
+
+NO_REQUESTS: Final = Requests(0.0, 0.0, 0.0)
+
+
+class LastReload(NamedTuple):
+    """The last reload of the configuration."""
+
+    time: float
+    """Seconds since the epoch."""
+    problems: tuple[str, ...]
+    """Why it was not taken over; none after a success."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The current state, as the landing page shows it."""
+    """The current state, as the status page shows it."""
 
     automations: tuple[AutomationRow, ...] = ()
+    time: float = 0.0
+    """Seconds since the epoch."""
+    uptime: float = 0.0
+    version: str = ""
+    revision: str = ""
+    shard: tuple[int, int] = (0, 1)
+    """Its index, and how many there are."""
+    requests: Requests = NO_REQUESTS
+    discovered: Mapping[str, int] | None = None
+    """Automations of the account by state; None while discovery is off."""
+    state_file: str | None = None
+    configuration: str = ""
+    """YAML without secrets."""
+    reload: LastReload | None = None
 
 
 class StatusSource(Protocol):
-    """The present state, for the landing page."""
+    """The present state, for the status page."""
 
-    def status(self) -> Status:
-        """Return the state of every automation; never block."""
+    def status(self, sought: str) -> Status:
+        """Return the state of every automation, with the links in which the text is found; never wait for anybody.
+
+        The search takes time: it is called in a thread of its own.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class LandingPage:
-    """The program, as the landing page presents it."""
+    """The program, as the status page presents it."""
 
     name: str
     version: str

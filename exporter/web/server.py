@@ -51,7 +51,7 @@ class WebServer:
         self._stopping = asyncio.Event()
         self._addresses: list[tuple[str, int]] = []
         self._grace = 0.0
-        self._workers = (Worker("web-reload"), Worker("web-passwords"), Worker("web-config"))
+        self._workers = (Worker("web-reload"), Worker("web-passwords"), Worker("web-config"), Worker("web-pages"))
         self._failure: BaseException | None = None
 
     @property
@@ -144,9 +144,9 @@ class WebServer:
             await _close(connections, self._grace)
 
     def _middleware(self, config: FreshConfig) -> Middleware:
-        reloading, checking, _ = self._workers
+        reloading, checking, _, pages = self._workers
         return Middleware(
-            Handlers(self._options, self._ports, Reloads(self._ports.reloader, reloading)),
+            Handlers(self._options, self._ports, Reloads(self._ports.reloader, reloading), pages),
             config.current,
             rate_limit=ClientRateLimit(self._clock.monotonic),
             auth=BasicAuth(matches, FairQueue(checking)),

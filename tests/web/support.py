@@ -75,8 +75,10 @@ class FakeReloader:
 class FakeStatus:
     rows: tuple[AutomationRow, ...] = ()
     error: Exception | None = None
+    sought: list[str] = field(default_factory=list)
 
-    def status(self) -> Status:
+    def status(self, sought: str) -> Status:
+        self.sought.append(sought)
         if self.error is not None:
             raise self.error
         return Status(self.rows)

@@ -1,11 +1,12 @@
 import logging
+import re
 import socket
 import threading
 import time
 
 import pytest
 
-from exporter.web.ports import AutomationRow, Limits
+from exporter.web.ports import AutomationRow, FoundLink, Limits, Status
 from tests.web.support import (
     FakeHealth,
     FakeMetrics,
@@ -105,16 +106,58 @@ def test_every_page_has_the_security_headers(server):
         assert "server" not in headers
 
 
-def test_landing_page_escapes_every_value(server, fakes):
-    fakes.status.rows = (AutomationRow("<i>&", '"><script>alert(1)</script>', "<u>", 3700.0, 5),)
+def test_status_page_escapes_every_value(server, fakes):
+    hostile = '"><script>alert(1)</script>'
+    fakes.status.rows = (
+        AutomationRow("<i>&", hostile, error="<u>", next_step="<b>", found=(FoundLink("", "<s>", 1),)),
+    )
 
-    page = get(server, "/").body.decode()
+    page = get(server, "/?q=%22%3E%3Cscript%3Ealert(1)").body.decode()
 
-    assert "<script" not in page
-    assert "<i>" not in page
-    assert "<u>" not in page
+    assert page.count("<script") == 1, "the page's own"
+    assert not {"<i>", "<u>", "<s>", "<b><"} & set(re.findall("<.>|<b><", page))
     assert "&lt;script&gt;" in page
-    assert "1 h 1 min ago" in page
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type"),
+    [
+        ("/status.json", "application/json"),
+        ("/status.css", "text/css; charset=utf-8"),
+        ("/status.js", "text/javascript; charset=utf-8"),
+    ],
+)
+def test_what_the_status_page_refers_to_is_served(server, path, content_type):
+    answer = get(server, path)
+
+    assert (answer.status, answer.headers["content-type"]) == (200, content_type)
+    assert f'"{path[1:]}"' in get(server, "/").body.decode()
+
+
+def test_status_page_and_its_data_pass_on_what_is_sought(server, fakes):
+    get(server, "/?q=a%26b&sort=clicks")
+    get(server, "/status.json?q=c")
+
+    assert fakes.status.sought == ["a&b", "c"]
+
+
+def test_scrape_does_not_wait_for_the_status_page(server, fakes):
+    begun, scraped = threading.Event(), threading.Event()
+
+    def status(_):
+        begun.set()
+        assert scraped.wait(30)
+        return Status()
+
+    fakes.status.status = status
+    viewer = threading.Thread(target=get, args=(server, "/"))
+    viewer.start()
+    assert begun.wait(30)
+
+    assert get(server, "/metrics").status == 200
+
+    scraped.set()
+    viewer.join(30)
 
 
 def test_scrape_passes_on_what_was_asked_for(server, fakes):
