@@ -83,7 +83,8 @@ def choice(kind: type[_Choice]) -> Callable[[object], _Choice]:
     words = [member.value for member in kind]
 
     def read(value: object) -> _Choice:
-        word = value.strip().lower() if isinstance(value, str) else ""
+        # YAML 1.1 reads an unquoted `off` as false.
+        word = value.strip().lower() if isinstance(value, str) else "off" if value is False else ""
         if word in words:
             return kind(word)
         close = closest(word, words)

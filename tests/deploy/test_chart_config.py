@@ -35,7 +35,7 @@ pytestmark = needs(*HELMS)
 # Keys that the chart derives from other values, and the key itself, which has no place in a ConfigMap.
 BY_THE_CHART = {
     "sendgrid": {"api_key", "api_key_file"},
-    "web": {"listen_address", "config_file"},
+    "web": {"listen_address", "config_file", "systemd_socket"},
     "state": {"path"},
     "shard": {"index", "total"},
 }
@@ -105,9 +105,19 @@ def test_every_setting_arrives_as_it_was_given(tmp_path: Path) -> None:
 
     assert shown["automations"][0] == given["automations"][0]
     assert shown["automations"][1]["name"] == given["automations"][1]["name"]
-    for group in ("sendgrid", "labels"):
+    for group in ("sendgrid", "labels", "discovery", "statistics"):
         assert {key: shown[group][key] for key in given[group]} == given[group]
     assert shown["poll"] == given["poll"]
+
+
+@pytest.mark.parametrize("version", HELMS)
+def test_an_account_whose_automations_are_found_needs_no_list(version: str, tmp_path: Path) -> None:
+    done = check(
+        render(version, values=configured(config={"automations": [], "discovery": {"mode": "poll"}})), tmp_path
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert yaml.safe_load(done.stdout)["discovery"]["mode"] == "poll"
 
 
 @pytest.mark.parametrize("version", HELMS)
@@ -216,7 +226,7 @@ def test_what_the_chart_decides_wins_over_a_file_of_ones_own(tmp_path: Path) -> 
     shown = yaml.safe_load(check(case("helm-4", "own-configuration-values.yaml"), tmp_path).stdout)
 
     assert shown["web"]["telemetry_path"] == "/scrape"
-    assert shown["web"]["listen_address"] == ":10154"
+    assert shown["web"]["listen_address"] == [":10154"]
     assert shown["web"]["enable_lifecycle"] is True
     assert shown["shard"] == {"index": 2, "total": 3}
     assert shown["poll"]["interval"] == "10m"

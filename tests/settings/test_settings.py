@@ -189,6 +189,13 @@ def test_samples_cover_every_key() -> None:
     assert {row.key for row in reference()} == SAMPLES.keys() | special
 
 
+@pytest.mark.parametrize("written", ["off", "'off'", "OFF"])
+def test_discovery_is_off_however_it_is_quoted(written: str, write: WriteFile) -> None:
+    arguments = write(f"automations: [{ONE}]\ndiscovery: {{mode: {written}}}\n")
+
+    assert settings(arguments, {"SENDGRID_API_KEY": "k"}).discovery.mode is DiscoveryMode.OFF
+
+
 @pytest.mark.parametrize("written", ["all", "ALL", " all "])
 def test_all_automations_is_short_for_discovery_that_polls(written: str, write: WriteFile) -> None:
     key = {"SENDGRID_API_KEY": "k"}

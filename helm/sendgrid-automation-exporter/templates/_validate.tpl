@@ -49,10 +49,11 @@
 {{- $values := .Values }}
 {{- $fromEnvironment := $values.extraEnvFrom }}
 {{- range $values.extraEnv }}
-{{- if eq .name "EXPORTER_AUTOMATIONS" }}{{ $fromEnvironment = true }}{{ end }}
+{{- if has .name (list "EXPORTER_AUTOMATIONS" "EXPORTER_DISCOVERY__MODE") }}{{ $fromEnvironment = true }}{{ end }}
 {{- end }}
-{{- if not (or $values.demo $values.config.automations $fromEnvironment) }}
-{{- fail "no automations: list them under config.automations, such as config.automations[0].id=<uuid>, or set demo=true to try without" }}
+{{- $found := eq (toString (dig "discovery" "mode" "" $values.config)) "poll" }}
+{{- if not (or $values.demo $values.config.automations $fromEnvironment $found) }}
+{{- fail "no automations: list them under config.automations, such as config.automations[0].id=<uuid>, poll all of the account by config.discovery.mode=poll, or set demo=true to try without" }}
 {{- end }}
 {{- $ids := dict }}
 {{- range $values.config.automations }}
