@@ -118,7 +118,7 @@ class StateWriter:
         with self._changed:
             left = len(self._work.unwritten)
         if left:
-            _log.warning("state.path: the newest values could not be written before the end (automations: %d)", left)
+            _log.warning("state.path: the newest values could not be written before the end (blocks: %d)", left)
 
     def _run(self, question: Question, automation_ids: Container[AutomationId]) -> None:
         file: StateFile | None = None

@@ -154,7 +154,9 @@ def totals_in(state: Path) -> dict[str, int]:
         return {}
     with closing(sqlite3.connect(f"file:{state}?mode=ro", uri=True, timeout=5)) as connection:
         with suppress(sqlite3.OperationalError):
-            return dict(connection.execute("SELECT automation_id, total_clicks FROM blocks"))
+            # What is kept of the account itself is no automation's.
+            query = "SELECT automation_id, total_clicks FROM blocks WHERE automation_id != 'account'"
+            return dict(connection.execute(query))
         return {}
 
 

@@ -117,7 +117,8 @@ def _stored(state: Path) -> Stored:
             rows = connection.execute("SELECT automation_id, last_success, total_clicks FROM blocks").fetchall()
         except sqlite3.OperationalError:  # not made yet
             return {}
-    return {id_: (at, total) for id_, at, total in rows}
+    # What is kept of the account itself stands there too, and shows nothing by itself.
+    return {id_: (at, total) for id_, at, total in rows if id_ in IDS}
 
 
 def _newest(state: Path) -> float:

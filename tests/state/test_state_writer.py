@@ -103,7 +103,7 @@ def test_neither_start_nor_end_wait_for_a_locked_file(path, caplog):
         assert time.monotonic() - began < 3
     writer._thread.join(20)
 
-    assert "the newest values could not be written before the end (automations: 1)" in caplog.text
+    assert "the newest values could not be written before the end (blocks: 1)" in caplog.text
 
 
 def test_file_that_answers_after_the_start_gave_up_is_written(path, caplog):
