@@ -220,7 +220,8 @@ def test_automations_that_nobody_polls_are_listed_the_most_clicked_first() -> No
 
 
 def test_limit_that_is_too_small_for_the_configuration_is_wrong() -> None:
-    with simulated(2, rate_limit=30) as simulator:
+    # One request in a window. The first answer gives its length, too short where it comes late: 60 a minute at most.
+    with simulated(2, rate_limit=1) as simulator:
         found = examined(simulator, "--poll.interval=1s", ids=f"{an_id(1)},{an_id(2)}")
         flags = ("--poll.interval=1m", "--sendgrid.requests-per-minute=1")
         ceiling = examined(simulator, *flags, ids=f"{an_id(1)},{an_id(2)}")

@@ -168,11 +168,13 @@ def test_hints_before_late_answers_never_lend_one_automations_clicks_to_another(
     automations = range(1, 13)
 
     with RawServer(lambda number: [EARLY, PAUSE, answer(number)]) as server, client_of(server.base_url) as client:
+        # The first request with a key goes alone, and whoever waits for it would let this clock leap.
+        first = ask(client, 1)
         with ThreadPoolExecutor(4) as workers:
             rounds = [list(workers.map(lambda number: ask(client, number), automations)) for _ in range(3)]
 
-        assert rounds == [list(automations)] * 3
-        assert server.requests == 36
+        assert [[first], *rounds] == [[1]] + [list(automations)] * 3
+        assert server.requests == 37
         assert server.connections <= 4
 
 
