@@ -98,6 +98,7 @@ class App:
             link_series=lambda: self._store.snapshot.link_series,
             dropped_lines=lambda: lines.dropped,
         )
+        # Before the logs are set up, which hide the key.
         self._key = key_source(settings)
         self._former_secrets: tuple[str, ...] = ()
         self._set_up_logs()
@@ -191,6 +192,7 @@ class App:
 
         def work() -> None:
             while waiting and not self._signals.stop.is_set():
+                # Another thread may take the last one between the check and popleft.
                 with suppress(IndexError):
                     automation = waiting.popleft()
                     deadline = self._clock.monotonic() + _ONCE_SECONDS
@@ -266,6 +268,7 @@ class App:
         self._poller.take_over(client, hygiene, _question_of(settings))
         self._account.take_over(client, account_options(settings))
         self._targets.take_over(_target_options(settings))
+        # Only when nobody is handed the former client any more.
         former.close()
         self._configure_workers(before)
         self._workers.start()
@@ -275,6 +278,7 @@ class App:
         """Tend the workers about once a second, until the stop or a death."""
         reload = threading.Thread()
         while not self._clock.wait(self._signals.stop, _TICK_SECONDS):
+            # The wish is kept while a reload runs: a second SIGHUP may be about a file that the first had read already.
             if self._signals.reload_asked.is_set() and not reload.is_alive():
                 self._signals.reload_asked.clear()
                 # In a thread: the configuration may stand on a disk that hangs, or be a pipe that nobody writes to.
@@ -300,6 +304,7 @@ class App:
         # Serving ends first, so that no scrape sees a process whose polls have ended; the state is written last.
         self._signals.stop.set()
         server.stop(_STOP_SERVING_SECONDS)
+        # Before the client closes: a poll under way may still finish and hand its block to the state file.
         self._workers.join(_STOP_POLLING_SECONDS)
         self._client.close()
         if self._state is not None:
@@ -338,6 +343,7 @@ class App:
         path = self._settings.state.path
         if path is None:
             return
+        # Before the file is opened: the metric says that one is configured, whatever its disk does.
         self._telemetry.state_enabled()
         self._state = StateWriter(path, clock=self._clock, observe=self._telemetry.state_failing)
         # Whom discovery has found is only known once the file is read.

@@ -71,6 +71,7 @@ class LineWriter:
         """Called when no line came for some seconds."""
 
     def __enter__(self) -> Self:
+        # A daemon: a thread that waits for the reader of a full pipe cannot be ended otherwise.
         threading.Thread(target=self._run, name="log", daemon=True).start()
         return self
 
@@ -116,6 +117,7 @@ class LineWriter:
             with self._changed:
                 self._writing = False
                 self._changed.notify_all()
+                # Under the same lock as the queue: `flush` never sees an empty queue while a line is on its way.
                 self._writing = self._changed.wait_for(self._is_waiting, _QUIET_SECONDS)
                 line = f"{self._lines.popleft()}\n" if self._lines else ""
                 erased, self._drawn = _ERASED if self._drawn else "", self._status
@@ -144,6 +146,7 @@ def write_all(descriptor: int, content: bytes) -> None:
     rest = memoryview(content)
     while rest:
         try:
+            # write(2) may take a part only, and a memoryview is cut without copying what is left.
             rest = rest[os.write(descriptor, rest) :]
         except BlockingIOError:  # another program that has the same terminal or pipe made it non-blocking
             poll = select.poll()
@@ -178,6 +181,7 @@ class _Formatter(logging.Formatter):
 
     def _fit(self, text: str, room: int) -> str:
         """Return the text without secrets; of what takes more than the room, quoted, the middle is left out."""
+        # Longest first: hiding a secret that is part of another one would leave the rest of that one readable.
         secrets = sorted({secret for secret in self._secrets() if len(secret) >= _LEAST_SECRET}, key=len, reverse=True)
         longest = len(secrets[0]) if secrets else 0
         window = room + longest
@@ -280,6 +284,7 @@ class _Handler(logging.Handler):
 
     def _tell_ended(self) -> None:
         """Write how many lines were left out since the last one of their kind."""
+        # The handler's lock, which logging holds around `emit`: the kinds are counted by many threads.
         self.acquire()
         try:
             for kind in self._floods.ended():
@@ -295,6 +300,7 @@ def set_up_logs(level: str, log_format: str, secrets: Secrets, lines: LineWriter
     handler = next((one for one in root.handlers if isinstance(one, _Handler) and one.lines is lines), None)
     handler = handler or _Handler(lines)
     handler.setFormatter(JsonFormatter(secrets) if log_format == "json" else LogfmtFormatter(secrets))
+    # In place and at once: a reload must not leave a moment without a handler, nor one with two.
     root.handlers[:] = [handler]
     root.setLevel({"warn": logging.WARNING}.get(level) or level.upper())
     for name in _LIBRARIES:

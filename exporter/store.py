@@ -53,6 +53,7 @@ class Store:
     @property
     def snapshot(self) -> Snapshot:
         """Return the current snapshot, without waiting."""
+        # Reading one attribute is atomic in CPython, and a snapshot never changes once it is assigned.
         return self._snapshot
 
     def total_clicks(self) -> Mapping[AutomationId, int]:
@@ -69,6 +70,7 @@ class Store:
             size = max(_SMALLEST_GROUP, math.isqrt(len(views)))
             groups = tuple(render_group(views[start : start + size]) for start in range(0, len(views), size))
             place = {view.id: index for index, group in enumerate(groups) for view in group.views}
+            # An automation that is gone must not wake `expire` for a block that nobody shows.
             self._expiry = {id_: at for id_, at in self._expiry.items() if id_ in place}
             self._snapshot = _snapshot(groups, place)
 
@@ -93,6 +95,7 @@ class Store:
             return replace(view, block=block, up=True, last_success=last_success, decreased=fell)
 
         with self._lock:
+            # Asked under the lock that `withdraw` takes: checked before it, a withdrawal could slip in between.
             if not is_wanted():
                 return False
             if automation_id in self._snapshot.place:

@@ -86,8 +86,10 @@ class Schedule:
 
         What refusals have slowed down is normal again, unless `forgive` is false.
         """
+        # `_entries` wins where both have it: what is configured is newer than what is leaving.
         known = self._leaving | self._entries
         self._entries = {}
+        # Built again as a whole, since heapq cannot remove the entries of automations that are gone.
         self._queue = []
         self._key_refused = 0 if forgive else self._key_refused
         self.version += 1
@@ -101,6 +103,7 @@ class Schedule:
             if entry.again and not entry.running:
                 entry.again, entry.due = False, now
             elif not entry.first and not entry.running:
+                # A shorter interval takes effect at once; a longer one only after the poll that is planned already.
                 entry.due = min(entry.due, entry.started + self._interval(entry))
             if not entry.running:
                 self._push(entry)
@@ -134,6 +137,7 @@ class Schedule:
             return
         entry.running = False
         outcome = result.outcome
+        # A failed poll may have no pages; the last good number still predicts what the next poll costs.
         entry.pages = result.pages or entry.pages
         recovered = outcome is Outcome.SUCCESS and self._key_refused > 0
         self._note_refusal(entry, outcome)
@@ -178,6 +182,7 @@ class Schedule:
             entry.idle = True
         for entry in awake:
             entry.idle, entry.woken = False, now
+        # `version` rises only on a real change: readers recompute every interval when it does.
         before = self._idle_interval, self._idle_pages
         average = self._average_pages()
         self._idle_interval = interval
@@ -214,6 +219,7 @@ class Schedule:
         # demand / allowed: with every interval longer by that factor, demand is exactly what is allowed.
         if wanted == self.stretch or (wanted > 1 and abs(wanted / self.stretch - 1) < _NOTICEABLE):
             return False
+        # Longer intervals need no rescheduling: each automation takes its new one when its next poll ends.
         shorter = wanted < self.stretch
         self.stretch = wanted
         self.version += 1
@@ -249,6 +255,7 @@ class Schedule:
         return max(self._idle_interval, self._idle_pages / _MOST_IDLE)
 
     def _average_pages(self) -> float:
+        # Before the first poll nothing is known, and one page is the least that a poll takes.
         known = [entry.pages for entry in self._entries.values() if entry.pages]
         return sum(known) / len(known) if known else 1.0
 

@@ -44,12 +44,15 @@ def read_rate_limit(headers: Mapping[str, str], now: float) -> RateLimitHeaders:
     `X-RateLimit-Reset` is epoch seconds in practice, while one published description says seconds from now. Waits
     are computed against the answer's own `Date`, so that a wrong clock here or there does not matter.
     """
+    # Field names are case-insensitive (RFC 9110, 5.1); the keys of a mapping are not.
     lower = {name.lower(): value for name, value in headers.items()}
     reset = _number(lower.get("x-ratelimit-reset"))
     if reset is not None and reset >= _EPOCH_FROM:
         reset -= _http_date(lower.get("date")) or now
     retry_after = _number(lower.get("retry-after"))
     if retry_after is None:
+        # Retry-After is seconds or a date (RFC 9110, 10.2.3); a date has to be measured against the clock that wrote
+        # it.
         retry_at = _http_date(lower.get("retry-after"))
         retry_after = None if retry_at is None else retry_at - (_http_date(lower.get("date")) or now)
     return RateLimitHeaders(
@@ -96,6 +99,7 @@ class Budget:
         """
         with self._lock:
             ceiling = self._ceiling / _MINUTE
+            # The third is a floor: traffic beside the links must not stretch every interval without end.
             return min(max(ceiling - beside, ceiling / 3), self._learned[endpoint].rate)
 
     def allow(self, requests_per_minute: float) -> None:
@@ -114,6 +118,7 @@ class Budget:
         while True:
             with self._lock:
                 now = self._clock.monotonic()
+                # Looking and taking happen under one lock: two workers must not see the same free place.
                 free_at = max(self._free_at(now), learned.free_at(now))
                 if free_at <= now:
                     self._take(now)
@@ -126,6 +131,7 @@ class Budget:
             if free_at > deadline:
                 message = "the request budget has no place left before the poll's deadline"
                 raise ExchangeTimeoutError(message, retry_after=free_at - now)
+            # The wait holds no lock, so that an answer can be released meanwhile and free a place earlier.
             if self._clock.wait(stop, min(free_at - now, _RECHECK)):
                 raise StoppedError("the exporter is stopping")
 
@@ -215,6 +221,7 @@ class _Learned:
     def _learn(self, said: RateLimitHeaders, now: float) -> None:
         if said.remaining is None:
             return
+        # Without a reset, a minute is assumed: the period in which this budget itself counts.
         reset_in = _MINUTE if said.reset_in is None else said.reset_in
         reset_at = now + reset_in + _RESET_MARGIN
         # The same reset comes in whole seconds and with the network's delay: two margins apart is still one window.
@@ -236,6 +243,7 @@ class _Learned:
         # either, pauses double with each 429 in a row, up to a minute.
         asked = None if said is None else (said.reset_in if said.retry_after is None else said.retry_after)
         backoff = min(2.0**self._limited_in_a_row, _MINUTE)
+        # Only ever later: answers arrive out of order, and a short pause must not cut a longer one.
         self.paused_until = max(self.paused_until, now + max(asked or 0.0, backoff) + _RESET_MARGIN)
 
 
@@ -244,6 +252,7 @@ def _number(text: str | None) -> float | None:
         number = float(text) if text is not None else math.nan
     except ValueError:
         return None
+    # float() also takes "nan" and "inf", which would poison every comparison that follows.
     return number if math.isfinite(number) and number >= 0 else None
 
 

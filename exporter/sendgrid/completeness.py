@@ -178,6 +178,7 @@ def whole_list(walks: Sequence[Walk[RowT]]) -> Sequence[RowT] | None:
     confirmed = _agree(walks) and not last.doubled and not last.has_page_twice
     if last.count is not None:
         return _whole_by_count(walks, last.count, confirmed=confirmed)
+    # Without a count only repetition is left as evidence, and an empty page in between may hide rows both times.
     if confirmed and not last.is_hollow:
         return [row for rows in last.rows for row in _once(rows)]
     return None
@@ -185,12 +186,14 @@ def whole_list(walks: Sequence[Walk[RowT]]) -> Sequence[RowT] | None:
 
 def _whole_by_count(walks: Sequence[Walk[RowT]], count: int, *, confirmed: bool) -> Sequence[RowT] | None:
     last = walks[-1]
+    # The number alone does not do: one row lost and another read twice at a page's edge add up to the count as well.
     if last.number == count and (confirmed or not last.shared):
         return list(_all(last))
     # Rows that moved while a page was read are missing in one walk and present in another, so the union may be whole.
     alike = list(_last_with_count(walks, count))
     if any(walk.number > count for walk in alike):
         return None  # it is no count of this list, and rows that fit it would fit by chance
+    # Only walks with the same count: rows of a list that has grown or shrunk since would mix two states.
     union = _union(rows for walk in alike for rows in walk.rows)
     return union if len(union) == count else None
 

@@ -71,6 +71,8 @@ class Resolver:
             found = self._pending.get((host, port))
             if found is None:
                 found = self._pending[host, port] = Future()
+                # A thread, because getaddrinfo(3) has no timeout and cannot be cancelled; a daemon, so that a silent
+                # name server does not keep the process from ending.
                 threading.Thread(target=self._run, args=(host, port, found), name="dns", daemon=True).start()
         return found.result(seconds)
 
@@ -78,6 +80,7 @@ class Resolver:
         try:
             addresses = self._look_up(host, port)
         except Exception as exc:  # noqa: BLE001  # whoever waits for it raises it
+            # Forgotten before the waiters wake: one that tries again at once must start a new look-up.
             self._forget(host, port)
             found.set_exception(exc)
         else:
@@ -154,6 +157,7 @@ class _DeadlineSocket(socket.socket):
     deadline: Deadline
 
     def recv_into(self, *args: Any, **options: Any) -> int:
+        # settimeout bounds one call of the system, so it is set again before each: what is left gets less.
         self.settimeout(self.deadline.remaining())
         return super().recv_into(*args, **options)
 
@@ -189,6 +193,7 @@ def trusting_context(authorities: Authorities | None) -> ssl.SSLContext:
     # As Python 3.13 does: a bundle may hold the issuing authority alone, without its root.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # wrap_socket makes its socket from this class; there is no other way to come between TLS and its reads.
     context.sslsocket_class = _DeadlineTLSSocket
     return context
 
@@ -209,8 +214,11 @@ def _connect(connection: HTTPConnection, deadline: Deadline, resolver: Resolver)
         connected = _DeadlineSocket(family, kind, protocol)
         connected.deadline = deadline
         try:
+            # An equal share of the time for each address that is left: a first one that drops packets, often IPv6, must
+            # not use up what the others need.
             connected.settimeout(deadline.remaining() / left)
             connected.connect(address)
+            # As urllib3 sets it by default; this method replaces the one that would do so.
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             _keep_alive(connected)
         except OSError as exc:

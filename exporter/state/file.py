@@ -130,6 +130,7 @@ class StateFile:
     def save(self, answers: Iterable[Answer]) -> None:
         """Store the blocks, all of them or none; raise StateError."""
         try:
+            # sqlite3's context manager commits, or rolls back after an exception; it does not close the connection.
             with self._connection:
                 self._connection.executemany(_INSERT, map(_row, answers))
         except (sqlite3.Error, OverflowError) as exc:
@@ -152,6 +153,8 @@ class StateFile:
     def is_in_place(self) -> bool:
         """Return whether the path still names the file that was opened, not cut short, and its journal."""
         wal = self._path.with_name(self._path.name + "-wal")
+        # The size may grow between two looks, never shrink: a SQLite file gets shorter only by VACUUM, which is not
+        # used.
         former, self._seen = self._seen, _identity(self._path)
         same = self._seen[:2] == former[:2]
         self._cut = same and self._seen[2] < former[2]
@@ -197,6 +200,7 @@ def examine(path: Path) -> None:
     and one that was cut may have lost ours, but not both unless nothing is left.
     """
     try:
+        # O_NONBLOCK: opening a named pipe for reading would otherwise wait for its writer.
         opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         _check_folder(path)
@@ -235,6 +239,7 @@ def _check_folder(path: Path) -> None:
 
 def _is_ours(path: Path, head: bytes) -> bool:
     owner = head[_OWNER_AT]
+    # Numbers in the header are big-endian on every machine.
     if owner == _APPLICATION_ID.to_bytes(4, "big"):
         return True
     if len(head) < _OWNER_AT.stop:
@@ -245,6 +250,7 @@ def _is_ours(path: Path, head: bytes) -> bool:
 def _is_unused(path: Path) -> bool:
     """Return whether the database has no tables: one that was about to be made when the process was killed."""
     try:
+        # `immutable=1` takes no lock and makes no journal: looking at another program's file must not change it.
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as connection:
             return not connection.execute("SELECT name FROM sqlite_master").fetchall()
     except sqlite3.Error:
@@ -277,8 +283,11 @@ def _opened(
 ) -> tuple[StateFile, list[SavedBlock]]:
     details = _create_private(path)
     page = int.from_bytes(_head(path)[_PAGE_SIZE_AT], "big")
+    # The header's two bytes cannot hold 65536, so SQLite writes 1 for it.
     if details.st_size % (65536 if page == 1 else page or 1):
         raise _DamageError("it ends within a page")
+    # IMMEDIATE takes the write lock when a transaction begins, where SQLite waits for the busy time-out. One that is
+    # upgraded from reading fails at once where another connection has written meanwhile (SQLITE_BUSY_SNAPSHOT).
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level="IMMEDIATE")
     try:
         # A damaged row must not hide the others.
@@ -311,8 +320,12 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         )
     elif tables != [("table", "blocks")] or _columns(connection) != _COLUMNS:
         raise _DamageError("its table is not as the exporter makes it")
+    # With a write-ahead log, a killed process leaves the file itself as it was at the last checkpoint.
     connection.execute("PRAGMA journal_mode=WAL")
+    # In WAL mode NORMAL syncs at checkpoints only: a power failure may lose the newest blocks, not the file's
+    # consistency, and the next poll brings them again.
     connection.execute("PRAGMA synchronous=NORMAL")
+    # quick_check leaves out the comparison of indexes with tables; (1) stops at the first error.
     check = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if check != "ok":
         raise _DamageError(str(check))
@@ -326,6 +339,7 @@ def _columns(connection: sqlite3.Connection) -> tuple[tuple[str, str, int, int],
 def _create_private(path: Path) -> os.stat_result:
     """Make the file readable by its owner only: addresses of links can hold what is nobody else's business."""
     try:
+        # Made here and not by SQLite, which would create the file with the mode that the umask leaves.
         opened = os.open(path, os.O_CREAT | os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     except OSError as exc:
         advice = _access_advice(path) if isinstance(exc, PermissionError) else ""

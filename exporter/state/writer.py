@@ -75,6 +75,7 @@ class StateWriter:
 
         Raise ForeignFileError when the path names somebody else's file.
         """
+        # A daemon: a thread that waits for a hanging disk cannot be interrupted, and must not hold up the end.
         self._thread = threading.Thread(target=self._run, args=(question, automation_ids), name="state", daemon=True)
         self._thread.start()
         if not self._opened.wait(seconds):
@@ -98,12 +99,14 @@ class StateWriter:
     def forget_all_but(self, automation_ids: Collection[AutomationId]) -> None:
         """Hold the blocks of other automations in memory no longer; what is in the file stays there."""
         with self._changed:
+            # The subtraction makes a set of its own, so deleting within the loop is safe.
             for gone in self._answers.keys() - set(automation_ids):
                 del self._answers[gone]
                 self._work.unwritten.discard(gone)
 
     def watch(self) -> None:
         """Report a disk that does not answer."""
+        # One read of the attribute: the thread may set it to None between a check and its use.
         began = self._work.began
         if began is not None and self._clock.monotonic() - began > _SILENT_SECONDS:
             self._fail(f"{self._path} has not answered for {_SILENT_SECONDS:g} s (does its disk hang?)")
@@ -111,6 +114,7 @@ class StateWriter:
     def close(self, seconds: float) -> None:
         """Write what is not written yet, at most for the seconds, and end the thread."""
         with self._changed:
+            # Under the lock: the thread checks it within `wait_for`, and would otherwise sleep on until its next look.
             self._work.closing = True
             self._changed.notify_all()
         if self._thread is not None:
@@ -125,6 +129,8 @@ class StateWriter:
         while not self._work.closing or self._work.unwritten:
             self._work.began = self._clock.monotonic()
             try:
+                # In WAL mode, SQLite goes on writing to a deleted file without an error, so the path has to be compared
+                # before each write.
                 if file is None or not self._is_in_place(file):
                     file = self._open(question, automation_ids)
                 written = self._write(file)
@@ -180,6 +186,7 @@ class StateWriter:
     def _write(self, file: StateFile) -> int:
         """Write what is not written; return how many blocks that were."""
         with self._changed:
+            # Copied under the lock and written without it: `save` is called by polls, which never wait for the disk.
             answers = {id_: self._answers[id_] for id_ in self._work.unwritten}
         if answers:
             file.save(answers.values())

@@ -140,6 +140,7 @@ class Connection(asyncio.Protocol):
         self._parser.end()
         self._queue.clear()
         if self._task is not None:
+            # A response whose client is gone would go on rendering for nobody.
             self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
@@ -172,6 +173,8 @@ class Connection(asyncio.Protocol):
     def _take_in(self) -> None:
         while len(self._queue) < self._limits.pipelined and (request := self._parser.next_request()) is not None:
             self._queue.append(request)
+        # Not reading fills the kernel's buffers until TCP stops the client: a flood of pipelined requests takes no
+        # memory.
         if self._parser.waiting:
             self._transport.pause_reading()
         else:
@@ -192,6 +195,7 @@ class Connection(asyncio.Protocol):
             if parser.waiting or self._queue or parser.ended:
                 self._disarm()
                 self._timed = 0
+        # Armed once for each request, not for each piece of it: a client that trickles bytes gains no time by them.
         elif self._timed != parser.begun:
             self._timed = parser.begun
             self._arm(self._limits.request)
@@ -224,6 +228,7 @@ class Connection(asyncio.Protocol):
     async def _exchange(self, request: Request) -> bool:
         """Answer one request; return whether another may follow."""
         response = await self._service.answer(request)
+        # RFC 9112, 9.6: after a response with `Connection: close` no further request of this connection is answered.
         close = response.close or not request.keep_alive or self._retiring
         try:
             await self._writer.send(response, head_only=request.method == "HEAD", close=close, date=self._date())
@@ -280,6 +285,7 @@ class Connection(asyncio.Protocol):
 
     def _overdue(self) -> None:
         if self._task is not None:
+            # The response under way may be a good one: it is finished, and nothing follows it.
             self._parser.end()
             self._retiring = True
         elif self._parser.partial:

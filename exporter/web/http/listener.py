@@ -38,6 +38,7 @@ _NOT_NOW: Final = frozenset({errno.EAGAIN, errno.EINTR, errno.ECONNABORTED})
 _TLS_HANDSHAKE: Final = 0x16
 """The first byte of a TLS record that begins a handshake (RFC 8446, 5.1)."""
 _LONGEST_REASON: Final = 120
+# sd_listen_fds(3): systemd passes sockets from SD_LISTEN_FDS_START, which is 3, on.
 _FIRST_INHERITED: Final = 3
 _MOST_INHERITED: Final = 64
 _FIRST_FREE_PORT: Final = 1024

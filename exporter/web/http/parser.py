@@ -25,7 +25,10 @@ _AUTHORITY: Final = re.compile(
     r"(?:\[(?P<literal>[0-9A-Fa-f:.]+)\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?"
 )
 _ABSOLUTE: Final = re.compile(r"(?i:https?)://([^/?#]+)([^?]*)(?:\?(.*))?")
+# RFC 9112, 7.1: hexadecimal, with extensions that a recipient ignores (7.1.1). 16 digits are 64 bits: Python's int
+# would take any number of them.
 _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?")
+# RFC 9110, 8.6: digits only; int() would also take a sign, blanks and underscores.
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _MOST_LINES: Final = 256
 """Header lines of a request, or lines of a body's framing: each costs the event loop a microsecond or two."""
@@ -160,12 +163,15 @@ class RequestParser:
                 return None, False
             self.partial, self._line_ended = True, False
             self.begun += 1
+        # Up to three bytes of the empty line may have been the end of what was searched before: each byte is searched
+        # once, however small the pieces in which a client sends its head.
         end = self._buffer.find(b"\r\n\r\n", max(self._searched - 3, 0))
         self._check_head(end if end >= 0 else len(self._buffer))
         if end < 0:
             self._searched = len(self._buffer)
             return None, False
         head = _read(bytes(self._buffer[:end]), self._client)
+        # Refused by what the head announces, before a byte of the body is read.
         if head.length > self._limits.body:
             raise _RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         self._drop(end + 4)
@@ -200,6 +206,7 @@ class RequestParser:
         self._part = _Part.CHUNK if self._left else _Part.TRAILERS
         if self._left:
             self._count(self._left)
+            # The chunk's own line end (RFC 9112, 7.1) is not counted by its size.
             self._left += 2
         return True
 
@@ -229,6 +236,7 @@ class RequestParser:
 
     def _take_line(self) -> bytes | None:
         """Return the next line of the body's framing without its end; None where it is not whole yet."""
+        # The CR may have come as the last byte of the piece before.
         end = self._buffer.find(b"\r\n", max(self._searched - 1, 0))
         if end < 0:
             if self._body + len(self._buffer) > self._limits.body:
@@ -271,6 +279,7 @@ def _read(head: bytes, client: str) -> _Head:
         raise _RefusedError(HTTPStatus.BAD_REQUEST)
     path, query = _split_target(method, target)
     length, chunked = _framing(headers, minor)
+    # Connection is a list of case-insensitive options, possibly over several lines (RFC 9110, 7.6.1).
     options = {
         option.strip(b" \t").lower() for name, value in headers if name == b"connection" for option in value.split(b",")
     }
@@ -324,6 +333,7 @@ def _split_target(method: str, target: str) -> tuple[str, str]:
         return path, query
     if target == "*" and method == "OPTIONS":
         return "*", ""
+    # RFC 9112, 3.2.2: a server must accept the absolute form, although only proxies are sent it.
     match = _ABSOLUTE.fullmatch(target)
     if match is None or not is_authority(match[1]):
         raise _RefusedError(HTTPStatus.BAD_REQUEST)
@@ -338,8 +348,11 @@ def _framing(headers: tuple[tuple[bytes, bytes], ...], minor: int) -> tuple[int,
     lengths = [value for name, value in headers if name == b"content-length"]
     codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
     if codings:
+        # Both together are how requests are smuggled (RFC 9112, 11.2), and HTTP/1.0 has no transfer codings (6.1).
         if lengths or not minor:
             raise _RefusedError(HTTPStatus.BAD_REQUEST)
+        # RFC 9112, 6.1 and 6.3: an unknown coding is 501; without chunked as the last one the length is unknown, so
+        # 400.
         if codings != [b"chunked"]:
             last = codings[-1].rpartition(b",")[2].strip(b" \t")
             raise _RefusedError(HTTPStatus.NOT_IMPLEMENTED if last == b"chunked" else HTTPStatus.BAD_REQUEST)

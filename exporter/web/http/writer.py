@@ -63,6 +63,7 @@ class ResponseWriter:
     def pause(self) -> None:
         """Take note that the transport holds bytes which the reader does not take."""
         self._writable.clear()
+        # Started again by each pause: a slow reader that takes every piece in time is not cut.
         self._timer = asyncio.get_running_loop().call_later(self._stall, self.cut)
 
     def resume(self) -> None:
@@ -72,6 +73,8 @@ class ResponseWriter:
 
     def cut(self) -> None:
         """End the connection at once; what its reader has not taken is dropped, by the kernel too."""
+        # SO_LINGER with zero seconds: close(2) sends a reset and drops the send buffer, which a reader that stalls
+        # would otherwise keep in the kernel's memory long after the connection has ended here.
         sock = self._transport.get_extra_info("socket")
         if self.stalled and sock is not None:
             with suppress(OSError):  # The socket may be closed already.
@@ -91,6 +94,7 @@ class ResponseWriter:
         """
         self.begun = False
         head = head_bytes(response, date=date, close=close)
+        # RFC 9110, 9.3.2: a HEAD gets the header fields of a GET, and no body.
         if head_only:
             await self._write([head])
         elif isinstance(response.body, Scrape):
@@ -131,6 +135,7 @@ class ResponseWriter:
 
         asyncio would join them before it writes them: another copy of every scrape. TLS has to encrypt them first.
         """
+        # What the transport still holds comes first: written past it, these bytes would overtake the others.
         if self._socket is None or self._transport.get_write_buffer_size():
             return
         # An error is the transport's to find: it meets the same one, and ends the connection.

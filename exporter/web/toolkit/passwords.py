@@ -23,6 +23,7 @@ _TRUSTED_CLIENTS: Final = 256
 _LONGEST_PASSWORD: Final = 72
 """Bytes that bcrypt looks at: as in Go, what follows them is not compared."""
 _LONGEST_CREDENTIALS: Final = 4096
+# The dot is zero in bcrypt's base 64: 31 of them are a digest of zeroes.
 _DUMMY: Final = "OrpheanBeholderScryDou" + "." * 31
 """Salt and digest that stand in for those of a user who does not exist."""
 _USUAL_COST: Final = 10
@@ -94,6 +95,7 @@ class BasicAuth:
         return Verdict.ALLOWED if known else Verdict.DENIED
 
     def _remembered(self, asked: _Credentials) -> bool | None:
+        # Compared in constant time: how far two digests agree must not show in how long the answer takes.
         if hmac.compare_digest(self._allowed.get(asked.user, b""), asked.digest):
             return True
         if asked.digest in self._denied:
@@ -132,6 +134,7 @@ class BasicAuth:
             _remember(self._denied, asked.digest, _REMEMBERED_REFUSALS)
 
     def _digest(self, *parts: bytes) -> bytes:
+        # Lengths before the parts: otherwise user "a" with "bc" and user "ab" with "c" would be one.
         text = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return hashlib.blake2b(text, key=self._key, digest_size=32).digest()
 
@@ -208,6 +211,7 @@ def parse_basic(authorization: str | None) -> tuple[bytes, bytes] | None:
         decoded = base64.b64decode(encoded.encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError):
         return None
+    # RFC 7617, 2: a user's name has no colon, a password may have some, so the first one separates them.
     user, colon, password = decoded.partition(b":")
     return (user, password) if colon else None
 
@@ -233,6 +237,7 @@ def _remember(table: "OrderedDict[T, None]", item: T, most: int) -> None:
 
 
 def _cost(hashed: bytes) -> int:
+    # $2b$NN$...: the version takes the first four bytes, then two digits of cost.
     return int(hashed[4:6])
 
 

@@ -54,6 +54,7 @@ class ReloadingConfig:
         if self._path is None:
             return
         path = self._path
+        # The rules first: the settings of TLS are part of the certificate's key, so a changed block renews it, too.
         tls = self._config.get((fingerprint(path),), lambda: self._load(path)).tls
         if tls is not None:
             self._context.get((tls, *map(fingerprint, tls.files)), lambda: make_context(tls))
@@ -134,6 +135,7 @@ class FreshConfig:
             self._look = asyncio.create_task(self._run())
         elif self._hangs:
             return
+        # wait, not wait_for: that would cancel the look at the time-out, and the others who share it with it.
         _, pending = await asyncio.wait((self._look,), timeout=_PATIENCE)
         if pending and not self._hangs:
             self._hangs = True
@@ -147,6 +149,7 @@ class FreshConfig:
         except Exception:  # noqa: BLE001 - whatever a look meets, requests go on with what was loaded
             _log.exception("the web config file cannot be looked at; what was loaded before stays in effect")
         finally:
+            # Whatever happened, the next request starts a new look.
             self._look, self._hangs = None, False
 
 

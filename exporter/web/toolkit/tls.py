@@ -219,6 +219,7 @@ def make_context(settings: TLSSettings) -> ssl.SSLContext:
     if settings.ciphers:
         context.set_ciphers(":".join(settings.ciphers))
     if not settings.server_preference:
+        # Python sets the option by default, as Go's toolkit does, so that only false has to change anything.
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     if settings.curve is not None:
         context.set_ecdh_curve(settings.curve)
@@ -286,6 +287,7 @@ def _as_file(content: bytes) -> Iterator[str]:
     try:
         with open(descriptor, "wb", closefd=False) as file:
             file.write(content)
+        # Opened by this path the file is read from its beginning, whatever the offset of the descriptor is.
         yield f"/proc/self/fd/{descriptor}"
     finally:
         os.close(descriptor)
