@@ -5,6 +5,7 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -240,15 +241,15 @@ ODD = st.sampled_from([0, 1, -1, 2**53, 2**53 + 1, 1.0, 0.5, 1e300, None, True, 
 @st.composite
 def nearly_pages(draw: st.DrawFn) -> bytes:
     """Draw a page of which some fields are missing, or not as they should be."""
-    page: dict[str, Any] = {**a_page(a_row(), a_row(url_location=None), a_row(clicks=2**53))}
+    page: dict[str, Any] = deepcopy(a_page(a_row(), a_row(url_location=None), a_row(clicks=2**53)))
     for part in draw(st.lists(st.sampled_from(["page", "row", "_metadata"]), max_size=2)):
         changed = page if part == "page" else page["_metadata"] if part == "_metadata" else page["results"][0]
         if isinstance(changed, dict):
             key = draw(st.sampled_from([*changed, "errors", "x"]))
-            changed[key] = draw(ODD)
+            changed[key] = deepcopy(draw(ODD))
             if draw(st.booleans()):
                 del changed[key]
-        if not (isinstance(page.get("results"), list) and isinstance(page.get("_metadata"), dict)):
+        if not (page.get("results") and isinstance(page["results"], list) and isinstance(page.get("_metadata"), dict)):
             break
     return json.dumps(page).encode()
 
