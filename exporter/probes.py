@@ -51,6 +51,7 @@ class ProbeRules:
 
     def admits(self, url: str) -> bool:
         """Return whether the link may be visited."""
+        # RFC 3986 has none of these characters in a URI; clients repair them in different ways, so none is trusted.
         if len(url) > _LONGEST or any(character in '\\"<>^`|{}' for character in url):
             return False
         if any(unicodedata.category(character) in _UNFIT for character in url):
@@ -79,11 +80,13 @@ def _split(url: str) -> SplitResult | None:
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         return None
+    # A user name can look like the host: https://good.example@evil.example/ leads to the second.
     return parts if usable and "@" not in parts.netloc else None
 
 
 def _is_public(host: str) -> bool:
     """Return whether the host is a name of the public DNS or a public address, as far as its text says."""
+    # NFKC maps full-width digits and letters to those that a resolver sees (UTS 46 does the same).
     name = _DOTS.sub(".", unicodedata.normalize("NFKC", host)).casefold().removesuffix(".")
     if ":" in name:
         return _is_public_address(name)
@@ -99,6 +102,7 @@ def _is_public_address(text: str) -> bool:
         address: IPv4Address | IPv6Address = ip_address(text)
     except ValueError:
         return False
+    # `is_global` follows IANA's registries of special addresses, but is true for some multicast ones.
     if not address.is_global or address.is_multicast or address.is_reserved:
         return False
     if isinstance(address, IPv4Address):

@@ -28,6 +28,7 @@ class Signals:
 
     def listen(self, end: Callable[[int], None] = os._exit) -> None:
         """Take signals from now on: SIGHUP asks for a reload, SIGTERM and SIGINT for the end, a second one at once."""
+        # sigwait(3) takes a signal only from those that are blocked, which `hold_back` has done in every thread.
         threading.Thread(target=self._take, args=(end,), name="signals", daemon=True).start()
 
     def _take(self, end: Callable[[int], None]) -> None:
@@ -46,4 +47,5 @@ class Signals:
 
 def hold_back() -> None:
     """Let no signal interrupt this thread and those that it starts; `Signals.listen` takes them."""
+    # A new thread inherits the mask of its starter (pthread_create(3)), so this must come before all threads.
     signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)

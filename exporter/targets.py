@@ -97,6 +97,7 @@ class LinkTargets:
 
     def refresh(self) -> None:
         """Look at what has been polled since the last time, and write the document."""
+        # Read once: a reload may exchange the rules while this runs, and half of the links would be judged by each.
         now, views, rules = self._clock.monotonic(), self._store.snapshot.views(), self._rules
         if rules is not self._judged_by:
             # Every link is judged again, and keeps what is known of its clicks.
@@ -124,6 +125,7 @@ class LinkTargets:
                 links[step_id, url] = _Link(clicks, now)
         for key, link in links.items():
             before = known.links.get(key)
+            # A count that falls is no click: it happens when SendGrid corrects its numbers.
             if before is not None and link.clicks <= before.clicks:
                 link.moved = before.moved
         return _Watched(view.block, links)
@@ -136,6 +138,7 @@ class LinkTargets:
         return not (len(url.encode()) > shortest_cut and _CUT.search(url))
 
     def _targets(self, views: Sequence[AutomationView], now: float) -> list[Mapping[str, object]]:
+        # The rest of the key makes the order the same each time: equal counts must not make targets come and go.
         ranked = sorted(self._clicked(views, now), key=lambda each: (-each[0], each[1:3], each[3].id))
         targets: dict[str, Mapping[str, object]] = {}
         for _, url, step_id, view in ranked:
@@ -155,6 +158,7 @@ class LinkTargets:
 
 
 def _target(url: str, step_id: str, view: AutomationView) -> Mapping[str, object]:
+    # Prometheus drops `__meta_` labels after relabeling: only what a user takes over becomes a label of the probe.
     labels = {
         "__meta_sendgrid_automation_id": str(view.id),
         "__meta_sendgrid_automation_name": view.name,

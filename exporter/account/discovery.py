@@ -113,6 +113,7 @@ class Discovery:
         """Keep who is polled and may be, and add others, in the order of first sight, up to the cap."""
         may_be = self._eligible() if self.rules.mode is DiscoveryMode.POLL else {}
         self._found = {key: id_ for key, id_ in self._found.items() if key in may_be}
+        # May be negative after a reload with a smaller cap: those that are polled stay, and none is added.
         room = self.rules.max_automations - len(self.rules.configured) - len(self._found)
         others = [key for key in may_be if key not in self._found][: max(room, 0)]
         self._found |= {key: may_be[key] for key in others}

@@ -35,6 +35,7 @@ class Movement:
                 self._still.pop(automation_id, None)
             elif known is None:
                 self._still[automation_id] = Still(counts, now)
+            # Any difference, also a fall: a number that SendGrid corrects has moved.
             elif known.statistics != counts:
                 known.statistics, known.since = counts, now
 

@@ -55,6 +55,7 @@ class Steps:
     def requests_per_second(self) -> float:
         """The requests that reading the steps takes in the long run."""
         with self._lock:
+            # Stretched intervals ask for so much less: demand is what the configured ones would.
             return self._schedule.demand() / self._schedule.stretch
 
     def configure(

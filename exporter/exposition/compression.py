@@ -49,6 +49,7 @@ class Compressed:
 
     def is_sound(self) -> bool:
         """Return whether the data still is what was compressed."""
+        # Before inflating: a damaged length must not make Python reserve gigabytes for the buffer.
         if not 0 < self.length <= self.size * _LARGEST_RATIO:
             return not self.length and not self.crc
         try:
@@ -81,6 +82,8 @@ def join(parts: Iterable[Compressed]) -> Compressed:
         return kept[0] if kept else EMPTY
     total = kept[0].crc
     for part in kept[1:]:
+        # CRC(A + B) from CRC(A), CRC(B) and the length of B: a CRC is linear over GF(2), so that A's is moved on by as
+        # many zero bytes as B is long, and the two are added (xor). No byte is read again.
         total = zlib_ng.crc32_combine(total, part.crc, part.length)
     chunks = tuple(chunk for part in kept for chunk in part.chunks)
     return Compressed(chunks, total, sum(part.length for part in kept), sum(part.size for part in kept))
@@ -101,6 +104,8 @@ def gzip_chunks(body: Compressed) -> Iterator[bytes]:
 def text_chunks(body: Compressed) -> Iterator[bytes]:
     """Give the body's text, in pieces of bounded size: each reader who stands still holds one of them."""
     for chunk in body.chunks:
+        # One inflater for each chunk works, as a chunk was made by a compressor of its own: it refers to nothing
+        # before it.
         inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         # Fed in parts, since zlib copies what it did not get to (`unconsumed_tail`) at every call.
         for start in range(0, len(chunk), _FED_AT_ONCE):

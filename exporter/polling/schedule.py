@@ -274,6 +274,7 @@ class Schedule:
             entry.refused = entry.key_refused = 0
         entry.refused += outcome is Outcome.FORBIDDEN
         entry.key_refused += outcome is Outcome.UNAUTHORIZED
+        # The maximum and not the sum: a key that is refused for a hundred automations in one round is refused once.
         self._key_refused = max(self._key_refused, entry.key_refused)
         self.version += before != (entry.refused, self._key_refused)
 

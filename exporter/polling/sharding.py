@@ -16,12 +16,14 @@ def shard_of(automation_id: AutomationId, total: int) -> int:
     The jump consistent hash (Lamping and Veach, "A Fast, Minimal Memory, Consistent Hash Algorithm", 2014): the shards
     are of equal size, and one shard more takes over its own part and moves nothing between the others.
     """
+    # blake2b and not hash(): Python's differs from process to process (PYTHONHASHSEED), and shards must agree.
     key = int.from_bytes(hashlib.blake2b(automation_id.lower().encode(), digest_size=8).digest(), "big")
     shard, candidate = 0, 0
     while candidate < total:
         # A linear congruential generator seeded by the key; `candidate` is the shard count at which it next moves.
         shard = candidate
         key = (key * _MULTIPLIER + 1) % _WORD
+        # The upper 31 bits of the state give a uniform r in (0, 1]: the next move is at (shard + 1) / r.
         candidate = int((shard + 1) * ((1 << 31) / ((key >> 33) + 1)))
     return shard
 

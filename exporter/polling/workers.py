@@ -206,11 +206,13 @@ class Workers:
         with self._lock:
             now = self._clock.monotonic()
             automation = self._schedule.take(now)
+            # A nap of bounded length: a reload may make something due earlier, and nobody wakes the thread.
             return automation, min(self._schedule.next_due() - now, _LONGEST_NAP)
 
     def _notice_key(self) -> None:
         """End what a former key slowed down."""
         key = self._key()
+        # Read outside of the lock: the common case, once a second, takes none.
         if key == self._key_seen:
             return
         with self._lock:

@@ -73,6 +73,7 @@ def _codings(encoding: str, where: str) -> Sequence[str]:
 
 
 def _received(raw: RawAnswer) -> Iterator[bytes]:
+    # Not decoded by urllib3: `_inflated` bounds what one piece can become.
     while chunk := raw.read(_CHUNK, decode_content=False):
         yield chunk
 
@@ -110,6 +111,7 @@ def _inflated(pieces: Iterator[bytes], wbits: int) -> Iterator[bytes]:
         # A full chunk may leave more within the inflater, without input.
         while rest or (len(inflated) == _CHUNK and not inflater.eof):
             if inflater.eof:
+                # gzip(1) ignores zero bytes after a member: they pad a file to the size of a block.
                 rest = rest.lstrip(b"\0")
                 if not rest:
                     break
@@ -119,6 +121,7 @@ def _inflated(pieces: Iterator[bytes], wbits: int) -> Iterator[bytes]:
                 members += 1
             inflated = inflater.decompress(rest, _CHUNK)
             yield inflated
+            # At most one of both: `unconsumed_tail` within a member, `unused_data` after its end.
             rest = inflater.unconsumed_tail or inflater.unused_data
     if not inflater.eof:
         raise EOFError

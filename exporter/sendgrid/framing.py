@@ -42,6 +42,8 @@ class Answer(HTTPResponse):
         super().__init__(sock, *args, **options)
         self.in_step = False
         """Whether this was one final answer, was read whole, and nothing came behind it."""
+        # http.client reads through `fp`. It is taken apart and put together again with the tap in between, so that
+        # `_has_more` can look at what is buffered without waiting for the socket.
         self._tap = _Tap(self.fp.detach())
         self._lines = _Lines(self._tap)
         self.fp = self._lines
@@ -76,6 +78,7 @@ class Answer(HTTPResponse):
         101 is final, too: what follows it would be another protocol, which nobody asked for.
         """
         while True:
+            # Private in http.client, which reads over 100 only, and takes 102 or 103 for the final answer.
             version, status, reason = super()._read_status()  # type: ignore[misc]  # typeshed leaves private names out
             if version not in _VERSIONS:
                 raise UnknownProtocol(version)
@@ -129,6 +132,7 @@ class _Tap(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         """Read as the socket does; None, which means that nothing is there now, once the tap is shut."""
+        # io.RawIOBase: None means that a non-blocking read found nothing, where 0 would be the end of the stream.
         return None if self.is_shut else self._raw.readinto(buffer)
 
     def close(self) -> None:

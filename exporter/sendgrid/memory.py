@@ -126,6 +126,7 @@ class MemoryBudget:
 
     def _give_back(self, poll: "_Poll", size: int) -> None:
         with self._lock:
+            # The one that goes on alone is not part of `_lent`: it left the shared amount when it began to.
             poll.held -= size
             if self._alone is not poll:
                 self._lent -= size

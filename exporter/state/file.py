@@ -42,6 +42,8 @@ CREATE TABLE blocks (
 ) WITHOUT ROWID
 """
 _INSERT: Final = "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# Measured from the newest row: a clock that is wrong at one start must not empty the file. SQLite sorts
+# text above every number, so a damaged row must not be the newest (https://www.sqlite.org/datatype3.html, 4.1).
 _FORGET: Final = """
 DELETE FROM blocks WHERE typeof(last_success) = 'real'
 AND last_success < (SELECT max(last_success) FROM blocks WHERE typeof(last_success) = 'real') - ?

@@ -114,6 +114,8 @@ class Listener:
         if self._encryption is None:
             await self._loop.connect_accepted_socket(lambda: Connection(self._service), sock)
             return
+        # Counted among the open connections from now on, or clients that never finish a handshake would escape the
+        # limit.
         handshake = Handshake(self._service, self._encryption, sock)
         try:
             await handshake.run()
@@ -192,6 +194,7 @@ class Handshake(asyncio.Protocol):
             await readable
         finally:
             self._loop.remove_reader(self._sock)
+        # MSG_PEEK leaves the byte in the kernel's buffer: OpenSSL has to read the whole record.
         return self._sock.recv(1, socket.MSG_PEEK)
 
     async def _refuse_plain_http(self) -> None:
@@ -220,6 +223,7 @@ class Handshake(asyncio.Protocol):
         if not self._encryption.admits(encrypted.get_extra_info("peercert")):
             encrypted.abort()
             raise HandshakeError("no name of the client's certificate is in client_allowed_sans")
+        # A new protocol on the same transport: asyncio calls connection_made once only, so it is called here.
         connection = Connection(self._service, below_tls=self._transport)
         encrypted.set_protocol(connection)
         connection.connection_made(encrypted)
@@ -266,6 +270,7 @@ def _passed_on(descriptor: int) -> socket.socket | None:
     """Return the listening socket of the descriptor; None where it is something else."""
     with suppress(OSError):
         sock = socket.socket(fileno=descriptor)
+        # systemd passes descriptors on without close-on-exec (sd_listen_fds(3)).
         sock.set_inheritable(False)
         if sock.type == socket.SOCK_STREAM and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             return sock

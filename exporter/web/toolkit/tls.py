@@ -30,6 +30,7 @@ _KEYS: Final = (
     "prefer_server_cipher_suites",
     "curve_preferences",
 )
+# Go calls the suites by IANA's names, OpenSSL has its own for those of TLS 1.2.
 _TLS12_SUITES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
@@ -45,6 +46,7 @@ _TLS12_SUITES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 _TLS13_SUITES: Final = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
+# OpenSSL's name of P-256 is the one of ANSI X9.62, those of P-384 and P-521 are SEC 2's.
 _CURVES: Final[Mapping[str, str]] = MappingProxyType(
     {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
 )
