@@ -40,6 +40,15 @@ def test_page_names_settings_and_metrics_that_there_are(page: Path) -> None:
     assert not unknown
 
 
+def test_the_series_behind_an_alert_are_recorded() -> None:
+    rules = (ROOT / "prometheus" / "rules" / "sendgrid-clicks.yml").read_text()
+    page = (ROOT / "docs" / "alerts.md").read_text()
+
+    named = set(re.findall(r"\bjob(?:_[a-z]+)*:sendgrid_[a-z_]+:[a-z_]+", page))
+    assert named
+    assert named <= set(re.findall(r"- record: (\S+)", rules))
+
+
 @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.SUCCESS])
 def test_troubleshooting_has_a_next_step_for_each_failure(outcome: Outcome) -> None:
     page = (ROOT / "docs" / "troubleshooting.md").read_text()
