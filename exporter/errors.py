@@ -22,7 +22,9 @@ ExporterError
 Messages say what happened, on what, and what to do next, and never contain the key.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from exporter.domain import Automation, AutomationList, AutomationStats, Outcome
@@ -181,6 +183,47 @@ NEXT_STEPS: Final[Mapping[Outcome, str]] = {
     Outcome.INTERNAL_ERROR: "report it with the traceback in the exporter's log",
 }
 """What to do after each outcome of a poll."""
+
+
+Reason = tuple[Outcome, int | str | None]
+"""What distinguishes failures: the outcome, and the status or step that failed; not a message's changing figures."""
+
+
+def reason_of(exc: Exception) -> Reason:
+    """Return why something failed that was asked of SendGrid; an error that nobody raised on purpose is a defect."""
+    return (exc.outcome, exc.reason) if isinstance(exc, SendGridError) else (Outcome.INTERNAL_ERROR, type(exc).__name__)
+
+
+def text_of(exc: Exception) -> str:
+    """Return what a log line and a page say of the failure."""
+    return exc.text if isinstance(exc, SendGridError) else DEFECT
+
+
+@dataclass(slots=True)
+class Failing:
+    """How one thing fails that is asked for again and again: each new reason is news in the log, and so is its end."""
+
+    reason: Reason | None = None
+    """Why it failed the last time; None after a success."""
+    is_told: bool = False
+    """Whether the log has a line about it, so that it gets one about the recovery."""
+
+    def note(self, exc: Exception, level: int) -> tuple[str, int]:
+        """Take note of a failure; return how it goes on, and the level of its line: `level` where it is news."""
+        reason = reason_of(exc)
+        before, self.reason = self.reason, reason
+        how = "began to fail" if before is None else "still fails" if before == reason else "now fails in another way"
+        # A refused key is everything's failure, and the first one's line says it for all.
+        if before == reason or isinstance(exc, KeyRefusedError):
+            return how, logging.DEBUG
+        self.is_told = True
+        return how, level if isinstance(exc, SendGridError) else logging.ERROR
+
+    def end(self) -> bool:
+        """Take note of a success; return whether the log should say so."""
+        is_news = self.reason is not None and self.is_told
+        self.reason, self.is_told = None, False
+        return is_news
 
 
 def log_fields(automation: Automation | None, what: Exception | Outcome) -> Mapping[str, object]:

@@ -22,7 +22,15 @@ from exporter.domain import (
     PollResult,
     Standing,
 )
-from exporter.errors import DEFECT, IncompleteError, KeyRefusedError, SendGridError, StoppedError, log_fields
+from exporter.errors import (
+    Failing,
+    IncompleteError,
+    SendGridError,
+    StoppedError,
+    log_fields,
+    reason_of,
+    text_of,
+)
 from exporter.telemetry import Telemetry
 
 _log = logging.getLogger(__name__)
@@ -100,11 +108,9 @@ class Account:
         """Automations that the last list of the account had, those of other shards too."""
         self._succeeded_at = -math.inf
         self._is_tried = False
-        self._failing: tuple[Outcome, int | str | None] | None = None
+        self._failing = Failing()
         self._said = ""
         """Why it failed, for a person."""
-        self._is_told = False
-        """Whether the log has a line about the failure."""
         self.failure_level = logging.WARNING
         """Of a new failure's line; lower where somebody else reports the results."""
         self._refused = 0
@@ -132,7 +138,7 @@ class Account:
     @property
     def failure(self) -> PollResult | None:
         """How the last reading of the list failed; None after one that succeeded."""
-        return PollResult(self._failing[0], message=self._said) if self._failing else None
+        return PollResult(self._failing.reason[0], message=self._said) if self._failing.reason else None
 
     def automations(self) -> tuple[Automation, ...]:
         """Return the automations to poll: the configured ones, then those that were found."""
@@ -219,12 +225,9 @@ class Account:
             self._take(self._listed(source, options, deadline), options, follower)
         except StoppedError:
             return None
-        except SendGridError as exc:
-            self._note_failure(exc, exc.outcome, exc.reason)
-            outcome = exc.outcome
         except Exception as exc:  # noqa: BLE001  # whatever is wrong with the list, the links go on; it is counted and logged
-            outcome = Outcome.INTERNAL_ERROR
-            self._note_failure(exc, outcome, type(exc).__name__)
+            outcome = reason_of(exc)[0]
+            self._note_failure(exc)
         else:
             self._note_success()
             return Outcome.SUCCESS
@@ -346,21 +349,15 @@ class Account:
         return self._interval() if self._succeeded_at > -math.inf else min(self._interval(), _FIRST_RETRY)
 
     def _note_success(self) -> None:
-        if self._failing is not None and self._is_told:
+        if self._failing.end():
             _log.info("the list of automations recovered", extra=log_fields(None, Outcome.SUCCESS))
-        self._failing, self._is_told = None, False
 
-    def _note_failure(self, exc: Exception, outcome: Outcome, reason: int | str | None) -> None:
-        before, self._failing = self._failing, (outcome, reason)
-        known = exc if isinstance(exc, SendGridError) else None
-        self._said = known.text if known else DEFECT
-        # A refused key is every automation's failure too, and the first one's line says it for all.
-        is_news = before != self._failing and not isinstance(exc, KeyRefusedError)
-        self._is_told = self._is_told or is_news
-        level = logging.DEBUG if not is_news else self.failure_level if known else logging.ERROR
-        how = "began to fail" if before is None else "now fails otherwise" if before != self._failing else "still fails"
+    def _note_failure(self, exc: Exception) -> None:
+        how, level = self._failing.note(exc, self.failure_level)
+        self._said = text_of(exc)
+        is_defect = not isinstance(exc, SendGridError)
         fields = log_fields(None, exc)
-        _log.log(level, "the list of automations %s: %s", how, self._said, extra=fields, exc_info=known is None)
+        _log.log(level, "the list of automations %s: %s", how, self._said, extra=fields, exc_info=is_defect)
 
     def _log_nameless(self, nameless: int) -> None:
         if nameless and not self._nameless:

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from exporter.account.statistics import StatisticsStore
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationId, Outcome, PollResult, Statistics
-from exporter.errors import DEFECT, KeyRefusedError, SendGridError, StoppedError, log_fields
+from exporter.errors import KeyRefusedError, Reason, StoppedError, log_fields, reason_of, text_of
 from exporter.polling.schedule import Schedule
 
 _log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Steps:
         self._lock = threading.Lock()
         self._schedule = Schedule()
         self._stale_after: float | None = None
-        self._failing: dict[AutomationId, tuple[Outcome, int | str | None]] = {}
+        self._failing: dict[AutomationId, Reason] = {}
 
     @property
     def requests_per_second(self) -> float:
@@ -117,12 +117,9 @@ class Steps:
             steps = source.steps(automation, deadline)
         except StoppedError:
             return None
-        except SendGridError as exc:
-            self._note_failure(automation, exc.outcome, exc.reason, exc)
-            return exc.outcome
         except Exception as exc:  # noqa: BLE001  # one automation's defect must not end the reading of the others
-            self._note_failure(automation, Outcome.INTERNAL_ERROR, type(exc).__name__, exc)
-            return Outcome.INTERNAL_ERROR
+            self._note_failure(automation, exc)
+            return reason_of(exc)[0]
         with self._lock:
             if source is self._source:  # a reload that came between may ask another account
                 self._store.publish_steps(automation.id, steps, self._clock.monotonic())
@@ -130,10 +127,10 @@ class Steps:
             _log.info("the statistics by step recovered", extra=log_fields(automation, Outcome.SUCCESS))
         return Outcome.SUCCESS
 
-    def _note_failure(self, automation: Automation, outcome: Outcome, reason: int | str | None, exc: Exception) -> None:
-        before, self._failing[automation.id] = self._failing.get(automation.id), (outcome, reason)
+    def _note_failure(self, automation: Automation, exc: Exception) -> None:
+        reason = reason_of(exc)
+        before, self._failing[automation.id] = self._failing.get(automation.id), reason
         # SendGrid knows an automation of its own list that has sent nothing yet as not found: no reason to worry.
-        quiet = before == (outcome, reason) or outcome is Outcome.NOT_FOUND or isinstance(exc, KeyRefusedError)
+        quiet = before == reason or reason[0] is Outcome.NOT_FOUND or isinstance(exc, KeyRefusedError)
         level = logging.DEBUG if quiet else logging.WARNING
-        text = exc.text if isinstance(exc, SendGridError) else DEFECT
-        _log.log(level, "the statistics by step failed: %s", text, extra=log_fields(automation, exc))
+        _log.log(level, "the statistics by step failed: %s", text_of(exc), extra=log_fields(automation, exc))

@@ -9,7 +9,15 @@ from typing import Final, Protocol
 
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationId, AutomationStats, LinkClicks, Outcome, PollResult
-from exporter.errors import DEFECT, IncompleteError, KeyRefusedError, SendGridError, StoppedError, log_fields
+from exporter.errors import (
+    Failing,
+    IncompleteError,
+    SendGridError,
+    StoppedError,
+    log_fields,
+    reason_of,
+    text_of,
+)
 from exporter.exposition.block import Block, block_of, key_of, lines_of
 from exporter.labels import LabelHygiene
 from exporter.store import Store
@@ -39,10 +47,6 @@ class Keeper(Protocol):
         """Keep the block, and what it answers; never raise."""
 
 
-_Reason = tuple[Outcome, int | str | None]
-"""What distinguishes failures: the outcome, and the status or step that failed; not a message's changing figures."""
-
-
 @dataclass(slots=True)
 class _Doubted:
     """Rows that nothing showed to be the whole list."""
@@ -60,10 +64,7 @@ class _Doubted:
 class _Memory:
     """What is remembered of an automation from poll to poll."""
 
-    failing: "_Reason | None" = None
-    """Why the last poll failed; None after a success."""
-    is_told: bool = False
-    """Whether the log has a line about the failure, so that it gets one about the recovery."""
+    failing: Failing = field(default_factory=Failing)
     last: PollResult | None = None
     succeeded_at: float | None = None
     """Monotonic."""
@@ -120,16 +121,11 @@ class Poller:
                     return PollResult(Outcome.SUCCESS, stats.pages)  # a reload came between: it is polled again at once
             self._note_success(automation, memory)
             result = PollResult(Outcome.SUCCESS, stats.pages)
-        except SendGridError as exc:
-            self._note_failure(automation, memory, exc)
-            result = PollResult(exc.outcome, message=exc.text)
         except StoppedError:
             return PollResult(Outcome.TIMEOUT)
-        except (
-            Exception
-        ) as exc:  # one automation's defect must not end the polling of the others; it is counted and shown
+        except Exception as exc:  # also a defect, which must not end the polling of the others; it is counted and shown
             self._note_failure(automation, memory, exc)
-            result = PollResult(Outcome.INTERNAL_ERROR, message=DEFECT)
+            result = PollResult(reason_of(exc)[0], message=text_of(exc))
         memory.last = result
         self.telemetry.polled(result.outcome, self.clock.monotonic() - started)
         return result
@@ -276,19 +272,12 @@ class Poller:
         return capped.links
 
     def _note_success(self, automation: Automation, memory: _Memory) -> None:
-        if memory.failing is not None and memory.is_told:
+        if memory.failing.end():
             _log.info("the automation recovered", extra=log_fields(automation, Outcome.SUCCESS))
-        memory.failing, memory.is_told = None, False
 
     def _note_failure(self, automation: Automation, memory: _Memory, exc: Exception) -> None:
         self.store.failed(automation.id)
-        known = exc if isinstance(exc, SendGridError) else None
-        reason: _Reason = (known.outcome, known.reason) if known else (Outcome.INTERNAL_ERROR, type(exc).__name__)
-        before, memory.failing = memory.failing, reason
-        # A refused key is every automation's failure, and the first one's line says it for all.
-        is_news = before != reason and not isinstance(exc, KeyRefusedError)
-        memory.is_told = memory.is_told or is_news
-        level = logging.DEBUG if not is_news else self.failure_level if known else logging.ERROR
-        how = "began to fail" if before is None else "still fails" if before == reason else "now fails in another way"
-        text = known.text if known else DEFECT
-        _log.log(level, "the automation %s: %s", how, text, extra=log_fields(automation, exc), exc_info=known is None)
+        how, level = memory.failing.note(exc, self.failure_level)
+        is_defect = not isinstance(exc, SendGridError)
+        fields = log_fields(automation, exc)
+        _log.log(level, "the automation %s: %s", how, text_of(exc), extra=fields, exc_info=is_defect)
