@@ -27,6 +27,7 @@ from exporter.errors import (
 from exporter.sendgrid.budget import Budget, RateLimitHeaders
 from exporter.sendgrid.client import SendGridClient
 from exporter.sendgrid.samples import LinksSample, ListSample, links_of, listed, scopes_of
+from exporter.sendgrid.statistics import MOST_IDS
 from exporter.settings import Settings
 from exporter.signals import Signals
 
@@ -45,8 +46,6 @@ _KNOWN: Final = (ForbiddenError, NotFoundError)
 _NO_HEADER: Final = "leave sendgrid.on_behalf_of out, or correct the subuser's name"
 _MOST_NAMED: Final = 10
 _MOST_TEXT: Final = 400
-_MOST_IDS: Final = 25
-_PAGE: Final = 50
 _WIDTH: Final = 100
 _LABEL: Final = 18
 
@@ -239,7 +238,7 @@ class _Examination:
         missing = [each for each in self.automations if each.id.lower() not in account.clicks]
         doubtful: list[Automation] = []
         if missing and not account.is_all:
-            asked, doubtful = missing[:_MOST_IDS], missing[_MOST_IDS:]
+            asked, doubtful = missing[:MOST_IDS], missing[MOST_IDS:]
             found = self._ask(lambda: listed(client, self._deadline, [each.id for each in asked]))
             if isinstance(found, ListSample):
                 missing = [each for each in asked if each.id.lower() not in found.clicks]

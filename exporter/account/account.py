@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from exporter.account.discovery import Discovery, News
 from exporter.account.memory import Remembered
 from exporter.account.movement import Movement
-from exporter.account.options import OUTDATED, AccountOptions
+from exporter.account.options import LONGEST_READING, OUTDATED, SHARE, AccountOptions
 from exporter.account.statistics import StatisticsStore
 from exporter.clock import Clock
 from exporter.domain import (
@@ -31,11 +31,11 @@ from exporter.errors import (
     reason_of,
     text_of,
 )
+from exporter.sendgrid.statistics import MOST_IDS
 from exporter.telemetry import Telemetry
 
 _log = logging.getLogger(__name__)
 
-_LONGEST_READING: Final = 300.0
 _SHORTEST_READING: Final = 60.0
 """Seconds that a reading may take, whatever the interval."""
 _FIRST_RETRY: Final = 60.0
@@ -44,10 +44,7 @@ _LASTING: Final = 3
 """Readings in a row with the same automations that make a list that is not whole worth something."""
 _SLOWEST: Final = 8.0
 """Refusals double the interval up to this factor."""
-_SHARE: Final = 1 / 3
-"""Of the request budget that reading the list may take."""
 _PAGE: Final = 50
-_OF_ONE_REQUEST: Final = 25
 _FEW: Final = 100
 """So many configured automations are asked for by their ids while the size of the account is not known."""
 _MOST_NAMED: Final = 20
@@ -220,7 +217,7 @@ class Account:
             self._settle()
 
     def _read(self, source: ListSource, options: AccountOptions, follower: Follower) -> Outcome | None:
-        deadline = self._clock.monotonic() + min(max(options.interval, _SHORTEST_READING), _LONGEST_READING)
+        deadline = self._clock.monotonic() + min(max(options.interval, _SHORTEST_READING), LONGEST_READING)
         try:
             self._take(self._listed(source, options, deadline), options, follower)
         except StoppedError:
@@ -266,7 +263,7 @@ class Account:
         ids = [automation.id for automation in options.automations]
         if self._account_size is None:
             return ids if len(ids) <= _FEW else None
-        return ids if len(ids) / _OF_ONE_REQUEST <= max(self._account_size / _PAGE, 1) else None
+        return ids if len(ids) / MOST_IDS <= max(self._account_size / _PAGE, 1) else None
 
     def _take(self, listed: AutomationList, options: AccountOptions, follower: Follower) -> None:
         """Take the list over, unless a reload came between, and tell the follower what follows."""
@@ -340,7 +337,7 @@ class Account:
 
     def _interval(self) -> float:
         """Return the seconds between two readings that the request budget allows."""
-        rate = self._rate() * _SHARE
+        rate = self._rate() * SHARE
         return max(self._options.interval, self._pages / rate) if rate > 0 else self._options.interval
 
     def _pause(self) -> float:

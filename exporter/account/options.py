@@ -14,6 +14,10 @@ from exporter.settings.values import duration_text
 _MOST_NAMED: Final = 10
 OUTDATED: Final = 3
 """Intervals after which a list says nothing of the present: then nobody is idle, and statistics are stale."""
+LONGEST_READING: Final = 300.0
+"""Seconds that a reading of the list, or of an automation's steps, may take."""
+SHARE: Final = 1 / 3
+"""Of the request budget that reading the list may take, and reading the steps."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
+from exporter.account.options import LONGEST_READING, OUTDATED, SHARE
 from exporter.account.statistics import StatisticsStore
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationId, Outcome, PollResult, Statistics
@@ -15,11 +16,6 @@ from exporter.polling.schedule import Schedule
 
 _log = logging.getLogger(__name__)
 
-_LONGEST_READING: Final = 300.0
-_OUTDATED: Final = 3
-"""Intervals after which an automation's steps are no longer shown."""
-_SHARE: Final = 1 / 3
-"""Of the request budget that reading the steps may take."""
 _LONGEST_NAP: Final = 1.0
 
 
@@ -88,7 +84,7 @@ class Steps:
     def staleness(self, automation_id: AutomationId) -> float:
         """Return the seconds after which the automation's steps are no longer shown."""
         with self._lock:
-            of_interval = _OUTDATED * self._schedule.planned_interval(automation_id)
+            of_interval = OUTDATED * self._schedule.planned_interval(automation_id)
             idle = self._schedule.is_idle(automation_id)
         if self._stale_after is None:
             return of_interval
@@ -98,7 +94,7 @@ class Steps:
         """Read what is due until the stop."""
         while not stop.is_set():
             with self._lock:
-                self._schedule.fit(self._rate() * _SHARE)
+                self._schedule.fit(self._rate() * SHARE)
                 now = self._clock.monotonic()
                 automation = self._schedule.take(now)
                 wait = min(self._schedule.next_due() - now, _LONGEST_NAP)
@@ -112,7 +108,7 @@ class Steps:
 
     def read(self, automation: Automation) -> Outcome | None:
         """Read one automation's steps; None where the stop cut that short. Never raises."""
-        source, deadline = self._source, self._clock.monotonic() + _LONGEST_READING
+        source, deadline = self._source, self._clock.monotonic() + LONGEST_READING
         try:
             steps = source.steps(automation, deadline)
         except StoppedError:
