@@ -20,6 +20,7 @@ from exporter.once import Progress, failures
 from exporter.settings import Invocation, Mode, Settings, help_text, load, redacted
 from exporter.signals import Signals
 from exporter.web.server import check_web_config
+from exporter.wording import counted
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ class _Command:
         for warning in warnings:
             self._complain(f"warning: {warning}")
         count = len(found) + len(warnings)
-        verdict = "OK" if count == 0 else f"OK, with {count} warning{'' if count == 1 else 's'}"
+        verdict = "OK" if count == 0 else f"OK, with {counted(count, 'warning')}"
         sentences = [f"{verdict}. SendGrid would be asked for:", *asked(settings)]
         comment = "".join(f"# {_on_one_line(each)}\n" for each in sentences)
         return _DONE if self._print(f"{redacted(settings)}{comment}") else _FAILED

@@ -30,6 +30,7 @@ from exporter.sendgrid.samples import LinksSample, ListSample, links_of, listed,
 from exporter.sendgrid.statistics import MOST_IDS
 from exporter.settings import Settings
 from exporter.signals import Signals
+from exporter.wording import counted
 
 _LONGEST: Final = 60.0
 """Seconds for all requests together."""
@@ -193,7 +194,7 @@ class _Examination:
             return
         more = "" if account.is_all else " at least" if account.count is None else ""
         count = account.count if account.count is not None else len(account.clicks)
-        yield Finding("account", Verdict.OK, f"{_counted(count, 'automation')}{more}")
+        yield Finding("account", Verdict.OK, f"{counted(count, 'automation')}{more}")
         if (subuser := self.settings.sendgrid.on_behalf_of) is not None:
             yield Finding("subuser header", Verdict.OK, f"taken: this is the account of {subuser}")
         yield from self._missing(client, account)
@@ -226,7 +227,7 @@ class _Examination:
             return Finding("account", Verdict.WRONG, text, advice)
         parent, text = self._without_header(), f"no automations on behalf of {subuser}"
         if isinstance(parent, ListSample) and parent.clicks:
-            text += f", and {_counted(len(parent.clicks), 'automation')} without that header"
+            text += f", and {counted(len(parent.clicks), 'automation')} without that header"
             return Finding("account", Verdict.WRONG, text, _NO_HEADER)
         advice = "start an automation in SendGrid, or correct sendgrid.on_behalf_of"
         return Finding("account", Verdict.WRONG, text, advice)
@@ -246,7 +247,7 @@ class _Examination:
                 missing, doubtful = [], [*asked, *doubtful]
         known = len(self.automations) - len(missing) - len(doubtful)
         if missing:
-            text = f"{len(missing)} of {_counted(len(self.automations), 'configured automation')} not in the account"
+            text = f"{len(missing)} of {counted(len(self.automations), 'configured automation')} not in the account"
             advice = (
                 "compare each id with the address of the automation's page: it is mistyped, deleted, or the automation "
                 "was duplicated to be edited, which gives the copy another id; one that never sent anything may be "
@@ -268,7 +269,7 @@ class _Examination:
         if not nobody:
             return
         of = "" if account.is_all else f" of the first {len(account.clicks)}"
-        text = f"{_counted(len(nobody), 'automation')}{of} that nobody polls"
+        text = f"{counted(len(nobody), 'automation')}{of} that nobody polls"
         advice = "add those that matter to automations, or write automations: all"
         yield Finding("not polled", Verdict.NOTE, text, advice, _first(nobody))
 
@@ -281,12 +282,12 @@ class _Examination:
             return Finding("links", Verdict.WRONG, text, "check its id; one that has just started has none for a while")
         if isinstance(links, SendGridError):
             return Finding("links", Verdict.WRONG, f"{name}: {links.text}", "run this again in a while")
-        text = f"{name}: {_counted(links.links, 'link')}, {_clicks(links.clicks)}"
+        text = f"{name}: {counted(links.links, 'link')}, {_clicks(links.clicks)}"
         if not links.is_all:
             of = "" if links.count is None else f" of {links.count}"
             return Finding("links", Verdict.OK, f"{text} on the first page{of}")
         if links.count is not None and links.count != links.links:
-            text += f", where SendGrid counts {_counted(links.count, 'link')}"
+            text += f", where SendGrid counts {counted(links.count, 'link')}"
             return Finding("links", Verdict.NOTE, text, "run this again: links move while they are clicked")
         if links.total is not None and links.total != links.clicks:
             return Finding("links", Verdict.NOTE, f"{text}, where SendGrid's total is {links.total}")
@@ -346,7 +347,7 @@ def table(findings: Sequence[Finding]) -> str:
     """Return the findings as a table for a terminal, and the verdict over all below."""
     lines = [line for finding in findings for line in _row(finding)]
     wrong = sum(finding.verdict is Verdict.WRONG for finding in findings)
-    end = f"{_counted(wrong, 'thing')} to put right" if wrong else "all that was looked at works"
+    end = f"{counted(wrong, 'thing')} to put right" if wrong else "all that was looked at works"
     return "\n".join([*lines, "", end, ""])
 
 
@@ -372,12 +373,8 @@ def _plain(text: str) -> str:
     return clean if len(clean) <= _MOST_TEXT else f"{clean[:_MOST_TEXT]} …"
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
 def _clicks(clicks: int | None) -> str:
-    return "clicks unknown" if clicks is None else _counted(clicks, "click")
+    return "clicks unknown" if clicks is None else counted(clicks, "click")
 
 
 def _named(automations: Sequence[Automation]) -> Sequence[str]:

@@ -12,6 +12,7 @@ from typing import Final
 from exporter.clock import Clock
 from exporter.domain import Automation, Outcome, PollResult
 from exporter.logs import LineWriter
+from exporter.wording import some_of
 
 _REDRAWN: Final = 0.2
 """Seconds between two states of the bar."""
@@ -103,14 +104,13 @@ def failures(ended: Round) -> Iterator[str]:
         said = f"the list of automations failed ({list_failure.outcome}): {list_failure.message}"
         yield f"{said}; {without}"
     for (outcome, message), automations in alike.items():
-        names = ", ".join(_named(each) for each in automations[:_MOST_NAMES])
+        names = some_of([_named(each) for each in automations], _MOST_NAMES)
         if len(automations) == 1:
             yield f"automation {names} failed ({outcome}): {message}"
         elif len(automations) == ended.total:
             yield f"all {ended.total} automations failed ({outcome}): {message}"
         else:
-            more = f" and {len(automations) - _MOST_NAMES} more" if len(automations) > _MOST_NAMES else ""
-            yield f"{len(automations)} of {ended.total} automations failed ({outcome}): {message}: {names}{more}"
+            yield f"{len(automations)} of {ended.total} automations failed ({outcome}): {message}: {names}"
 
 
 def _named(automation: Automation) -> str:

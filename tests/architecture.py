@@ -10,6 +10,7 @@ LAYERS: Final[Mapping[str, int]] = {
     "authorities": 1,
     "clock": 0,
     "web/toolkit": 0,
+    "wording": 0,
     "errors": 1,
     "about": 1,
     "inputs": 1,

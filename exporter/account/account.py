@@ -33,6 +33,7 @@ from exporter.errors import (
 )
 from exporter.sendgrid.statistics import MOST_IDS
 from exporter.telemetry import Telemetry
+from exporter.wording import some_of
 
 _log = logging.getLogger(__name__)
 
@@ -368,17 +369,13 @@ class Account:
             counts = [f"{sum(each is kind for each in standings.values())} {kind}" for kind in Standing]
             _log.info("the account has %d automations: %s", len(standings), ", ".join(counts))
         elif news.came:
-            named = [f"{self._named(id_)} ({standings[id_]})" for id_ in news.came[:_MOST_NAMED]]
-            _log.info("new in the account: %s%s", ", ".join(named), _more(news.came))
+            named = [f"{self._named(id_)} ({standings[id_]})" for id_ in news.came]
+            _log.info("new in the account: %s", some_of(named, _MOST_NAMED))
         if news.went:
-            named = [self._named(id_) for id_ in news.went[:_MOST_NAMED]]
-            _log.info("no longer in the account: %s%s", ", ".join(named), _more(news.went))
+            named = [self._named(id_) for id_ in news.went]
+            _log.info("no longer in the account: %s", some_of(named, _MOST_NAMED))
 
     def _named(self, automation_id: AutomationId) -> str:
         names = {each.id.lower(): each.name for each in self._options.automations}
         name = names.get(automation_id.lower(), automation_id)
         return automation_id if name == automation_id else f"{automation_id} ({name})"
-
-
-def _more(ids: Sequence[AutomationId]) -> str:
-    return f" and {len(ids) - _MOST_NAMED} more" if len(ids) > _MOST_NAMED else ""

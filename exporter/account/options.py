@@ -10,6 +10,7 @@ from exporter.domain import Automation, DiscoveryMode
 from exporter.polling.sharding import own, shard_of
 from exporter.settings import Settings
 from exporter.settings.values import duration_text
+from exporter.wording import counted, some_of
 
 _MOST_NAMED: Final = 10
 OUTDATED: Final = 3
@@ -107,9 +108,7 @@ def asked(settings: Settings) -> Iterator[str]:
 
 def _named(automations: Sequence[Automation]) -> str:
     """Return how many automations these are, how often they are polled, and the first of them by name."""
-    count = "1 automation" if len(automations) == 1 else f"{len(automations)} automations"
     intervals = sorted(automation.interval for automation in automations)
     often = " to ".join(duration_text(each) for each in dict.fromkeys((intervals[0], intervals[-1])))
-    names = ", ".join(automation.name for automation in automations[:_MOST_NAMED])
-    more = f" and {len(automations) - _MOST_NAMED} more" if len(automations) > _MOST_NAMED else ""
-    return f"{count}, every {often}: {names}{more}"
+    names = some_of([automation.name for automation in automations], _MOST_NAMED)
+    return f"{counted(len(automations), 'automation')}, every {often}: {names}"

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from urllib.parse import parse_qs, urlencode
 
 from exporter.web.ports import AutomationRow, Condition, LandingPage, Status
+from exporter.wording import counted
 
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
@@ -198,7 +199,7 @@ def _chosen(rows: Iterable[AutomationRow], view: View) -> Sequence[AutomationRow
 def _summary(counts: Mapping[Condition, int], found: int, view: View) -> str:
     total = sum(counts.values())
     states = ", ".join(f"{number} {_SPOKEN[condition]}" for condition, number in counts.items() if number)
-    text = f"{total} {'automation' if total == 1 else 'automations'}: {states}" if total else "No automations"
+    text = f"{counted(total, 'automation')}: {states}" if total else "No automations"
     return f"{text}. Found: {found}." if view.sought else f"{text}."
 
 
