@@ -2,7 +2,6 @@
 
 import json
 import queue
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import pytest
 
 from tests.end_to_end.harness.exchange import exchange, free_port
 from tests.end_to_end.harness.process import Process
+from tests.end_to_end.harness.serving import serving
 from tests.programs import ROOT, needs, program
 from tools.pictures.sample.server import made_blocks
 from tools.rules import series
@@ -69,19 +69,6 @@ class Account:
 
 
 @contextmanager
-def _serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield int(server.server_address[1])
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@contextmanager
 def _exporter(account: Account) -> Iterator[int]:
     class Exporter(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -92,7 +79,7 @@ def _exporter(account: Account) -> Iterator[int]:
 
         def log_message(self, *_: object) -> None: ...
 
-    with _serving(Exporter) as port:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Exporter)) as port:
         yield port
 
 
@@ -109,7 +96,7 @@ def _inbox() -> Iterator[tuple[int, "queue.Queue[dict[str, Any]]"]]:
 
         def log_message(self, *_: object) -> None: ...
 
-    with _serving(Webhook) as port:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Webhook)) as port:
         yield port, alerts
 
 

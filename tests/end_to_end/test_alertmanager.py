@@ -5,7 +5,6 @@ import json
 import queue
 import socketserver
 import subprocess
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,7 @@ import yaml
 
 from tests.end_to_end.harness.exchange import exchange, free_port
 from tests.end_to_end.harness.process import Process
+from tests.end_to_end.harness.serving import serving
 from tests.end_to_end.harness.waiting import wait_until
 from tests.programs import ROOT, needs, program
 
@@ -63,9 +63,8 @@ def _web_hooks(caught: "queue.Queue[Caught]") -> Iterator[str]:
 
         def log_message(self, *_: object) -> None: ...
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    with _serving(server):
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
@@ -91,21 +90,8 @@ def _mail_server(caught: "queue.Queue[Caught]") -> Iterator[str]:
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
 
-    server = Server(("127.0.0.1", 0), Handler)
-    with _serving(server):
-        yield f"127.0.0.1:{server.server_address[1]}"
-
-
-@contextmanager
-def _serving(server: socketserver.BaseServer) -> Iterator[None]:
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Server(("127.0.0.1", 0), Handler)) as port:
+        yield f"127.0.0.1:{port}"
 
 
 def _pointed_at(folder: Path, web: str, mail: str) -> Path:

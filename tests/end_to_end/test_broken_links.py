@@ -2,7 +2,6 @@
 
 import json
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +16,7 @@ from sendgrid_simulator import Row, Simulator, fixed
 from tests.end_to_end.harness.exchange import exchange, free_port
 from tests.end_to_end.harness.process import ExporterProcess, Process
 from tests.end_to_end.harness.prometheus import Prometheus
+from tests.end_to_end.harness.serving import serving
 from tests.end_to_end.harness.waiting import wait_until
 from tests.programs import ROOT, needs, program
 
@@ -56,15 +56,8 @@ def site(tmp_path: Path) -> Iterator[tuple[str, str]]:
     context.load_cert_chain(tmp_path / "site.pem")
     plain, encrypted = (ThreadingHTTPServer(("127.0.0.1", 0), Pages) for _ in range(2))
     encrypted.socket = context.wrap_socket(encrypted.socket, server_side=True)
-    threads = [threading.Thread(target=server.serve_forever, args=(0.05,)) for server in (plain, encrypted)]
-    for thread in threads:
-        thread.start()
-    yield f"http://127.0.0.1:{plain.server_port}", f"https://127.0.0.1:{encrypted.server_port}"
-    for server in (plain, encrypted):
-        server.shutdown()
-        server.server_close()
-    for thread in threads:
-        thread.join()
+    with serving(plain) as port, serving(encrypted) as encrypted_port:
+        yield f"http://127.0.0.1:{port}", f"https://127.0.0.1:{encrypted_port}"
 
 
 def job(exporter: str, prober: str) -> dict[str, Any]:

@@ -6,12 +6,10 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Final
 
 import pytest
@@ -19,6 +17,7 @@ import trustme
 
 from sendgrid_simulator import Delivery, Fault, Row, Simulator, fixed
 from tests.end_to_end.harness.process import run_exporter
+from tests.end_to_end.harness.serving import serving
 from tests.factories import KEY, an_id
 
 pytestmark = pytest.mark.e2e
@@ -414,14 +413,8 @@ class _Refusing(BaseHTTPRequestHandler):
 
 
 def test_proxy_that_wants_a_password_is_said(tmp_path: Path) -> None:
-    with ExitStack() as stack:
-        proxy = stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), _Refusing))
-        stack.callback(proxy.shutdown)
-        Thread(target=proxy.serve_forever, daemon=True).start()
-
-        lines = once(
-            "https://api.sendgrid.com", KEY, tmp_path, f"--sendgrid.proxy=http://127.0.0.1:{proxy.server_port}"
-        )
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), _Refusing)) as port:
+        lines = once("https://api.sendgrid.com", KEY, tmp_path, f"--sendgrid.proxy=http://127.0.0.1:{port}")
 
     assert_says(lines, ("HTTP 407 to CONNECT: the proxy refused its credentials: check sendgrid.proxy",))
 
