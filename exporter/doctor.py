@@ -131,7 +131,7 @@ class _Examination:
         """Yield what is wrong with a key that is refused twice, and whether another place takes it."""
         base_url, subuser = self.settings.sendgrid.base_url, self.settings.sendgrid.on_behalf_of
         other = self.regions.get(base_url)
-        advice = "copy it again, whole, from SendGrid's Settings, API Keys; one that is lost is made anew there"
+        advice = "copy it again, whole, from SendGrid's Settings, API Keys; if it is lost, create a new one there"
         yield Finding("key", Verdict.WRONG, f"refused by {base_url}: {error.text}", advice)
         if subuser is not None:
             without = self.settings.with_sendgrid(on_behalf_of=None)
