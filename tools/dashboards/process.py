@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import timeseries
 
 from tools.dashboards import promql
 from tools.dashboards.palette import Colour
-from tools.dashboards.panels import Text, apart, coloured, lines, query, stacked
+from tools.dashboards.panels import Text, coloured, lines, query, stacked
 
 JOB: Final = f"{{{promql.JOB}}}"
 
@@ -26,7 +26,7 @@ def folded() -> timeseries.Panel:
         "short",
     )
     folded = f"sum by (job) (rate(sendgrid_exporter_links_folded_total{JOB}[$__rate_interval])) * 3600"
-    return coloured(lines(text, [query(folded, legend="Folded")]), {"Folded": Colour.LOOK})
+    return coloured(lines(text, [query(folded, legend="Folded")]), {"Folded": Colour.NOW})
 
 
 def corrections() -> timeseries.Panel:
@@ -39,7 +39,7 @@ def corrections() -> timeseries.Panel:
     fell = f"sum(rate(sendgrid_exporter_clicks_decreased_total{JOB}[$__rate_interval])) * 3600"
     differed = f"sum(rate(sendgrid_exporter_count_mismatches_total{JOB}[$__rate_interval])) * 3600"
     targets = [query(fell, "A", legend="Fell"), query(differed, "B", legend="Did not add up")]
-    return coloured(lines(text, targets), {"Fell": Colour.LOOK, "Did not add up": Colour.ACT})
+    return coloured(lines(text, targets), {"Fell": Colour.NOW, "Did not add up": Colour.LAST_WEEK})
 
 
 def _ours(expression: str) -> str:
@@ -83,4 +83,4 @@ def versions() -> timeseries.Panel:
     """Show which versions run."""
     text = Text("Version over time", "Instances per version.", "short")
     target = query(f"count by (version) (sendgrid_exporter_build_info{JOB})", legend="{{version}}")
-    return stacked(lines(text, [target])).color_scheme(apart()).decimals(0)
+    return stacked(lines(text, [target])).decimals(0)

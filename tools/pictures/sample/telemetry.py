@@ -22,7 +22,7 @@ _LINKS: Final[Mapping[str, str]] = MappingProxyType({"endpoint": "links"})
 
 def telemetry(story: Story, moment: float, since: float, version: int) -> Iterator[Sample]:
     """Yield the exporter's own samples of the process that runs since then."""
-    ids = [automation.id for automation in story.automations if automation.started <= moment]
+    ids = [automation.id for automation in story.automations if story.configured(automation.id, moment)]
     failed = _failed(story, since, moment)
     polls = [(moment - since) / STEP + 1 for _ in ids]
     down = any(begin <= moment < until for begin, until in story.outages)
