@@ -85,9 +85,8 @@ def test_dead_link_says_whose_it_is_since_when_what_is_lost_and_where_to_go(even
     assert missing == 100
     assert (labels["name"], labels["step"]) == ("Welcome", worlds.FIRST_STEP)
     assert labels["page"] == f"https://mc.sendgrid.com/automations/{worlds.WELCOME}/detail"
-    assert (labels["to_board"], labels["to_step"], labels["to_url"]) == (
-        "sendgrid-automation", worlds.STEPS[0], worlds.DEAD,
-    )  # fmt: skip
+    assert labels["to"] == f"sendgrid-automation?var-automation={worlds.WELCOME}"
+    assert (labels["to_step"], labels["to_url"]) == (worlds.STEPS[0], worlds.DEAD)
 
 
 def test_what_a_wider_problem_explains_has_no_row(troubled: World):
@@ -118,7 +117,7 @@ def test_whole_journey_misses_what_its_worst_window_misses_and_the_account_all_o
 
 
 def test_problems_without_a_journey_lead_to_the_page_that_is_about_them(troubled: World):
-    boards_of = {key[0]: labels["to_board"] for key, (labels, _, _) in found(troubled).items()}
+    boards_of = {key[0]: labels["to"].split("?")[0] for key, (labels, _, _) in found(troubled).items()}
 
     assert boards_of["SendGridAccountClicksStopped"] == "sendgrid-automations"
     assert boards_of["SendGridExporterListUnreadable"] == "sendgrid-exporter"
@@ -132,6 +131,16 @@ def test_whole_journey_is_shown_with_all_its_steps_and_links_under_its_id_where_
     assert (labels["name"], labels["to_step"], labels["to_url"]) == (worlds.WELCOME, "All", "All")
     assert "page" not in labels
     assert since == worlds.BEGAN * 1_000
+
+
+def test_links_find_all_their_fields_in_every_row(troubled: World, eventful: World, empty: World):
+    panel = BY_PLACE[f"{NOW} / A"].panel
+    links = [prop for one in panel["fieldConfig"]["overrides"] for prop in one["properties"] if prop["id"] == "links"]
+    fields = set(re.findall(r"__data\.fields\.(\w+)", str(links)))
+
+    assert fields == {"to", "to_step", "to_url", "runbook"}
+    for world in (troubled, eventful, empty):
+        assert all(fields <= set(labels) for labels, _, _ in found(world).values())
 
 
 def test_cause_stands_beside_a_drop_where_the_alert_has_one(troubled: World):

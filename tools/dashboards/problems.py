@@ -35,10 +35,11 @@ _ENOUGH: Final = 20
 
 _RUNBOOK: Final = f"{RUNBOOKS}/${{__data.fields.runbook:raw}}"
 _DETAIL: Final = (
-    "/d/${__data.fields.to_board:raw}?var-automation=${__data.fields.automation_id:percentencode}"
-    "&var-step=${__data.fields.to_step:percentencode}&var-url=${__data.fields.to_url:percentencode}"
+    "/d/${__data.fields.to:raw}&var-step=${__data.fields.to_step:percentencode}&var-url=${__data.fields.to_url:percentencode}"
     "&${datasource:queryparam}&${job:queryparam}&${__url_time_range}"
 )
+_NEUTRAL: Final = "refresh=5m"
+"""A parameter that changes nothing, where there is no automation: an address with a field that no row has is broken."""
 EVERYWHERE: Final = ""
 HERE: Final = 'automation_id="$automation"'
 EXPORTERS: Final = 'automation_id=""'
@@ -74,7 +75,7 @@ def panel(title: str, description: str, where: str = EVERYWHERE) -> AnyPanel:
         Column("Value #B", "Missing clicks", {**cells.CLICKS, "custom.width": 155, "mappings": cells.DASH}),
         Column("page", "SendGrid", {"custom.width": 100, "mappings": cells.OPEN_PAGE, **cells.OPEN}),
     ]
-    hidden = ["job", "automation_id", "step_id", "url_location", "to_board", "to_step", "to_url", "runbook"]
+    hidden = ["job", "automation_id", "step_id", "url_location", "to", "to_step", "to_url", "runbook"]
     pages = cells.words({name: f"{one.page}{one.anchor(name)}" for name, one in PROBLEMS.items()})
     table = grid(text, targets, columns, sort="Missing clicks", hidden=hidden)
     return table.override_by_name("runbook", properties({"mappings": pages}))
@@ -165,10 +166,10 @@ def _told(expression: str) -> str:
     )
     for label, source in (("to_step", "step_id"), ("to_url", "url")):
         told = f'label_replace({promql.relabelled(told, label, source)}, "{label}", "All", "{source}", "")'
-    for board, source, value in (
-        (EXPORTER_UID, "alertname", ".*"),
-        (AUTOMATION_UID, "automation_id", ".+"),
-        (AUTOMATIONS_UID, "alertname", ACCOUNTS),
+    for to, source, value in (
+        (f"{EXPORTER_UID}?{_NEUTRAL}", "alertname", ".*"),
+        (f"{AUTOMATION_UID}?var-automation=$1", "automation_id", "(.+)"),
+        (f"{AUTOMATIONS_UID}?{_NEUTRAL}", "alertname", ACCOUNTS),
     ):
-        told = f'label_replace({told}, "to_board", "{board}", "{source}", "{value}")'
+        told = f'label_replace({told}, "to", "{to}", "{source}", "{value}")'
     return promql.relabelled(told, "runbook", "alertname")
