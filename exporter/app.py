@@ -321,6 +321,7 @@ class App:
                 concurrency=settings.poll.concurrency,
                 stale_after=settings.poll.stale_after,
                 capacity=self._capacity,
+                app_url=settings.sendgrid.app_url,
                 again=renewed.again,
                 withdrawn=renewed.withdrawn,
                 key=self._key,

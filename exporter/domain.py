@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import itemgetter
 from typing import Final, NamedTuple, NewType
+from urllib.parse import quote
 
 AutomationId = NewType("AutomationId", str)
 """A SendGrid automation's UUID, written as in the configuration."""
@@ -15,6 +16,8 @@ Fingerprint = Sequence[int]
 
 OVERFLOW_URL: Final = "__other__"
 """The `url` of the row that stands for the links beyond `labels.max_links`."""
+ID_PLACEHOLDER: Final = "{automation_id}"
+"""Stands for an automation's id in `sendgrid.app_url`."""
 
 _KEY: Final = itemgetter(0, 1, 2)
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -178,6 +181,11 @@ def automation_ids_in(address: str) -> tuple[str, ...]:
     for uuid in meant:
         once.setdefault(uuid.lower(), uuid)
     return tuple(once.values())
+
+
+def page_of(automation_id: AutomationId, app_url: str) -> str:
+    """Return the address of the automation's page in SendGrid's application; empty where `app_url` is."""
+    return app_url.replace(ID_PLACEHOLDER, quote(automation_id, safe="", errors="replace"))
 
 
 def label_name(name: str) -> str:

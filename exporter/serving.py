@@ -124,6 +124,7 @@ class AutomationStatus:
             interval=view.poll_interval,
             series=view.block.series if view.block else 0,
             clicks=view.block.total_clicks if view.block else None,
+            page=view.page,
             found=tuple(islice(_links_with(sought, view.block), _MOST_FOUND)) if sought and view.block else (),
         )
 

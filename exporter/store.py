@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from exporter.domain import Automation, AutomationId
+from exporter.domain import Automation, AutomationId, page_of
 from exporter.exposition.block import AutomationView, Block, Group, render_group
 from exporter.exposition.compression import Compressed, join
 from exporter.exposition.families import PER_AUTOMATION
@@ -60,11 +60,14 @@ class Store:
         """Return the total that is shown of each automation, where one is."""
         return {view.id: view.block.total_clicks for view in self._snapshot.views() if view.block is not None}
 
-    def configure(self, automations: Sequence[Automation]) -> None:
-        """Hold exactly these automations: new ones without data, known ones with theirs, others gone at once."""
+    def configure(self, automations: Sequence[Automation], app_url: str = "") -> None:
+        """Hold exactly these automations: new ones without data, known ones with theirs, others gone at once.
+
+        `app_url` is the address of an automation's page, with a placeholder for its id; empty for none.
+        """
         with self._lock:
             known = {view.id: view for view in self._snapshot.views()}
-            views = [_configured(automation, known.get(automation.id)) for automation in automations]
+            views = [_configured(automation, known.get(automation.id), app_url) for automation in automations]
             # sqrt(n) groups of sqrt(n) automations: a change costs its group plus one step for each group, which is
             # least where both are equal.
             size = max(_SMALLEST_GROUP, math.isqrt(len(views)))
@@ -161,7 +164,7 @@ def _with_interval(view: AutomationView, seconds: float) -> AutomationView:
     return replace(view, poll_interval=seconds)
 
 
-def _configured(automation: Automation, known: AutomationView | None) -> AutomationView:
+def _configured(automation: Automation, known: AutomationView | None, app_url: str) -> AutomationView:
     view = known or AutomationView(automation.id, automation.name, automation.interval)
     return replace(
         view,
@@ -169,6 +172,7 @@ def _configured(automation: Automation, known: AutomationView | None) -> Automat
         poll_interval=automation.interval,
         steps=automation.steps,
         labels=automation.labels,
+        page=page_of(automation.id, app_url),
     )
 
 

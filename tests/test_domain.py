@@ -1,6 +1,6 @@
 import pytest
 
-from exporter.domain import add_up, is_automation_id
+from exporter.domain import AutomationId, add_up, is_automation_id, page_of
 from tests.factories import a_link, an_id
 
 pytestmark = pytest.mark.unit
@@ -33,3 +33,10 @@ def test_doubles_are_added_up_where_they_stood_first():
     rows = (a_link(clicks=1), a_link(url="b", clicks=2), a_link(clicks=3))
 
     assert add_up(rows) == (a_link(clicks=4), a_link(url="b", clicks=2))
+
+
+def test_page_of_an_automation_has_its_id_wherever_the_address_wants_it():
+    assert page_of(AutomationId("a/b?c#{}\ud800"), "https://x.example/{automation_id}/detail?a=1") == (
+        "https://x.example/a%2Fb%3Fc%23%7B%7D%3F/detail?a=1"
+    )
+    assert page_of(AutomationId("a"), "") == ""

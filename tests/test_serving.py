@@ -119,6 +119,13 @@ def test_status_finds_the_automation_that_has_a_link():
     assert [each.found for each in status_of(bench, "no such address")] == [(), ()]
 
 
+def test_status_has_the_page_of_each_automation():
+    bench = Bench()
+    bench.store.configure([an_automation(1)], "https://a.example/{automation_id}")
+
+    assert [each.page for each in status_of(bench)] == [f"https://a.example/{an_id(1)}"]
+
+
 def test_stale_automation_is_said_to_be_stale():
     bench = Bench()
     bench.poll(1)

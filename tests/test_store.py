@@ -122,6 +122,20 @@ def test_known_automation_keeps_its_data_over_a_new_configuration_and_takes_its_
     assert [view.id for view in store.snapshot.views()] == [an_id(3), an_id(1)]
 
 
+def test_address_of_a_page_follows_the_configuration_and_keeps_the_data():
+    store = a_store(1, 2)
+    publish(store)
+
+    store.configure([an_automation(1)], "https://a.example/{automation_id}")
+
+    assert f'automation_page_info{{automation_id="{ID}",url="https://a.example/{ID}"}} 1' in text_of(store)
+    assert view_of(store).block is not None
+
+    store.configure([an_automation(1)])
+
+    assert view_of(store).page == ""
+
+
 def test_falls_are_counted():
     store = a_store()
 

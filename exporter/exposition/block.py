@@ -12,6 +12,7 @@ from exporter.exposition.families import (
     LABELS,
     LAST_SUCCESS,
     LINK_CLICKS,
+    PAGE_INFO,
     PER_AUTOMATION,
     POLL_INTERVAL,
     STEP_INFO,
@@ -72,6 +73,8 @@ class AutomationView:
     """Ids and names of steps, as configured."""
     labels: tuple[tuple[str, str], ...] = ()
     """Names and values of the owner's labels, as configured."""
+    page: str = ""
+    """The address of its page in SendGrid; empty where none is to be linked."""
 
 
 _OVERFLOW: Final = f',url="{OVERFLOW_URL}",'.encode()
@@ -147,6 +150,7 @@ _Samples = Sequence[tuple[float, Mapping[str, str]]]
 _VALUES: Final[Mapping[Family, Callable[[AutomationView], _Samples]]] = {
     TOTAL_CLICKS: lambda view: () if view.block is None else ((view.block.total_clicks, {}),),
     INFO: lambda view: ((1, {"name": view.name}),),
+    PAGE_INFO: lambda view: ((1, {"url": view.page}),) if view.page else (),
     STEP_INFO: lambda view: [(1, {"step_id": step_id, "name": name}) for step_id, name in view.steps],
     LABELS: lambda view: ((1, {label_name(name): value for name, value in view.labels}),) if view.labels else (),
     UP: lambda view: () if view.up is None else ((int(view.up), {}),),

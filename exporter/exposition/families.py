@@ -37,6 +37,12 @@ INFO: Final = Family(
     MetricType.GAUGE,
     "A configured automation and its name; always 1, also while its data is stale.",
 )
+PAGE_INFO: Final = Family(
+    "automation_page_info",
+    MetricType.GAUGE,
+    "The address of the automation's page in SendGrid's application as sendgrid.app_url gives it, by default a guess; "
+    "always 1, absent where that is empty.",
+)
 STEP_INFO: Final = Family(
     "automation_step_info",
     MetricType.GAUGE,
@@ -68,5 +74,16 @@ DECREASED: Final = Family(
     "Polls in which the automation's total or a published link had fewer clicks than before.",
 )
 
-PER_AUTOMATION: Final = (LINK_CLICKS, TOTAL_CLICKS, INFO, STEP_INFO, LABELS, UP, LAST_SUCCESS, POLL_INTERVAL, DECREASED)
+PER_AUTOMATION: Final = (
+    LINK_CLICKS,
+    TOTAL_CLICKS,
+    INFO,
+    PAGE_INFO,
+    STEP_INFO,
+    LABELS,
+    UP,
+    LAST_SUCCESS,
+    POLL_INTERVAL,
+    DECREASED,
+)
 """In the order of the exposition."""

@@ -63,6 +63,7 @@ class Workers:
         concurrency: int,
         stale_after: float | None,
         capacity: Capacity,
+        app_url: str = "",
         again: Collection[AutomationId] = (),
         withdrawn: Collection[AutomationId] = (),
         key: Callable[[], str] = str,
@@ -72,14 +73,14 @@ class Workers:
 
         Those of `again` are polled at once, and the blocks of those `withdrawn` are no longer shown. When `key` gives
         another one than before, now or later, what its former value slowed down is polled at once. What refusals have
-        slowed down is normal again, unless `forgive` is false.
+        slowed down is normal again, unless `forgive` is false. `app_url` is the address of an automation's page.
         """
         self._key = key
         self._notice_key()
         with self._lock:
             self._automations = {automation.id: automation for automation in automations}
             self._concurrency, self._stale_after, self._capacity = concurrency, stale_after, capacity
-            self._poller.store.configure(automations)
+            self._poller.store.configure(automations, app_url)
             self._poller.store.withdraw(withdrawn)
             self._schedule.configure(automations, self._clock.monotonic(), again, forgive=forgive)
             # A poll under way of an automation that has just gone still writes to what is remembered of it.

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
+from exporter.domain import ID_PLACEHOLDER
 from exporter.settings.values import text, texts
 
 _HOST: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
@@ -16,6 +17,12 @@ _PORT: Final = re.compile(r"[0-9]{1,5}")
 _PAGES: Final = ("/", "/-", "/status.json", "/status.css", "/status.js", "/sd/links")
 _PATH: Final = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _HIGHEST_PORT: Final = 65535
+_URL_CHARACTERS: Final = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*")
+"""RFC 3986, section 2: what stands in an address as it is."""
+_APP_URL_FORM: Final = (
+    f"must be an http:// or https:// address that holds {ID_PLACEHOLDER} exactly once behind its host, such as "
+    f"https://mc.sendgrid.com/automations/{ID_PLACEHOLDER}/detail, or empty for no links"
+)
 _LISTEN_FORMS: Final = "must be an address such as :10154, 127.0.0.1:10154 or [::1]:10154"
 
 
@@ -78,6 +85,23 @@ def base_url(value: object) -> str:
     return f"{url.scheme}://{host}{port}"
 
 
+def app_url(value: object) -> str:
+    """Return the address of an automation's page with a placeholder for its id; empty where no page is to be linked."""
+    if isinstance(value, str) and not value.strip():
+        return ""
+    written = text(value, at_most=1000)
+    before, _, after = written.partition(ID_PLACEHOLDER)
+    try:
+        url = urlsplit(before)
+        is_web = url.scheme in ("http", "https") and "@" not in url.netloc and _has_host(url)
+        is_valid = is_web and url.path != "" and written.count(ID_PLACEHOLDER) == 1
+    except ValueError:
+        is_valid = False
+    if not is_valid or not _URL_CHARACTERS.fullmatch(before + after):
+        raise ValueError(_APP_URL_FORM)
+    return written
+
+
 def proxy(value: object) -> str:
     """Return the proxy's URL; it may hold a user and a password."""
     url, host = _url(value, example="http://proxy:3128")
@@ -117,7 +141,7 @@ def _url(value: object, *, example: str) -> tuple[SplitResult, str]:
         raise ValueError("must be a URL of ASCII characters without blanks or backslashes")
     try:
         url = urlsplit(written)
-        port = url.port
+        has_host = _has_host(url)
     except ValueError:
         raise ValueError(f"must be a URL such as {example}, with a port from 1 to 65535") from None
     if not url.scheme or not written.lower().startswith(f"{url.scheme}://"):
@@ -126,11 +150,19 @@ def _url(value: object, *, example: str) -> tuple[SplitResult, str]:
         raise ValueError("must not hold a query or a fragment")
     if url.path not in ("", "/"):
         raise ValueError("must not hold a path; give scheme, host and port alone")
+    if not has_host:
+        raise ValueError("must hold a valid host, and after a colon a port from 1 to 65535")
+    host = url.hostname or ""
+    return url, f"[{host}]" if ":" in host else host
+
+
+def _has_host(url: SplitResult) -> bool:
+    """Return whether the URL has a valid host and no port 0; raise ValueError where the port is no port."""
     host = url.hostname or ""
     bracketed = "[" in url.netloc.rpartition("@")[2]
-    if port == 0 or url.netloc.endswith(":") or not (_is_ip(host, 6) if bracketed else _is_host(host)):
-        raise ValueError("must hold a valid host, and after a colon a port from 1 to 65535")
-    return url, f"[{host}]" if ":" in host else host
+    if url.port == 0 or url.netloc.endswith(":"):
+        return False
+    return _is_ip(host, 6) if bracketed else _is_host(host)
 
 
 def _is_host(host: str) -> bool:

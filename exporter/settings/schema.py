@@ -107,6 +107,12 @@ class SendGridSettings(Group):
     base_url: Annotated[str, BeforeValidator(addresses.base_url)] = _setting(
         "https://api.sendgrid.com", "The API's scheme, host and port; the key is sent nowhere else.", metavar="URL"
     )
+    app_url: Annotated[str, BeforeValidator(addresses.app_url)] = _setting(
+        "https://mc.sendgrid.com/automations/{automation_id}/detail",
+        "The address of an automation's page in SendGrid, to which the status page and `automation_page_info` link; "
+        "SendGrid publishes no such address, the default is a guess from third parties. Empty for no links.",
+        metavar="URL",
+    )
     on_behalf_of: Annotated[str, BeforeValidator(_header_text)] | None = _setting(
         None, "The subuser, or `account-id <id>`, whose automations are read.", metavar="NAME"
     )

@@ -5,6 +5,7 @@ result.
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from html import escape
@@ -25,6 +26,7 @@ MAX_ROWS: Final = 1000
 LONGEST_SEARCH: Final = 2048
 """Characters, as long as a URL that is published usually may be."""
 
+_MINUTE: Final = 60
 _SHOWN: Final = 300
 """Characters of a name, a URL or an error on the page; the data has all of them."""
 _SORTS: Final[Mapping[str, str]] = {
@@ -51,12 +53,13 @@ _COLUMN: Final = Template('<th scope="col"$sorted><a id="sort-$key" href="?$quer
 _TABLE: Final = Template(
     "<table>\n<caption hidden>Automations</caption>\n<thead><tr>$columns</thead>\n<tbody>$rows</tbody>\n</table>\n$more"
 )
+# A page has a thousand of them, so what HTML lets one leave out is left out: a th beside td is its row's header.
 _ROW: Final = Template(
-    '<tr class="$state"><th scope="row"><bdi>$name</bdi><code>$id</code>$found<td><b>$spoken</b>$error'
-    "<td>$success<td>$next<td>$interval<td>$links<td>$clicks\n"
+    "<tr class=$state><th>$name$id$found<td>$spoken$error<td>$success<td>$next<td>$interval<td>$links<td>$clicks\n"
 )
+_NAME: Final = Template("<bdi>$name</bdi>")
+_LINKED_NAME: Final = Template('<a href="$page" rel="noreferrer noopener"><bdi>$name</bdi></a>')
 _ERROR: Final = Template("<p><bdi>$text</bdi><p>Next step: $step")
-_SAME_ERROR: Final = Template("<p>for the same reason")
 _FOUND: Final = Template('<ul class="found">$links</ul>')
 _FOUND_LINK: Final = Template("<li><bdi>$url</bdi> ($clicks clicks)")
 _MORE: Final = Template("<p>$text</p>")
@@ -138,6 +141,7 @@ def status_json(status: Status, view: View) -> bytes:
             {
                 "id": row.id,
                 "name": row.name,
+                "page": row.page or None,
                 "state": row.state,
                 "is_stale": row.is_stale,
                 "is_idle": row.is_idle,
@@ -206,13 +210,19 @@ def _summary(counts: Mapping[Condition, int], found: int, view: View) -> str:
 def _table(rows: Sequence[AutomationRow], view: View, now: float) -> _Markup:
     if not rows:
         return _fill(_MORE, text="No automation has this in its name, its id or a link.") if view.sought else _Markup()
-    more = len(rows) - MAX_ROWS
     return _fill(
         _TABLE,
         columns=_joined(_column(key, text, view) for key, text in _SORTS.items()),
         rows=_joined(_rows(rows[:MAX_ROWS], now)),
-        more=_fill(_MORE, text=f"and {more} more: search for them") if more > 0 else "",
+        more=_joined(_fill(_MORE, text=text) for text in _below(len(rows) - MAX_ROWS, rows)),
     )
+
+
+def _below(more: int, rows: Iterable[AutomationRow]) -> Iterable[str]:
+    if more > 0:
+        yield f"and {more} more: search for them"
+    if any(row.page for row in rows):
+        yield "A name leads to the automation in SendGrid, at an address that sendgrid.app_url guesses."
 
 
 def _column(key: str, text: str, view: View) -> _Markup:
@@ -229,22 +239,22 @@ def _rows(rows: Iterable[AutomationRow], now: float) -> Iterable[_Markup]:
         if row.error:
             # An outage has one reason for all of them: said once, so that the page stays small.
             is_same = row.error == before
-            error = _fill(_SAME_ERROR) if is_same else _fill(_ERROR, text=_cut(row.error), step=row.next_step)
+            error = _Markup(", as above") if is_same else _fill(_ERROR, text=_cut(row.error), step=row.next_step)
             before = row.error
         found = _joined(_fill(_FOUND_LINK, url=_cut(link.url), clicks=link.clicks) for link in row.found)
         yield _fill(
             _ROW,
             state=row.state,
-            name=_cut(row.name),
-            id=_cut(row.id),
+            name=_fill(_LINKED_NAME if row.page else _NAME, name=_cut(row.name), page=row.page),
+            id="" if row.id == row.name else _cut(row.id),
             found=_fill(_FOUND, links=found) if found else "",
             spoken=_SPOKEN[row.state] + (", stale" if row.is_stale and row.state is Condition.FAILING else ""),
             error=error,
-            success="never" if row.last_success is None else f"{duration(now - row.last_success)} ago",
-            next="now" if row.next_poll is None else f"in {duration(row.next_poll)}",
+            success="never" if row.last_success is None else f"{_rough(now - row.last_success)} ago",
+            next=f"in {_rough(row.next_poll)}" if row.next_poll else "now",
             interval=duration(row.interval),
             links=row.series,
-            clicks="none yet" if row.clicks is None else row.clicks,
+            clicks="none" if row.clicks is None else row.clicks,
         )
 
 
@@ -271,6 +281,12 @@ def _facts(status: Status) -> Iterable[tuple[str, str]]:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _rough(seconds: float) -> str:
+    """Return a time to the second below a minute, and to the minute above, rounded up: nothing is due in 0 seconds."""
+    whole = max(math.ceil(seconds), 0)
+    return duration(whole if whole < _MINUTE else math.ceil(whole / _MINUTE) * _MINUTE)
 
 
 def duration(seconds: float) -> str:

@@ -91,6 +91,8 @@ class AutomationRow:
     """SendGrid's total; None where there is no data."""
     found: tuple[FoundLink, ...] = ()
     """The first links in which the search was found."""
+    page: str = ""
+    """The address of its page in SendGrid; empty where none is to be linked."""
 
 
 class Requests(NamedTuple):

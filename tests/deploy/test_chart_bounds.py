@@ -18,6 +18,7 @@ SCHEMA: Final = json.loads((CHART / "values.schema.json").read_text())
 # By key: the least and the most that both take, then what lies just beyond on either side (None: no such side).
 EDGES: Final[dict[str, tuple[Any, Any, Any, Any]]] = {
     "sendgrid.base_url": ("http://a", "HTTPS://api.example.org:8443/", "ftp://a", "https://a/path"),
+    "sendgrid.app_url": ("", "HTTPS://a:8443/b?c={automation_id}&d#e", "ftp://a/{automation_id}", "https://a/{id}"),
     "sendgrid.on_behalf_of": ("x", "x" * 256, " ", "x" * 257),
     "sendgrid.page_size": (1, 50, 0, 51),
     "sendgrid.requests_per_minute": (0.1, 100_000, 0.09, 100_001),

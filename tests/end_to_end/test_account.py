@@ -166,6 +166,8 @@ def test_a_reload_excludes_at_once_and_entries_win(simulator: Simulator, tmp_pat
     write(automations="all")
     with ExporterProcess(f"--config.file={config}", env=env) as exporter:
         wait_until(lambda: len(shown(exporter)) == 3, "all are shown", seconds=30)
+        page = f"https://mc.sendgrid.com/automations/{an_id(2)}/detail"
+        assert value(exporter, "automation_page_info", automation_id=an_id(2), url=page) == 1
 
         entry = {"id": an_id(1), "name": "Welcome"}
         write(automations=[entry], discovery={"mode": "poll", "exclude": ["0000000*"]})

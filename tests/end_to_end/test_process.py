@@ -374,10 +374,13 @@ def test_sighup_reads_the_configuration_again(process):
     process.start()
     until(lambda: len(process.totals()) == 2, "both automations")
 
-    process.write(automations=[{"id": TWO, "name": "renamed"}])
+    process.write(
+        automations=[{"id": TWO, "name": "renamed"}], sendgrid={"app_url": "https://a.example/{automation_id}"}
+    )
     process.running.send_signal(signal.SIGHUP)
 
     until(lambda: (TWO, "renamed") in process.samples("automation_info"), "the new name")
+    assert process.samples("automation_page_info") == {(TWO, f"https://a.example/{TWO}"): 1.0}
     assert list(process.totals()) == [(TWO,)]
     assert process.samples("sendgrid_exporter_config_last_reload_successful") == {(): 1.0}
 

@@ -79,6 +79,12 @@ def test_names_of_steps_and_labels_of_owners_are_shown_whatever_stands_in_them()
     assert text_of(group, "automation_labels") == f"automation_labels{{{pairs}}} 1\n"
 
 
+def test_page_is_shown_where_its_address_is_known():
+    pages = text_of(render_group([a_view(page='https://a.example/"'), a_view(2)]), "automation_page_info")
+
+    assert pages == f'automation_page_info{{automation_id="{an_id()}",url="https://a.example/\\""}} 1\n'
+
+
 def test_automation_with_data_shows_everything():
     group = render_group([a_view(block=a_block(), up=True, last_success=12.5, decreased=3)])
 

@@ -25,6 +25,10 @@ NO_AUTOMATIONS = (
     "automations: none to poll; list their ids in the configuration file, or in EXPORTER_AUTOMATIONS with commas, "
     "or say all; --doctor shows which the account has"
 )
+NO_PAGE = (
+    "must be an http:// or https:// address that holds {automation_id} exactly once behind its host, such as "
+    "https://mc.sendgrid.com/automations/{automation_id}/detail, or empty for no links"
+)
 TOO_SHORT = "must be at least 10s (1s only where sendgrid.base_url is a loopback address)"
 FLAGS_OF_POLL = ", ".join(row.flag for row in reference() if row.flag and row.path[0] == "poll")
 ONE_STEP = "must hold one step in each entry, without commas"
@@ -94,6 +98,32 @@ VALUES = [
     ("sendgrid.proxy", "socks5://x", "must be an http:// or https:// proxy; SOCKS is not supported"),
     ("sendgrid.base_url", "https://[v1.x]", "must hold a valid host, and after a colon a port from 1 to 65535"),
     ("sendgrid.base_url", "https://x;y", "must hold a valid host, and after a colon a port from 1 to 65535"),
+    *(
+        ("sendgrid.app_url", written, NO_PAGE)
+        for written in (
+            "mc.sendgrid.com/automations/{automation_id}",
+            "ftp://x/{automation_id}",
+            "javascript://x/{automation_id}",
+            "https:/x/{automation_id}",
+            "https:///{automation_id}",
+            "https://{automation_id}.x/",
+            "https://x{automation_id}/",
+            "https://x?{automation_id}",
+            "https://x:0/{automation_id}",
+            "https://x:y/{automation_id}",
+            "https://[x]/{automation_id}",
+            "https://user:word@x/{automation_id}",
+            "https://x/",
+            "https://x/{id}",
+            "https://x/{automation_id}/{automation_id}",
+            "https://x/{automation_id}/{id}",
+            "https://x/a b/{automation_id}",
+            'https://x/"{automation_id}',
+            "https://x/{automation_id}/é",
+            "off",
+        )
+    ),
+    ("sendgrid.app_url", "https://x/\t{automation_id}", "holds a control character, or bytes that are not UTF-8"),
     ("sendgrid.proxy", "proxy:3128", "must be a URL such as http://proxy:3128"),
     ("sendgrid.proxy", "http://a@b:c@d", "must write an @ in the user or the password as %40"),
     ("sendgrid.proxy", "file://x", "must begin with http:// or https://"),

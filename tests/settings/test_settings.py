@@ -92,6 +92,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
     loaded = settings()
 
     assert loaded.sendgrid.base_url == "https://api.sendgrid.com"
+    assert loaded.sendgrid.app_url == "https://mc.sendgrid.com/automations/{automation_id}/detail"
     assert (loaded.sendgrid.timeout, loaded.sendgrid.page_size, loaded.sendgrid.requests_per_minute) == (30.0, 50, 300)
     assert (loaded.sendgrid.on_behalf_of, loaded.sendgrid.proxy, loaded.sendgrid.api_key_file) == (None, None, None)
     assert (loaded.poll.interval, loaded.poll.concurrency, loaded.poll.stale_after) == (300.0, 4, None)
@@ -110,6 +111,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
 AUTHORITIES = Path(certifi.where())
 SAMPLES: dict[str, tuple[str, object]] = {
     "sendgrid.base_url": ("HTTPS://Api.EU.sendgrid.com/", "https://api.eu.sendgrid.com"),
+    "sendgrid.app_url": (" https://a.example/?id={automation_id}#x ", "https://a.example/?id={automation_id}#x"),
     "sendgrid.on_behalf_of": ("account-id 12", "account-id 12"),
     "sendgrid.timeout": ("1m", 60.0),
     "sendgrid.page_size": ("25", 25),
@@ -452,6 +454,13 @@ def test_interval_of_a_second_is_for_loopback_addresses() -> None:
 )
 def test_address_of_an_automations_page_stands_for_its_id(written: str) -> None:
     assert [automation.id for automation in settings(["--automations", written]).automations] == [ONE]
+
+
+@pytest.mark.parametrize("written", ["", "  "])
+def test_empty_address_of_a_page_turns_the_links_off(written: str, write: WriteFile) -> None:
+    assert settings(["--sendgrid.app-url", written]).sendgrid.app_url == ""
+    assert settings([], {**ENOUGH, "EXPORTER_SENDGRID__APP_URL": written}).sendgrid.app_url == ""
+    assert settings(write(f"sendgrid: {{app_url: '{written}'}}\n")).sendgrid.app_url == ""
 
 
 def test_names_of_steps_and_labels_of_an_owner_come_from_file_variable_and_flag(write: WriteFile) -> None:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import quote_plus, urljoin
 
@@ -28,6 +29,8 @@ PAGE = LandingPage("name", "1.0", "description", "https://docs.invalid/?a=1&b=2"
 FAILED = AutomationRow(
     "id-2", "Broken", Condition.FAILING, outcome="forbidden", error="HTTP 403 (access forbidden)", next_step="do this"
 )
+HERE = "https://app.invalid/"
+PAGE_OF = f"https://mc.sendgrid.com/automations/{'i' * 36}/detail"
 GOOD = AutomationRow("id-1", "Good", Condition.OK, outcome="success", last_success=940.0, series=3, clicks=7)
 
 
@@ -36,12 +39,14 @@ class Reader(HTMLParser):
         super().__init__()
         self.tags = []
         self.attributes = []
+        self.values = []
         self.links = []
         self.text = []
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         self.attributes += [name for name, _ in attrs]
+        self.values += attrs
         self.links += [value for name, value in attrs if name == "href" and tag == "a"]
 
     def handle_data(self, data):
@@ -94,7 +99,14 @@ HOSTILE = st.one_of(
 def test_no_value_can_become_markup(first, second):
     def page(one, two):
         row = AutomationRow(
-            one, two, Condition.FAILING, outcome=one, error=two or "-", next_step=one, found=(FoundLink(one, two, 1),)
+            one,
+            two,
+            Condition.FAILING,
+            outcome=one,
+            error=two or "-",
+            next_step=one,
+            found=(FoundLink(one, two, 1),),
+            page=HERE + one,
         )
         return read(
             row,
@@ -130,11 +142,24 @@ def test_what_is_wrong_stands_first_with_its_error_and_the_next_step():
     assert "(1) name" in text
 
 
+def test_name_leads_to_the_automation_in_sendgrid_where_its_page_is_known():
+    page = read(replace(GOOD, name='<"Good">', page=HERE + "?a=1&b=%22"), FAILED)
+    rels = [value for name, value in page.values if name == "rel" and value != "stylesheet"]
+
+    assert page.links[-1] == HERE + "?a=1&b=%22"
+    assert rels == ["noreferrer noopener"]
+    assert '<"Good">' in page.text
+    assert any("sendgrid.app_url" in text for text in page.text)
+    assert len(read(GOOD, FAILED).links) == len(page.links) - 1
+    assert not any("sendgrid.app_url" in text for text in read(GOOD).text)
+    assert json.loads(status_json(Status((replace(GOOD, page=HERE),)), ALL))["automations"][0]["page"] == HERE
+
+
 def test_reason_of_an_outage_is_said_once():
     text = read(*[FAILED] * 5).text
 
     assert text.count("HTTP 403 (access forbidden)") == 1
-    assert text.count("for the same reason") == 4
+    assert text.count("failing, as above") == 4
 
 
 @pytest.mark.parametrize("sought", ["gOOD", "ID-1"])
@@ -186,6 +211,18 @@ def test_time_is_written_as_people_say_it(age, text):
     assert duration(age) == text
 
 
+@pytest.mark.parametrize(
+    ("wait", "text"),
+    [(None, "now"), (0.0, "now"), (0.2, "in 1 s"), (59.0, "in 59 s"), (61.0, "in 2 min"), (3601.0, "in 1 h 1 min")],
+)
+def test_next_poll_is_never_due_in_no_time(wait, text):
+    assert text in read(replace(GOOD, next_poll=wait)).text
+
+
+def test_id_stands_there_once_where_it_is_the_name_too():
+    assert [read(replace(GOOD, name=name)).text.count("id-1") for name in ("Good", "id-1")] == [1, 1]
+
+
 def test_long_table_is_cut_and_says_so():
     rows = [AutomationRow(str(n), "x", Condition.OK) for n in range(MAX_ROWS + 7)]
 
@@ -196,8 +233,12 @@ def test_long_table_is_cut_and_says_so():
 
 
 def test_thousand_automations_make_a_small_page():
-    for row in (GOOD, AutomationRow("i" * 36, "n" * 30, Condition.FAILING, error="e" * 250, next_step="s" * 100)):
-        rows = tuple(row for _ in range(1000))
+    row = AutomationRow(
+        "i" * 36, "n" * 30, last_success=100.0, next_poll=171.0, interval=300.0, series=42, clicks=123456, page=PAGE_OF
+    )
+    failing = replace(row, state=Condition.FAILING, error="e" * 250, next_step="s" * 100)
+    for each in (replace(row, state=Condition.OK), failing):
+        rows = (each,) * 1000
 
         assert len(status_page(PAGE, Status(rows), View(), telemetry_path="/metrics")) < 300_000
 
@@ -249,6 +290,7 @@ def test_data_have_the_documented_shape():
         {
             "id": "id-2",
             "name": "Broken",
+            "page": None,
             "state": "failing",
             "is_stale": False,
             "is_idle": False,

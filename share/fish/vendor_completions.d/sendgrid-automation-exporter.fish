@@ -12,6 +12,7 @@ complete -c sendgrid-automation-exporter -l config.file -r -F -d 'The YAML file 
 complete -c sendgrid-automation-exporter -l automations -x -d 'The automations to poll'
 complete -c sendgrid-automation-exporter -l sendgrid.api-key-file -r -F -d 'The file that holds the key, read again when it changes'
 complete -c sendgrid-automation-exporter -l sendgrid.base-url -x -d 'The API\'s scheme, host and port'
+complete -c sendgrid-automation-exporter -l sendgrid.app-url -x -d 'The address of an automation\'s page in SendGrid, to which the status page and automation_page_info link'
 complete -c sendgrid-automation-exporter -l sendgrid.on-behalf-of -x -d 'The subuser, or account-id <id>, whose automations are read'
 complete -c sendgrid-automation-exporter -l sendgrid.timeout -x -d 'The longest that one request may take, from the first byte to the last'
 complete -c sendgrid-automation-exporter -l sendgrid.page-size -x -d 'Rows asked for in one request, 1 to 50'
