@@ -42,9 +42,7 @@ _LASTING: Final = 3
 class Source(Protocol):
     """Where the stats come from."""
 
-    def stats(
-        self, automation: Automation, deadline: float, known: Fingerprint = ()
-    ) -> AutomationStats | Unchanged:
+    def stats(self, automation: Automation, deadline: float, known: Fingerprint = ()) -> AutomationStats | Unchanged:
         """Return the automation's stats, whole, before the deadline (monotonic); raise SendGridError otherwise.
 
         Returns Unchanged where SendGrid says what it said when the fingerprint was taken.

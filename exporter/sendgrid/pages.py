@@ -64,9 +64,7 @@ class Reading(Generic[RowT]):
     """None where the walks do not show the whole list."""
 
 
-def read_stats(
-    fetch: Fetch, url: str, explain: Explain, known: Fingerprint = ()
-) -> AutomationStats | Unchanged:
+def read_stats(fetch: Fetch, url: str, explain: Explain, known: Fingerprint = ()) -> AutomationStats | Unchanged:
     """Return the automation's stats as soon as the walks over its pages show the whole list.
 
     Returns Unchanged where the pages are those of the fingerprint. Raises as `read_list` does, and IncompleteError,
