@@ -82,7 +82,7 @@ def _parts() -> AnyPanel:
         "The 20 steps and links with the most evidence now: their clicks in the window that misses most, and what "
         "their share of the automation's clicks promises. A step has no link.",
         "short",
-        "No step and no link has lost clicks",
+        "No step and no link has evidence, or the recording rules have written nothing yet",
     )
     score, observed, expected = (
         f"max by ({PART}, window) ({series}{ONE})"
