@@ -30,6 +30,8 @@ _SEARCHED: Final = 8192
 _MOST_WORDS: Final = 120
 _LONGEST_TYPE: Final = 60
 _LONGEST_EXPLANATION: Final = 500
+_MOST_NESTED: Final = 500
+"""Lists and objects of an explanation; SendGrid's have a handful."""
 MOST_ROWS: Final = 20_000
 """Rows of one page: 400 times the 50 that SendGrid gives at most, for an API that ignores page_size."""
 _LARGEST: Final = 2**53
@@ -202,6 +204,9 @@ def explain_error(body: bytes, content_type: str, hide: Callable[[str], str]) ->
     SendGrid documents `{"errors": [{"field", "message", "help"}], "id"}`, whose four fields are named; its 5xx answers
     were seen as `{"message"}` and `{"error"}`. What is no JSON, as a proxy's page in HTML, gives its first words.
     """
+    # From Python 3.14 on, json goes as deep as the C stack allows, which takes long, before it raises.
+    if body.count(b"[") + body.count(b"{") > _MOST_NESTED:
+        return foreign_text(body, content_type, hide)
     try:
         answer = json.loads(body.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
