@@ -153,10 +153,10 @@ class Orders:
 class Unused:
     """The ports that no benchmark asks."""
 
-    def alive(self) -> str | None:
+    def unhealthy_reason(self) -> str | None:
         return None
 
-    def ready(self) -> str | None:
+    def unready_reason(self) -> str | None:
         return None
 
     def reload(self) -> Sequence[str]:

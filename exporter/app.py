@@ -134,7 +134,7 @@ class App:
             _target_options(settings),
             clock=clock,
             stop=signals.stop,
-            ready=lambda: self._health.ready() is None,
+            ready=lambda: self._health.unready_reason() is None,
         )
         self._exposition = Exposition(self._store, self._telemetry, self._account.lines)
         self._telemetry.sharded(settings.shard.index, settings.shard.total)

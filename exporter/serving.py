@@ -95,11 +95,11 @@ class ProcessHealth:
     knows_whom: Callable[[], bool] = lambda: True
     """Returns whether it is known which automations there are."""
 
-    def alive(self) -> str | None:
+    def unhealthy_reason(self) -> str | None:
         """Return None while polling works, else the reason."""
         return self.workers.trouble()
 
-    def ready(self) -> str | None:
+    def unready_reason(self) -> str | None:
         """Return None when every automation, and the list that names them, was tried once or restored."""
         if not self.knows_whom():
             return "the list of automations was not asked for yet"

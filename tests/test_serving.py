@@ -73,22 +73,22 @@ def test_same_families_are_not_put_together_again_for_the_same_snapshot():
 def test_ready_when_every_automation_was_tried_even_without_success():
     bench = Bench()
     health = ProcessHealth(bench.workers)
-    assert health.ready() == "2 automations were not tried yet"
+    assert health.unready_reason() == "2 automations were not tried yet"
 
     bench.poll(1)
     bench.poll(2)
 
-    assert health.ready() is None
+    assert health.unready_reason() is None
 
 
 def test_alive_while_the_poller_beats():
     bench = Bench()
     health = ProcessHealth(bench.workers)
-    assert health.alive() is None
+    assert health.unhealthy_reason() is None
 
     bench.clock.advance(3600.0)
 
-    assert health.alive() == "polling stalled: no supervision for over 60 s; restart the exporter"
+    assert health.unhealthy_reason() == "polling stalled: no supervision for over 60 s; restart the exporter"
 
 
 def status_of(bench, sought=""):

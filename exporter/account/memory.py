@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from exporter.account.statistics import Reading
+from exporter.account.statistics import DatedStatistics
 from exporter.domain import AutomationId, Statistics, is_automation_id
 
 
@@ -85,8 +85,8 @@ class Remembered:
     missed: Mapping[AutomationId, int] = field(default_factory=dict)
     """Of each discovered automation, the whole lists in a row that lacked it."""
     still: Mapping[AutomationId, Still] = field(default_factory=dict)
-    totals: Mapping[AutomationId, Reading] = field(default_factory=dict)
-    steps: Mapping[AutomationId, Reading] = field(default_factory=dict)
+    totals: Mapping[AutomationId, DatedStatistics] = field(default_factory=dict)
+    steps: Mapping[AutomationId, DatedStatistics] = field(default_factory=dict)
 
 
 def encoded(remembered: Remembered, wall: float) -> bytes:
@@ -123,15 +123,15 @@ def decoded(text: bytes, wall: float, now: float) -> Remembered | None:
         return None
 
 
-def _documents(readings: Mapping[AutomationId, Reading], wall: float) -> Mapping[str, object]:
+def _documents(readings: Mapping[AutomationId, DatedStatistics], wall: float) -> Mapping[str, object]:
     return {id_: [reading.read_at + wall, reading.by_step] for id_, reading in readings.items()}
 
 
-def _readings(document: Mapping[str, Any], wall: float, now: float) -> Iterator[tuple[AutomationId, Reading]]:
+def _readings(document: Mapping[str, Any], wall: float, now: float) -> Iterator[tuple[AutomationId, DatedStatistics]]:
     for id_, (read_at, by_step) in document.items():
         at = float(read_at) - wall
         if at <= now:
-            yield _id(id_), Reading({str(step): _statistics(counts) for step, counts in by_step.items()}, at)
+            yield _id(id_), DatedStatistics({str(step): _statistics(counts) for step, counts in by_step.items()}, at)
 
 
 def _still(values: list[Any], wall: float, now: float) -> Still:

@@ -31,7 +31,7 @@ _MOST_STEPS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class DatedStatistics:
     """The statistics of an automation, or of its steps, and when they were read (monotonic)."""
 
     by_step: Mapping[str, Statistics]
@@ -46,8 +46,8 @@ class StatisticsStore:
         """Clean a step's id by `bounded` before it becomes a label."""
         self._bounded = bounded
         self._lock = threading.Lock()
-        self._totals: dict[AutomationId, Reading] = {}
-        self._steps: dict[AutomationId, Reading] = {}
+        self._totals: dict[AutomationId, DatedStatistics] = {}
+        self._steps: dict[AutomationId, DatedStatistics] = {}
         self._total_rows, self._step_rows = Rows(), Rows()
         self._changed = False
         self._lines: Mapping[str, Compressed] = MappingProxyType({})
@@ -57,17 +57,19 @@ class StatisticsStore:
         """Return the lines of each family that has any, without waiting; the same object until something changes."""
         return self._lines
 
-    def totals(self) -> Mapping[AutomationId, Reading]:
+    def totals(self) -> Mapping[AutomationId, DatedStatistics]:
         """Return what is known of each automation."""
         with self._lock:
             return dict(self._totals)
 
-    def steps(self) -> Mapping[AutomationId, Reading]:
+    def steps(self) -> Mapping[AutomationId, DatedStatistics]:
         """Return what is known of each automation's steps."""
         with self._lock:
             return dict(self._steps)
 
-    def restore(self, totals: Mapping[AutomationId, Reading], steps: Mapping[AutomationId, Reading]) -> None:
+    def restore(
+        self, totals: Mapping[AutomationId, DatedStatistics], steps: Mapping[AutomationId, DatedStatistics]
+    ) -> None:
         """Begin with what an earlier run showed."""
         with self._lock:
             self._totals.update(totals)
@@ -78,13 +80,13 @@ class StatisticsStore:
         """Take over the statistics of these automations; those of others stay as they are until they are stale."""
         with self._lock:
             for automation_id, counts in statistics.items():
-                self._totals[automation_id] = Reading({"": counts}, read_at)
+                self._totals[automation_id] = DatedStatistics({"": counts}, read_at)
             self._changed = True
 
     def publish_steps(self, automation_id: AutomationId, steps: Mapping[str, Statistics], read_at: float) -> None:
         """Take over the statistics of an automation's steps in place of all that were known of them."""
         with self._lock:
-            self._steps[automation_id] = Reading(self._cleaned(steps), read_at)
+            self._steps[automation_id] = DatedStatistics(self._cleaned(steps), read_at)
             self._changed = True
 
     def keep_only(self, automation_ids: Collection[AutomationId], *, steps: Collection[AutomationId]) -> None:

@@ -274,7 +274,7 @@ class SendGridClient:
         self._take_turn(question.url)
         failed: list[type[SendGridError]] = []
         while True:
-            answer = _Answer()
+            answer = _Exchange()
             try:
                 return self._try(question, page_token, deadline, answer)
             except SendGridError as exc:
@@ -314,7 +314,7 @@ class SendGridClient:
         for connection, _ in idle:
             connection.session.close()
 
-    def _try(self, question: "Question", page_token: str | None, deadline: float, answer: "_Answer") -> bytes:
+    def _try(self, question: "Question", page_token: str | None, deadline: float, answer: "_Exchange") -> bytes:
         self._budget.acquire(deadline, self._stop, question.endpoint)
         started = self._clock.monotonic()
         try:
@@ -328,7 +328,7 @@ class SendGridClient:
             self._observer.requested(question.endpoint, code, seconds, answer.rate_limit)
 
     def _exchange(
-        self, connection: ApiSession, question: "Question", page_token: str | None, deadline: float, answer: "_Answer"
+        self, connection: ApiSession, question: "Question", page_token: str | None, deadline: float, answer: "_Exchange"
     ) -> bytes:
         url, key = question.url, self._key()
         answer.key = key
@@ -432,7 +432,7 @@ def _named(url: str) -> Iterator[None]:
 
 
 @dataclass(slots=True)
-class _Answer:
+class _Exchange:
     """What is known of an exchange so far, also when its answer's body breaks."""
 
     key: str = ""

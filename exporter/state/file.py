@@ -94,7 +94,7 @@ class SavedBlock:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SavedAnswer:
     """A block, and the question that it answers: who was asked, for which steps, which label rules, which form.
 
     An answer to another question is not given back, so that what an operator has just hidden does not come up again.
@@ -128,7 +128,7 @@ class StateFile:
         self._cut = False
         self._journaled = path.with_name(path.name + "-wal").exists()
 
-    def save(self, answers: Iterable[Answer]) -> None:
+    def save(self, answers: Iterable[SavedAnswer]) -> None:
         """Store the blocks, all of them or none; raise StateError."""
         try:
             # sqlite3's context manager commits, or rolls back after an exception; it does not close the connection.
@@ -394,7 +394,7 @@ def _identity(path: Path) -> tuple[int, int, int]:
     return details.st_dev, details.st_ino, details.st_size
 
 
-def _row(answer: Answer) -> tuple[object, ...]:
+def _row(answer: SavedAnswer) -> tuple[object, ...]:
     saved, links = answer.saved, answer.saved.block.links
     row = (
         saved.automation_id,

@@ -11,7 +11,7 @@ from exporter.clock import Clock
 from exporter.domain import AutomationId
 from exporter.errors import ForeignFileError, StateError
 from exporter.exposition import Block
-from exporter.state.file import Answer, SavedBlock, StateFile, open_state
+from exporter.state.file import SavedAnswer, SavedBlock, StateFile, open_state
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class StateWriter:
         self._clock = clock
         self._observe = observe
         self._changed = threading.Condition()
-        self._answers: dict[AutomationId, Answer] = {}
+        self._answers: dict[AutomationId, SavedAnswer] = {}
         self._work = _Work(set())
         self._opened = threading.Event()
         self._restored: Sequence[SavedBlock] = ()
@@ -92,7 +92,7 @@ class StateWriter:
             _log.warning("state.path: the numbers of automation %s are too large to be kept", automation_id)
             return
         with self._changed:
-            self._answers[automation_id] = Answer(question, SavedBlock(automation_id, block, last_success))
+            self._answers[automation_id] = SavedAnswer(question, SavedBlock(automation_id, block, last_success))
             self._work.unwritten.add(automation_id)
             self._changed.notify_all()
 
@@ -179,7 +179,7 @@ class StateWriter:
         self._restored = restored
         with self._changed:
             for saved in restored:
-                self._answers.setdefault(saved.automation_id, Answer(question(saved.automation_id), saved))
+                self._answers.setdefault(saved.automation_id, SavedAnswer(question(saved.automation_id), saved))
             self._work.unwritten |= self._answers.keys() - {each.automation_id for each in restored}
         return file
 

@@ -180,10 +180,10 @@ class Handlers:
         return respond(HTTPStatus.OK, document, "application/json")
 
     async def _healthy(self, _: Request) -> Response:
-        return _condition(self._ports.health.alive())
+        return _condition(self._ports.health.unhealthy_reason())
 
     async def _ready(self, _: Request) -> Response:
-        return _condition(self._ports.health.ready())
+        return _condition(self._ports.health.unready_reason())
 
     async def _reload(self, request: Request) -> Response:
         if _is_cross_origin(request):

@@ -30,10 +30,10 @@ class Metrics(Protocol):
 class Health(Protocol):
     """Whether the process works and whether it can be used."""
 
-    def alive(self) -> str | None:
+    def unhealthy_reason(self) -> str | None:
         """Return None while polling works, else the reason."""
 
-    def ready(self) -> str | None:
+    def unready_reason(self) -> str | None:
         """Return None when every automation was tried once or restored, else the reason."""
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.account.memory import Remembered, Still, decoded, encoded
-from exporter.account.statistics import Reading
+from exporter.account.statistics import DatedStatistics
 from exporter.domain import Statistics
 from tests.factories import an_id
 
@@ -17,8 +17,8 @@ SOME = Statistics(delivered=10, clicks=1)
 ALL = Remembered(
     {an_id(1): 0, an_id(2): 2},
     {an_id(1): Still(SOME, 5.0, 7), an_id(2): Still(SOME, 6.0)},
-    {an_id(1): Reading({"": SOME}, 900.0)},
-    {an_id(1): Reading({"a": SOME, "b": Statistics()}, 950.0)},
+    {an_id(1): DatedStatistics({"": SOME}, 900.0)},
+    {an_id(1): DatedStatistics({"a": SOME, "b": Statistics()}, 950.0)},
 )
 
 
@@ -31,8 +31,8 @@ def test_what_is_kept_comes_back_with_its_age_whatever_the_clocks_of_the_new_run
     assert after is not None
     assert after.missed == ALL.missed
     assert after.still == {an_id(1): Still(SOME, -1005.0, 7), an_id(2): Still(SOME, -1004.0)}
-    assert after.totals == {an_id(1): Reading({"": SOME}, -110.0)}
-    assert after.steps == {an_id(1): Reading({"a": SOME, "b": Statistics()}, -60.0)}
+    assert after.totals == {an_id(1): DatedStatistics({"": SOME}, -110.0)}
+    assert after.steps == {an_id(1): DatedStatistics({"a": SOME, "b": Statistics()}, -60.0)}
 
 
 def test_a_clock_that_was_set_back_makes_no_statistics_younger_and_nobody_idle():

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from exporter.account.statistics import Reading, StatisticsStore
+from exporter.account.statistics import DatedStatistics, StatisticsStore
 from exporter.domain import OVERFLOW_URL, Statistics
 from tests.factories import an_id
 
@@ -105,7 +105,7 @@ def test_others_than_those_to_keep_are_gone_at_once():
 def test_what_an_earlier_run_showed_is_shown_again_with_its_age():
     store = StatisticsStore()
 
-    store.restore({an_id(1): Reading({"": SOME}, -10.0)}, {an_id(1): Reading({"a": SOME}, -10.0)})
+    store.restore({an_id(1): DatedStatistics({"": SOME}, -10.0)}, {an_id(1): DatedStatistics({"a": SOME}, -10.0)})
 
     assert len(refreshed(store)) == 24
     assert refreshed(store, oldest=-9.0) == {}

@@ -14,7 +14,7 @@ import pytest
 from exporter.domain import AutomationId, LinkClicks
 from exporter.errors import StateError
 from exporter.exposition import Block
-from exporter.state import Answer, SavedBlock, open_state
+from exporter.state import SavedAnswer, SavedBlock, open_state
 from sendgrid_simulator import Row, Simulator, fixed
 from tests.end_to_end.harness.process import COMMAND, ExporterProcess, run_exporter
 from tests.end_to_end.harness.waiting import wait_until
@@ -128,7 +128,7 @@ def load(path: Path) -> list[SavedBlock]:
 
 def save(path: Path, at: float) -> None:
     file, _ = open_state(path)
-    file.save([Answer("q", SavedBlock(ID, block(), at))])
+    file.save([SavedAnswer("q", SavedBlock(ID, block(), at))])
     file.close()
 
 
@@ -145,7 +145,7 @@ def test_no_damaged_byte_gives_a_wrong_block(stored: bytes, tmp_path: Path, capl
         try:
             file, blocks = open_state(path, lambda _: "q", {ID})
             with closing(file):
-                file.save([Answer("q", SavedBlock(ID, good, 2.0))])
+                file.save([SavedAnswer("q", SavedBlock(ID, good, 2.0))])
             assert all(saved.block == good for saved in blocks), f"byte {place}"
             given += len(blocks)
         except StateError:

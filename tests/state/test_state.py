@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import ForeignFileError, StateError
-from exporter.state import Answer, SavedBlock, open_state
+from exporter.state import SavedAnswer, SavedBlock, open_state
 from tests.factories import a_block, a_link, an_id, render
 
 pytestmark = pytest.mark.unit
@@ -36,7 +36,7 @@ def opened(path, *numbers, question="q"):
 
 def answer(number=1, block=None, at=12.5, question="q"):
     block = a_block(automation_id=an_id(number)) if block is None else block
-    return Answer(question, SavedBlock(an_id(number), block, at))
+    return SavedAnswer(question, SavedBlock(an_id(number), block, at))
 
 
 def save(path, *numbers, question="q"):

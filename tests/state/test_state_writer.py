@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from exporter.errors import ForeignFileError
-from exporter.state import Answer, SavedBlock, StateWriter, open_state
+from exporter.state import SavedAnswer, SavedBlock, StateWriter, open_state
 from tests.end_to_end.harness.waiting import wait_until
 from tests.factories import a_block, a_link, an_id
 from tests.fakes import FakeClock
@@ -232,7 +232,12 @@ def test_automation_that_is_no_longer_configured_is_not_held_in_memory(path):
 
 def test_file_that_another_wrote_an_answer_to_is_read_with_its_question(path):
     file, _ = open_state(path)
-    file.save([Answer("other", SavedBlock(ID, block_of(1), 1.0)), Answer("q", SavedBlock(an_id(2), block_of(2), 1.0))])
+    file.save(
+        [
+            SavedAnswer("other", SavedBlock(ID, block_of(1), 1.0)),
+            SavedAnswer("q", SavedBlock(an_id(2), block_of(2), 1.0)),
+        ]
+    )
     file.close()
 
     with writing(path) as (_, restored, _):

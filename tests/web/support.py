@@ -51,10 +51,10 @@ class FakeHealth:
     dead: str | None = None
     unready: str | None = None
 
-    def alive(self) -> str | None:
+    def unhealthy_reason(self) -> str | None:
         return self.dead
 
-    def ready(self) -> str | None:
+    def unready_reason(self) -> str | None:
         return self.unready
 
 
