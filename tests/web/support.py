@@ -19,6 +19,8 @@ from exporter.web.server import WebServer
 
 PATIENCE = 10.0
 """Seconds after which something that should have happened has not."""
+PROMPT = 6.0
+"""Seconds that a busy machine may take for what nothing holds up; what is held up takes all of PATIENCE, or more."""
 
 
 @dataclass

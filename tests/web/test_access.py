@@ -12,7 +12,7 @@ from exporter.errors import ConfigurationError
 from exporter.web.server import check_web_config
 from exporter.web.toolkit.config_file import ReloadingConfig, validate
 from exporter.web.toolkit.strict_yaml import WebConfigError
-from tests.web.support import FakePorts, ask, connect, eventually, get, login, read_answer, request, running
+from tests.web.support import PROMPT, FakePorts, ask, connect, eventually, get, login, read_answer, request, running
 
 pytestmark = pytest.mark.e2e
 
@@ -168,13 +168,13 @@ def test_flood_of_wrong_passwords_starves_neither_the_right_one_nor_health(file)
         assert get(server, "/metrics", login("alice", "right")).status == 200
         assert get(server, "/-/healthy").status == 200
         # All checks of the flood take nine seconds on an idle machine, and more on a busy one.
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < PROMPT
         # On a busy machine a check may end before the next password comes, which is then checked too.
         busy = next(answer for answer in (read_answer(client)[0] for client in flood) if answer.status != 401)
         assert (busy.status, busy.headers["retry-after"]) == (503, "1")
         begin = time.monotonic()
         server.stop(0.0)
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < PROMPT
         assert not any(thread.name.startswith("web") for thread in threading.enumerate())
 
 
@@ -225,7 +225,7 @@ def test_disk_of_the_web_config_file_that_hangs_stops_no_scrape_and_is_reported(
         assert eventually(lambda: get(server, "/metrics", login("bob", "right")).status == 200)
         begin = time.monotonic()
         server.stop(0.0)
-        assert time.monotonic() - begin < 2.5
+        assert time.monotonic() - begin < PROMPT
     assert fakes.observer.web_config == [False, True]
     assert caplog.text.count("cannot be looked at (does their disk hang?)") == 1
     assert caplog.text.count("can be looked at again") == 1

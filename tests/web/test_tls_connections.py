@@ -12,6 +12,7 @@ import trustme
 from exporter.errors import ConfigurationError
 from exporter.web.ports import Limits
 from tests.web.support import (
+    PROMPT,
     FakeMetrics,
     FakePorts,
     connect,
@@ -123,15 +124,15 @@ def test_request_that_comes_with_the_handshakes_last_packet_is_answered(folder, 
 @pytest.mark.parametrize("greeting", [b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"])
 def test_50_stalled_handshakes_hold_up_no_scrape_and_are_reaped(folder, authority, greeting):
     context = trusting(authority)
-    with running(config_file=write(folder), limits=Limits(handshake=1.0)) as server, contextlib.ExitStack() as stack:
+    with running(config_file=write(folder), limits=Limits(handshake=3.0)) as server, contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connect(server)) for _ in range(50)]
         for client in clients:
             client.sendall(greeting)
         begin = time.monotonic()
 
         assert get(server, context=context).status == 200
-        assert time.monotonic() - begin < 1
-        assert eventually(lambda: all(is_closed(client) for client in clients), 4)
+        assert time.monotonic() - begin < 3
+        assert eventually(lambda: all(is_closed(client) for client in clients))
 
 
 def test_at_the_limit_a_stalled_handshake_is_evicted(folder, authority):
@@ -189,7 +190,7 @@ def test_server_stops_in_time_with_handshakes_and_connections_open(folder, autho
 
         server.stop(1.0)
 
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - begin < PROMPT
         assert server.failed() is None
 
 
@@ -237,7 +238,7 @@ def test_disk_of_the_certificate_that_hangs_stops_no_handshake(folder, authority
         begin = time.monotonic()
 
         assert [is_let_in(server, trusting(authority)) for _ in range(5)] == [True] * 5
-        assert time.monotonic() - begin < 3
+        assert time.monotonic() - begin < PROMPT
         assert fakes.observer.web_config == [False]
 
 
