@@ -1,8 +1,8 @@
 """The values that travel through the exporter: frozen, without I/O."""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import itemgetter
 from typing import Final, NamedTuple, NewType
@@ -10,6 +10,9 @@ from urllib.parse import quote
 
 AutomationId = NewType("AutomationId", str)
 """A SendGrid automation's UUID, written as in the configuration."""
+
+Fingerprint = Sequence[int]
+"""Hashes of the pages that were read, in their order; empty where they do not stand for what was read."""
 
 OVERFLOW_URL: Final = "__other__"
 """The `url` of the row that stands for the links beyond `labels.max_links`."""
@@ -110,6 +113,15 @@ class AutomationStats:
     """Whether SendGrid itself says that it has so many links."""
     gap: int = 0
     """By how much the links' clicks exceed every total that SendGrid gave; negative where they fall short of all."""
+    fingerprint: Fingerprint = field(default=(), compare=False)
+    """Of the pages, where reading them once showed all: the same pages say the same another time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """SendGrid says of one automation what it said before, byte for byte."""
+
+    pages: int
 
 
 class Statistics(NamedTuple):

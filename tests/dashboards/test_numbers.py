@@ -70,7 +70,7 @@ def test_glance_counts_automations_and_clicks(usual: World):
         for back in (0, 7 * DAY)
     )
 
-    assert number(usual, "sendgrid-automations / Journeys / A") == 3
+    assert number(usual, "sendgrid-automations / Automations / A") == 3
     assert number(usual, "sendgrid-automations / Clicks / A") == sum(clicks.values())
     assert number(usual, "sendgrid-automations / Vs last week / A") == pytest.approx(now / then - 1)
     assert number(usual, "sendgrid-automations / Stale data / A") == 0
@@ -179,7 +179,7 @@ def test_exporter_counts_what_it_polled(usual: World):
 
     assert set(vector(usual, f"{place} Version / A", "name")) == {("0.2.0",)}
     assert number(usual, f"{place} Exporters up / A") == 1
-    assert number(usual, f"{place} Last poll good / A") == 1
+    assert number(usual, f"{place} Last poll / A") == 1
     assert number(usual, f"{place} Link series / A") == links
     assert number(usual, f"{place} Last reload / A") == 1
     assert 0.9 < number(usual, f"{place} Budget left / A") < 1
@@ -189,7 +189,7 @@ def test_second_instance_and_a_new_name_double_nothing(eventful: World):
     clicks = worlds.clicks_between(eventful.story, worlds.WELCOME, START, END)
     names = vector(eventful, "sendgrid-automations / Automations by clicks / A", "automation_id", "name")
 
-    assert number(eventful, "sendgrid-automations / Journeys / A") == 1
+    assert number(eventful, "sendgrid-automations / Automations / A") == 1
     assert number(eventful, "sendgrid-automations / Clicks / A") == clicks
     assert number(eventful, "sendgrid-automation / Clicks / A") == clicks
     assert number(eventful, "sendgrid-exporter / Exporters up / A") == 2

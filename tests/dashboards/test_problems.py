@@ -48,9 +48,9 @@ def alerts() -> dict[str, str]:
 def test_every_alert_is_a_problem_in_words_that_leads_to_its_runbook():
     shipped = alerts()
 
-    told = {name: f"{one.page}{one.anchor(name)}" for name, one in PROBLEMS.items() if name.startswith("SendGrid")}
+    told = {name: f"{PROBLEMS[name].page}{PROBLEMS[name].anchor(name)}" for name in shipped}
 
-    assert told == {name: url.rsplit("/", 1)[1] for name, url in shipped.items()}
+    assert told == {name: re.sub(r"\{\{.*?\}\}", "", url).rsplit("/", 1)[1] for name, url in shipped.items()}
 
 
 def test_problems_are_words_and_no_two_are_the_same():
@@ -82,9 +82,8 @@ def test_dead_link_says_whose_it_is_since_when_what_is_lost_and_where_to_go(even
     assert missing == 100
     assert (labels["name"], labels["step"]) == ("Welcome", worlds.FIRST_STEP)
     assert labels["page"] == f"https://mc.sendgrid.com/automations/{worlds.WELCOME}/detail"
-    assert (labels["to_board"], labels["to_step"], labels["to_url"]) == (
-        "sendgrid-automation", worlds.STEPS[0], worlds.DEAD,
-    )  # fmt: skip
+    assert labels["to"] == f"sendgrid-automation?var-automation={worlds.WELCOME}"
+    assert (labels["to_step"], labels["to_url"]) == (worlds.STEPS[0], worlds.DEAD)
 
 
 def test_what_a_wider_problem_explains_has_no_row(troubled: World):
@@ -92,6 +91,7 @@ def test_what_a_wider_problem_explains_has_no_row(troubled: World):
         ("SendGridAutomationClicksStopped", worlds.WELCOME, "", ""),
         ("SendGridStepClicksStopped", worlds.CART, worlds.STEPS[0], ""),
         ("SendGridLinkBroken", worlds.NEW, worlds.STEPS[1], worlds.DEAD),
+        ("SendGridAutomationClicksDropped", worlds.COPY, "", ""),
         ("SendGridAccountClicksStopped", "", "", ""),
         ("SendGridExporterListUnreadable", "", "", ""),
     }
@@ -114,7 +114,7 @@ def test_whole_journey_misses_what_its_worst_window_misses_and_the_account_all_o
 
 
 def test_problems_without_a_journey_lead_to_the_page_that_is_about_them(troubled: World):
-    boards_of = {key[0]: labels["to_board"] for key, (labels, _, _) in found(troubled).items()}
+    boards_of = {key[0]: labels["to"].split("?")[0] for key, (labels, _, _) in found(troubled).items()}
 
     assert boards_of["SendGridAccountClicksStopped"] == "sendgrid-automations"
     assert boards_of["SendGridExporterListUnreadable"] == "sendgrid-exporter"
@@ -130,8 +130,25 @@ def test_whole_journey_is_shown_with_all_its_steps_and_links_under_its_id_where_
     assert since == worlds.BEGAN * 1_000
 
 
+def test_links_find_all_their_fields_in_every_row(troubled: World, eventful: World, empty: World):
+    panel = BY_PLACE[f"{NOW} / A"].panel
+    links = [prop for one in panel["fieldConfig"]["overrides"] for prop in one["properties"] if prop["id"] == "links"]
+    fields = set(re.findall(r"__data\.fields\.(\w+)", str(links)))
+
+    assert fields == {"to", "to_step", "to_url", "runbook"}
+    for world in (troubled, eventful, empty):
+        assert all(fields <= set(labels) for labels, _, _ in found(world).values())
+
+
+def test_cause_stands_beside_a_drop_where_the_alert_has_one(troubled: World):
+    causes = {key[:2]: labels.get("cause") for key, (labels, _, _) in found(troubled).items()}
+
+    assert causes[("SendGridAutomationClicksDropped", worlds.COPY)] == "fewer_mails"
+    assert causes[("SendGridAutomationClicksStopped", worlds.WELCOME)] is None
+
+
 def test_page_of_one_journey_and_that_of_the_exporter_have_their_own_part(troubled: World):
-    assert problems(troubled, "sendgrid-automation / What is wrong with this journey") == {
+    assert problems(troubled, "sendgrid-automation / What is wrong with this automation") == {
         ("SendGridAutomationClicksStopped", worlds.WELCOME, "", "")
     }
     assert problems(troubled, "sendgrid-exporter / What is wrong with the exporter") == {

@@ -159,6 +159,7 @@ def troubled_lines() -> Iterator[str]:
         ("SendGridLinkClicksStopped", {**step, **link}),
         ("SendGridLinkBroken", broken),
         ("SendGridLinkClicksStopped", {**broken, "job": JOB, **place}),
+        ("SendGridAutomationClicksDropped", {"job": JOB, "automation_id": COPY, "cause": "fewer_mails"}),
         ("SendGridAccountClicksStopped", {"job": JOB}),
         ("SendGridExporterListUnreadable", {"job": JOB}),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from tests.programs import needs
 from tests.rules.conftest import PROMETHEUS
@@ -25,6 +26,7 @@ def _cut(values: emulation.Numbers) -> emulation.Numbers:
     return values[..., : 3 * LENGTH]
 
 
+@pytest.mark.long
 @needs("promtool")
 def test_emulation_and_promtool_say_the_same() -> None:
     """Totals with and without mails, stops and drops of sending, dead and replaced links; each in a job of its own."""

@@ -59,7 +59,7 @@ def one_automation() -> dm.Dashboard:
 
 def _wrong() -> AnyPanel:
     return problems.panel(
-        "What is wrong with this journey",
+        "What is wrong with this automation",
         "One row a problem, as on the page of all automations, whatever steps and link are chosen.",
         problems.HERE,
     )
@@ -113,7 +113,7 @@ def _data_age() -> AnyPanel:
 def _funnel() -> bargauge.Panel:
     text = Text(
         "Clicks per step",
-        f"Clicks in the range, the most clicked step first: how far people follow the journey. {link_tables.CHOICE}",
+        f"Clicks in the range, the most clicked step first: how far people follow the automation. {link_tables.CHOICE}",
         "locale",
     )
     per_step = promql.stepped(f"sum by (automation_id, step_id) ({promql.clicks(link_tables.EVERY_ROW)})")

@@ -1,4 +1,4 @@
-"""The dashboard of all automations: which journeys are clicked, and which are falling."""
+"""The dashboard of all automations: which automations are clicked, and which are falling."""
 
 from typing import Final
 
@@ -24,7 +24,6 @@ from tools.dashboards.panels import (
 )
 
 RULES: Final = "Comes from the recording rules and begins after nine days of history."
-NO_RULES: Final = "The recording rules have written nothing yet"
 TOTALS: Final = promql.totals()
 NOW: Final = promql.clicks(TOTALS)
 BEFORE: Final = promql.last_week(TOTALS)
@@ -37,13 +36,13 @@ def automations() -> dm.Dashboard:
     return assemble(
         AUTOMATIONS_UID,
         "SendGrid automations",
-        "What is wrong now, which journeys are clicked, which are falling, and how fresh the numbers are.",
+        "What is wrong now, which automations are clicked, which are falling, and how fresh the numbers are.",
         carried(),
         [
             Section("What is wrong", [sized(_wrong(), 24, 5)]),
             Section("At a glance", _glance()),
             Section("Clicks and changes", [sized(_fleet(), 13, 8), sized(changes.panel(), 11, 8)]),
-            Section("Every journey", [sized(_ranking(), 24, 10)]),
+            Section("Single automations", [sized(_ranking(), 24, 10)]),
             Section("Mails", mails.of_all(), collapsed=True),
             Section("Most clicked, over time", [sized(_most_clicked(), 24, 10)], collapsed=True),
             Section("Age of the data", [sized(oldest(), 24, 9)], collapsed=True),
@@ -55,8 +54,8 @@ def _wrong() -> AnyPanel:
     return problems.panel(
         "What is wrong now",
         "One row a problem: since when, and how many clicks are missing in the up to three days that the click-drop "
-        "rules look back. A problem leads to what to do about it, a journey or a step to its own page, a link to where "
-        "it leads, and Open to the journey in SendGrid. What a wider problem explains has no row of its own.",
+        "rules look back. A problem leads to what to do about it, an automation or a step to its own page, a link to "
+        "where it leads, and Open to the automation in SendGrid. What a wider problem explains has no row of its own.",
     )
 
 
@@ -77,7 +76,7 @@ def _glance() -> list[AnyPanel]:
         number(
             Text(
                 "Suspected",
-                f"Journeys with half of the evidence that raises an alert, or more, and no alert yet. {RULES}",
+                f"Automations with half of the evidence that raises an alert, or more, and no alert yet. {RULES}",
                 "short",
                 "no rules",
             ),
@@ -85,7 +84,7 @@ def _glance() -> list[AnyPanel]:
             watch,
         ),
         number(
-            Text("Journeys", "Automations that are configured.", "short"),
+            Text("Automations", "Automations that are configured.", "short"),
             f"count({promql.names()}) or vector(0)",
             plain,
         ),
@@ -126,24 +125,24 @@ def _fleet() -> timeseries.Panel:
     text = Text(
         "Clicks per hour, all automations",
         "Clicks of the hour before each point, in the same hour last week, and what the click-drop rules expect at "
-        f"least: for each automation the fewest of the last two weeks. {RULES}",
+        "least: for each automation the fewest of the last two weeks, from the ninth day of history on.",
         "short",
-        NO_RULES,
+        "No automation is watched yet",
     )
     targets = [
-        query(f"sum({promql.hour(promql.OBSERVED)})", "A", legend="Now"),
-        query(f"sum({promql.hour(promql.OBSERVED, modifier=' offset 1w')})", "B", legend="Last week"),
+        query(f"sum({promql.hourly()})", "A", legend="Now"),
+        query(f"sum({promql.hourly(' offset 1w')})", "B", legend="Last week"),
         query(f"sum({promql.hour(promql.EXPECTED)})", "C", legend="Expected"),
     ]
-    return against_last_week(lines(text, targets))
+    return against_last_week(lines(text, targets, legend=()))
 
 
 def _ranking() -> AnyPanel:
     text = Text(
         "Automations by clicks",
         "Clicks in the chosen range against the same range a week earlier; the total is SendGrid's own, over the "
-        "automation's life. Change is empty where last week was not watched. Evidence is that of the whole journey, "
-        "its steps and its links; a drop is certain where an alert says so. A row leads to the journey.",
+        "automation's life. Change is empty where last week was not watched. Evidence is that of the whole automation, "
+        "its steps and its links; a drop is certain where an alert says so. A row leads to the automation.",
         "short",
         "No automation is watched yet",
     )
@@ -161,7 +160,7 @@ def _ranking() -> AnyPanel:
         rows(f"{promql.age_in_intervals()} > bool 3", "I"),
     ]
     columns = [
-        Column("name", "Journey", TO_AUTOMATION),
+        Column("name", "Automation", TO_AUTOMATION),
         Column("Value #B", "Clicks", cells.CLICKS),
         Column("Value #C", "Share", cells.SHARE),
         Column("Value #D", "Change", cells.CHANGE),
@@ -178,12 +177,12 @@ def _most_clicked() -> AnyPanel:
     text = Text(
         "Clicks per hour of the most clicked",
         "The eight automations with the most clicks in the range, each in a colour of its own, and the next twelve in "
-        f"grey: the hour before each point. {RULES}",
+        "grey: the hour before each point.",
         "short",
-        NO_RULES,
+        "No automation is watched yet",
     )
     ranking = promql.standing(TOTALS)
-    most, rest = promql.ranked(promql.hour(promql.OBSERVED), ranking, "automation_id", MORE)
+    most, rest = promql.ranked(promql.hourly(), ranking, "automation_id", MORE)
     return told_apart(text, [promql.named(one) for one in most], promql.named(rest), "{{name}}")
 
 

@@ -1,4 +1,4 @@
-"""What changed in the account: journeys that are new, gone or watched by nobody, and links that were replaced."""
+"""What changed in the account: automations that are new, gone or watched by nobody, and links that were replaced."""
 
 from typing import Final
 
@@ -24,8 +24,8 @@ def panel() -> AnyPanel:
     """Return the table."""
     text = Text(
         "What changed in the account",
-        "Within the range: journeys that the exporter began or ceased to watch, links that gave way to a younger one, "
-        "and journeys that send mails and that nobody watches (needs discovery.mode report or poll).",
+        "Within the range: automations that the exporter began or ceased to watch, links that gave way to a younger "
+        "one, and automations that send mails and that nobody watches (needs discovery.mode report or poll).",
         "short",
         "Nothing has changed",
     )
@@ -45,7 +45,7 @@ def panel() -> AnyPanel:
     )
     columns = [
         Column("change", "Change", cells.state(KINDS, ("-", Colour.QUIET), 120)),
-        Column("name", "Journey", {"custom.minWidth": 150, **TO_AUTOMATION}),
+        Column("name", "Automation", {"custom.minWidth": 150, **TO_AUTOMATION}),
         Column("url", "Link", {"mappings": cells.WITHOUT_SCHEME, **cells.OPEN}),
         Column("Value", "Since", cells.MOMENT),
     ]

@@ -103,7 +103,7 @@ def _glance() -> list[AnyPanel]:
             thresholds(Colour.ACT, (1, Colour.GOOD)),
         ),
         number(
-            Text("Last poll good", "Share of the automations whose last poll succeeded.", "percentunit"),
+            Text("Last poll", "Share of the automations whose last poll succeeded.", "percentunit"),
             f"avg({up})",
             thresholds(Colour.ACT, (0.9, Colour.LOOK), (1, Colour.GOOD)),
         ).decimals(0),
@@ -140,9 +140,9 @@ def _loaded() -> dm.ValueMap:
 
 def _outcomes() -> timeseries.Panel:
     text = Text(
-        "Polls by outcome",
-        "Polls a minute. Green is good, yellow passes by itself, orange needs somebody.",
-        "suffix: per min",
+        "Polls a minute, by outcome",
+        "Green is good, yellow passes by itself, orange needs somebody.",
+        "short",
     )
     polls = f"sum by (outcome) (rate(sendgrid_exporter_polls_total{JOB}[$__rate_interval])) * 60 > 0"
     return coloured(
@@ -151,9 +151,7 @@ def _outcomes() -> timeseries.Panel:
 
 
 def _requests() -> timeseries.Panel:
-    text = Text(
-        "Requests by status", "Requests to SendGrid a minute; `none` means that no answer came.", "suffix: per min"
-    )
+    text = Text("Requests a minute, by status", "Requests to SendGrid; `none` means that no answer came.", "short")
     requests = f"sum by (code) (rate(sendgrid_exporter_api_requests_total{JOB}[$__rate_interval])) * 60 > 0"
     return coloured(stacked(lines(text, [query(requests, legend="{{code}}")], legend=("max",))), CODE_COLOURS)
 

@@ -22,7 +22,7 @@ AUTOMATION_URL: Final = (
     "&${datasource:queryparam}&${job:queryparam}&${__url_time_range}"
 )
 """Leads from a row or a series that has an automation's id to its own dashboard."""
-TO_AUTOMATION: Final = cells.leads_to(AUTOMATION_URL, "Show this journey")
+TO_AUTOMATION: Final = cells.leads_to(AUTOMATION_URL, "Show this automation")
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ RATES: Final = (
 
 def of_all() -> list[AnyPanel]:
     """Return the panels on the mails of all automations."""
-    return [sized(_per_hour(promql.JOB, "Mails per hour, all automations"), 9, 10), sized(_automations(), 15, 10)]
+    return [sized(_per_hour(promql.JOB, "Mails per hour, all automations"), 9, 11), sized(_automations(), 15, 11)]
 
 
 def of_one() -> list[AnyPanel]:
@@ -88,7 +88,7 @@ def _rates_over_time() -> timeseries.Panel:
 
 def _automations() -> AnyPanel:
     text = Text(
-        "Mails by automation", f"{RATES} Change is that of the mails. A row leads to the journey.", "short", OFF
+        "Mails by automation", f"{RATES} Change is that of the mails. A row leads to the automation.", "short", OFF
     )
     delivered, clicked, left = (_counts(stat, promql.JOB) for stat in ("delivered", "unique_clicks", "unsubscribes"))
     targets = _rates(delivered, clicked, left, "automation_id")

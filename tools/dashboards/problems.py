@@ -1,4 +1,4 @@
-"""What is wrong now: one row a problem, in words, with the journey, the step, the link, since when and what is lost."""
+"""What is wrong now: one row a problem, in words, with its automation, step and link, since when and what is lost."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from tools.dashboards import cells, promql
 from tools.dashboards.frame import AUTOMATION_UID, AUTOMATIONS_UID, EXPORTER_UID
 from tools.dashboards.palette import Colour
 from tools.dashboards.panels import AnyPanel, Column, Text, grid, properties, rows
-from tools.dashboards.words import ACCOUNT, FELL, NOT_JUDGED, NOTHING_WATCHED, PROBLEMS, TOO_YOUNG
+from tools.dashboards.words import ACCOUNTS, CAUSES, FELL, NOT_JUDGED, NOTHING_WATCHED, PROBLEMS, TOO_YOUNG
 from tools.rules.files import runbook
 
 KEY: Final = "job, alertname, automation_id, step_id, url, url_location"
@@ -35,10 +35,11 @@ _ENOUGH: Final = 20
 
 _RUNBOOK: Final = f"{RUNBOOKS}/${{__data.fields.runbook:raw}}"
 _DETAIL: Final = (
-    "/d/${__data.fields.to_board:raw}?var-automation=${__data.fields.automation_id:percentencode}"
-    "&var-step=${__data.fields.to_step:percentencode}&var-url=${__data.fields.to_url:percentencode}"
+    "/d/${__data.fields.to:raw}&var-step=${__data.fields.to_step:percentencode}&var-url=${__data.fields.to_url:percentencode}"
     "&${datasource:queryparam}&${job:queryparam}&${__url_time_range}"
 )
+_NEUTRAL: Final = "refresh=5m"
+"""A parameter that changes nothing, where there is no automation: an address with a field that no row has is broken."""
 EVERYWHERE: Final = ""
 HERE: Final = 'automation_id="$automation"'
 EXPORTERS: Final = 'automation_id=""'
@@ -57,21 +58,24 @@ def panel(title: str, description: str, where: str = EVERYWHERE) -> AnyPanel:
     """Return the table of what is wrong."""
     text = Text(title, description, "short", "Nothing is wrong")
     found, unjudged = f"({wrong(where)})", _unjudged(where)
+    cause = f"topk by ({KEY}) (1, max by ({KEY}, cause) ({_alerts(where)}))"
+    since = f"({promql.each(_since(where), found, KEY)}) * on ({KEY}) group_left (cause) {cause}"
     targets = [
-        rows(_told(f"({promql.each(_since(where), found, KEY)} or NaN * ({unjudged}))"), "A"),
+        rows(_told(f"({since} or NaN * ({unjudged}))"), "A"),
         rows(f"{promql.each(_missing(), found, KEY)} or {unjudged}", "B"),
     ]
     words = cells.state({name: (one.words, one.colour) for name, one in PROBLEMS.items()}, ("-", Colour.QUIET), 160)
     columns = [
         Column("alertname", "Problem", {**words, **cells.leads_to(_RUNBOOK, "What to do", new_tab=True)}),
-        Column("name", "Journey", {"custom.minWidth": 140, **cells.leads_to(_DETAIL, "Show this journey")}),
+        Column("name", "Automation", {"custom.minWidth": 140, **cells.leads_to(_DETAIL, "Show this automation")}),
         Column("step", "Step", {"custom.width": 140, **cells.leads_to(_DETAIL, "Show this step")}),
         Column("url", "Link", {"custom.minWidth": 200, "mappings": cells.WITHOUT_SCHEME, **cells.OPEN}),
+        Column("cause", "Cause", {"custom.width": 115, "mappings": cells.words(CAUSES)}),
         Column("Value #A", "Since", cells.MOMENT),
         Column("Value #B", "Missing clicks", {**cells.CLICKS, "custom.width": 155, "mappings": cells.DASH}),
         Column("page", "SendGrid", {"custom.width": 100, "mappings": cells.OPEN_PAGE, **cells.OPEN}),
     ]
-    hidden = ["job", "automation_id", "step_id", "url_location", "to_board", "to_step", "to_url", "runbook"]
+    hidden = ["job", "automation_id", "step_id", "url_location", "to", "to_step", "to_url", "runbook"]
     pages = cells.words({name: f"{one.page}{one.anchor(name)}" for name, one in PROBLEMS.items()})
     table = grid(text, targets, columns, sort="Missing clicks", hidden=hidden)
     return table.override_by_name("runbook", properties({"mappings": pages}))
@@ -140,7 +144,7 @@ def _missing() -> str:
         )
     )
     of_automations = _alerts(EVERYWHERE, 'automation_id!=""')
-    of_account = _alerts(EVERYWHERE, f'alertname="{ACCOUNT}"')
+    of_account = _alerts(EVERYWHERE, f'alertname=~"{ACCOUNTS}"')
     return (
         f"(max by ({KEY}) ({of_automations}) * on ({part}) group_left () ({of_totals} or {of_parts})"
         f" or max by ({KEY}) ({of_account}) * on (job) group_left () sum by (job) (clamp_min({of_totals}, 0)))"
@@ -151,10 +155,10 @@ def _told(expression: str) -> str:
     """Return the expression with names for people, and with where its links lead, as labels."""
     seen = f'{{__name__=~"ALERTS|{promql.TOTAL}", {promql.JOB_OR_NONE}}}'
     steps = f"(group by (automation_id, step_id) ({seen}) or vector(1))"
-    journeys = f"group by (automation_id) ({steps})"
-    names = f"{promql.names_in_range()} or on (automation_id) {promql.relabelled(journeys, 'name', 'automation_id')}"
+    automations = f"group by (automation_id) ({steps})"
+    names = f"{promql.names_in_range()} or on (automation_id) {promql.relabelled(automations, 'name', 'automation_id')}"
     page = promql.relabelled(f"max by (automation_id, url) ({promql.PAGE_INFO}{{{promql.JOB}}})", "page", "url")
-    pages = f"topk by (automation_id) (1, {page}) or on (automation_id) {journeys}"
+    pages = f"topk by (automation_id) (1, {page}) or on (automation_id) {automations}"
     told = (
         f"{expression} * on (automation_id) group_left (name) ({names})"
         f" * on (automation_id, step_id) group_left (step) ({promql.step_names(steps)})"
@@ -162,10 +166,10 @@ def _told(expression: str) -> str:
     )
     for label, source in (("to_step", "step_id"), ("to_url", "url")):
         told = f'label_replace({promql.relabelled(told, label, source)}, "{label}", "All", "{source}", "")'
-    for board, source, value in (
-        (EXPORTER_UID, "alertname", ".*"),
-        (AUTOMATION_UID, "automation_id", ".+"),
-        (AUTOMATIONS_UID, "alertname", ACCOUNT),
+    for to, source, value in (
+        (f"{EXPORTER_UID}?{_NEUTRAL}", "alertname", ".*"),
+        (f"{AUTOMATION_UID}?var-automation=$1", "automation_id", "(.+)"),
+        (f"{AUTOMATIONS_UID}?{_NEUTRAL}", "alertname", ACCOUNTS),
     ):
-        told = f'label_replace({told}, "to_board", "{board}", "{source}", "{value}")'
+        told = f'label_replace({told}, "to", "{to}", "{source}", "{value}")'
     return promql.relabelled(told, "runbook", "alertname")

@@ -38,7 +38,7 @@ SCORE: Final = rules.SCORE
 PART_OBSERVED: Final = "job_part_window:sendgrid_clicks:observed"
 PART_EXPECTED: Final = "job_part_window:sendgrid_clicks:expected"
 PART_SCORE: Final = "job_part_window:sendgrid_clicks:score"
-PART_SHARE: Final = "job_part:sendgrid_clicks:share"
+
 PART_ODDS: Final = "job_part:sendgrid_clicks:odds"
 CONFIGURED: Final = "job_automation:sendgrid_data:configured"
 SENSITIVITY: Final = "job_automation:sendgrid_click_drop:sensitivity"
@@ -159,7 +159,7 @@ HUED: Final = 8
 """As many series as people tell apart by colour."""
 
 
-def ranked(expression: str, ranking: str, labels: str, rest: int) -> tuple[list[str], str]:
+def ranked(expression: str, ranking: str, labels: str, rest: int, *, hues: int = HUED) -> tuple[list[str], str]:
     """Return a query for each of the series that rank highest at the end of the range, and one for those next."""
 
     def between(above: int, count: int) -> str:
@@ -170,7 +170,7 @@ def ranked(expression: str, ranking: str, labels: str, rest: int) -> tuple[list[
             else top(1, expression, ranking, labels)
         )
 
-    return [between(place, place + 1) for place in range(HUED)], between(HUED, HUED + rest)
+    return [between(place, place + 1) for place in range(hues)], between(hues, hues + rest)
 
 
 def each(expression: str, base: str, labels: str) -> str:
@@ -241,6 +241,12 @@ def suspicion() -> str:
 def unread(matchers: str = JOB) -> str:
     """Return the automations whose data is stale or was never read."""
     return f"({names(matchers)}) unless on (automation_id) ({age_in_intervals(matchers)} <= 3)"
+
+
+def hourly(modifier: str = "") -> str:
+    """Return the clicks of the last hour by automation: as the rules count them, and from raw totals without them."""
+    now, before = totals().now(modifier), totals().now(f"{modifier}1h" if modifier else " offset 1h")
+    return f"({hour(OBSERVED, modifier=modifier)} or on (automation_id) clamp_min({now} - {before}, 0))"
 
 
 def hour(series: str, matchers: str = JOB, modifier: str = "") -> str:

@@ -19,7 +19,7 @@ NO_RULES: Final = "The recording rules have written nothing yet"
 
 def panels() -> list[AnyPanel]:
     """Return the panels: clicks against what was expected, the evidence, the mails, and the steps and links."""
-    return [sized(_clicks(), 8, 9), sized(_evidence(), 8, 9), sized(_mails(), 8, 9), sized(_parts(), 24, 6)]
+    return [sized(_clicks(), 8, 9), sized(_evidence(), 8, 9), sized(_mails(), 8, 9), sized(_parts(), 24, 5)]
 
 
 def _of_the_window(series: str) -> str:
@@ -44,20 +44,20 @@ def _clicks() -> timeseries.Panel:
 def _evidence() -> timeseries.Panel:
     text = Text(
         "Evidence, and what raises an alert",
-        "The most evidence of any window that the whole journey, or one of its steps and links, has lost clicks. An "
+        "The most evidence of any window that the whole automation, or one of its steps and links, has lost clicks. An "
         "alert begins where a line crosses the sensitivity, and stays until clicks come back.",
         "short",
         NO_RULES,
     )
     both = " or ".join(
         f'label_replace(max({series}{ONE}), "what", "{what}", "", "")'
-        for series, what in ((promql.SCORE, "The journey"), (promql.PART_SCORE, "Steps and links"))
+        for series, what in ((promql.SCORE, "The automation"), (promql.PART_SCORE, "Steps and links"))
     )
     targets = [
         query(both, "A", legend="{{what}}"),
         query(f"max({promql.SENSITIVITY}{ONE})", "B", legend="Sensitivity"),
     ]
-    panel = coloured(lines(text, targets), {"The journey": Colour.NOW, "Steps and links": Colour.LAST_WEEK})
+    panel = coloured(lines(text, targets), {"The automation": Colour.NOW, "Steps and links": Colour.LAST_WEEK})
     dashes = {"color": fixed(Colour.QUIET), "custom.lineStyle": {"fill": "dash", "dash": [6, 6]}}
     return panel.override_by_name("Sensitivity", properties(dashes))
 
@@ -80,7 +80,7 @@ def _parts() -> AnyPanel:
     text = Text(
         "Steps and links with evidence",
         "The 20 steps and links with the most evidence now: their clicks in the window that misses most, and what "
-        "their share of the journey's clicks promises. A step has no link.",
+        "their share of the automation's clicks promises. A step has no link.",
         "short",
         "No step and no link has lost clicks",
     )

@@ -19,7 +19,8 @@ class Problem:
         return f"#{alert.lower()}" if alert.startswith("SendGrid") else "#without-the-rules"
 
 
-ACCOUNT: Final = "SendGridAccountClicksStopped"
+ACCOUNTS: Final = "SendGridAccount(Clicks|)Stopped.*"
+"""The alerts on the account as a whole, as a pattern."""
 NOT_JUDGED: Final = "NoRules"
 TOO_YOUNG: Final = "TooYoung"
 NOTHING_WATCHED: Final = "NothingWatched"
@@ -35,13 +36,13 @@ PROBLEMS: Final = {
     "SendGridAutomationClicksStopped": Problem("Clicks stopped", Colour.ACT),
     "SendGridAutomationClicksDropped": Problem("Clicks dropped"),
     "SendGridAutomationStoppedSending": Problem("Mails stopped", Colour.ACT),
+    "SendGridAccountClicksStopped": Problem("All clicks stopped", Colour.ACT),
     "SendGridAccountStoppedSending": Problem("All mails stopped", Colour.ACT),
-    ACCOUNT: Problem("All clicks stopped", Colour.ACT),
-    "SendGridAutomationUnwatched": Problem("Journey not watched"),
+    "SendGridAutomationUnwatched": Problem("Automation not watched"),
     "SendGridExporterDown": Problem("Exporter down", Colour.ACT),
     "SendGridExporterDataStale": Problem("Numbers are old"),
     "SendGridExporterNeverRead": Problem("Never read"),
-    "SendGridExporterAutomationRefused": Problem("Journey refused"),
+    "SendGridExporterAutomationRefused": Problem("Automation refused"),
     "SendGridExporterKeyRefused": Problem("API key refused", Colour.ACT),
     "SendGridExporterRateLimited": Problem("Requests limited"),
     "SendGridExporterLinksFolded": Problem("Too many links"),
@@ -51,9 +52,12 @@ PROBLEMS: Final = {
     "SendGridExporterStateFailing": Problem("State not saved"),
     "SendGridExporterLogLinesDropped": Problem("Log incomplete"),
     "SendGridExporterListUnreadable": Problem("Account unreadable"),
-    "SendGridExporterAutomationsOverCap": Problem("Too many journeys"),
+    "SendGridExporterAutomationsOverCap": Problem("Too many automations"),
     FELL: Problem("Clicks fell by half", page=_OURS),
     NOT_JUDGED: Problem("No rules loaded", page=_OURS),
     TOO_YOUNG: Problem("Judged after 9 days", Colour.QUIET, _OURS),
     NOTHING_WATCHED: Problem("Nothing is watched", page=_OURS),
 }
+
+CAUSES: Final = {"fewer_mails": "Fewer mails", "fewer_clicks": "Fewer clicks"}
+"""Why clicks dropped, by the label of the alert, where it has one."""
