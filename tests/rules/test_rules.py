@@ -88,7 +88,7 @@ def test_alert_says_what_people_need(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in {"info", "warning", "critical"}
     of_automation = "$labels.automation_id" in rule["annotations"]["dashboard_url"]
     assert set(rule["annotations"]) - {"sendgrid_url"} == {"summary", "description", "runbook_url", "dashboard_url"}
-    assert ("sendgrid_url" in rule["annotations"]) == ("team" in rule["labels"]) == of_automation
+    assert ("sendgrid_url" in rule["annotations"]) == ("group_left (team)" in rule["expr"]) == of_automation
     assert rule["annotations"]["summary"].endswith(".")
 
 
@@ -107,7 +107,9 @@ def test_public_address_is_the_one_of_the_project() -> None:
 
     for rule in EVERY_ALERT:
         runbook = f"{{{{ . }}}}{{{{ else }}}}{homepage}/blob/main/docs/alerts.md{{{{ end }}}}#"
-        assert str(rule["annotations"]["runbook_url"]).startswith(f"{{{{ with $externalLabels.sendgrid_runbook_url }}}}{runbook}")
+        assert str(rule["annotations"]["runbook_url"]).startswith(
+            f"{{{{ with $externalLabels.sendgrid_runbook_url }}}}{runbook}"
+        )
 
 
 @pytest.mark.parametrize("rule", EVERY_ALERT, ids=lambda rule: f"{rule['alert']}-{rule['labels']['severity']}")

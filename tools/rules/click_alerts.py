@@ -80,13 +80,13 @@ def of_automations() -> Iterator[Alert]:
         "Far fewer clicks than in the last two weeks.",
     )
     both = f"({MAILS_LAST_WEEK} < on ({WINDOW}) {MAILS_LAST_WEEK} offset 1w or on ({WINDOW}) ({MAILS_LAST_WEEK} offset 1w and on ({WINDOW}) {MAILS_LAST_WEEK}))"
-    unlike = (
-        f"avg_over_time({MISSED_SQUARED}[1d] offset 1d) / on ({WINDOW}) avg_over_time({USUAL_SQUARED}[1d] offset 1d)"
-    )
+    which = '{window=~"1h|24h"}'
+    missed, usual = (f"avg_over_time({name}{which}[1d] offset 1d)" for name in (MISSED_SQUARED, USUAL_SQUARED))
+    unlike = f"{missed} / on ({WINDOW}) {usual}"
     yield Alert(
         "SendGridAutomationStoppedSending",
         f"""\
-max by ({AUTOMATION}) ({MAILS}{{window=~"1h|24h"}} < on ({WINDOW}) ({NO_MAILS} * ({both} >= {MAILS_AT_LEAST}))
+max by ({AUTOMATION}) ({MAILS}{which} < on ({WINDOW}) ({NO_MAILS} * ({both} >= {MAILS_AT_LEAST}))
   and on ({WINDOW})
     {unlike} < {UNLIKE_AT_MOST})
 and on ({AUTOMATION})

@@ -10,6 +10,7 @@ from tools.rules.rules import Alert
 from tools.rules.series import (
     AUTOMATION,
     CLICK_RATE,
+    CONFIGURED,
     DELIVERIES_MOVED,
     DELIVERIES_OBSERVED,
     DELIVERIES_SCORE,
@@ -24,6 +25,7 @@ from tools.rules.series import (
     PART_OBSERVED,
     PART_SCORE,
     SCORE,
+    TEAM,
 )
 
 NAME: Final = """\
@@ -43,16 +45,15 @@ PAGE: Final = """\
 {{ with printf "automation_page_info{automation_id=%q}" $labels.automation_id | query }}{{ . | first | label "url" }}{{ end }}"""
 """The automation's own page in SendGrid, where the exporter publishes its address."""
 
-TEAM: Final = """\
-{{ with printf "automation_labels{automation_id=%q}" $labels.automation_id | query }}{{ . | first | label "label_team" }}{{ end }}"""
-"""The team that the configuration names for the automation, so that its alerts can be routed; no label where none is."""
+OWNER: Final = f"* on ({AUTOMATION}) group_left (team) ({TEAM} or on ({AUTOMATION}) last_over_time({CONFIGURED}[20m]))"
+"""Joins the team that the configuration names for the automation, so that its alerts can be routed; no label where none is."""
 
 
 def owned(alerts: Iterable[Alert]) -> Iterator[Alert]:
     """Yield the alerts, those on an automation or a part of one with its page in SendGrid and its team."""
     for alert in alerts:
         if alert.dashboard.startswith(AUTOMATION_BOARD):
-            yield replace(alert, page=PAGE, labels={**alert.labels, "team": TEAM})
+            yield replace(alert, page=PAGE, expression=f"({alert.expression.strip()}) {OWNER}")
         else:
             yield alert
 

@@ -58,6 +58,7 @@ MOVED = "job_automation:sendgrid_clicks:last_moved_timestamp_seconds"
 INTERVAL = "job_automation:sendgrid_poll_interval:seconds"
 FRESH = "job_automation:sendgrid_data:fresh"
 CONFIGURED = "job_automation:sendgrid_data:configured"
+TEAM = "job_automation:sendgrid_automation:team"
 SHARDS = "job:sendgrid_exporter:shards"
 HOURS = "sendgrid:click_window:hours"
 

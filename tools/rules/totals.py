@@ -128,7 +128,7 @@ or on (job, window)
         f"""How the account is doing: the part of its usual clicks that the middle one of its automations has, 1 at most and where
         fewer than {MEMBERS} can tell. A holiday and a broken tracking domain fall on all of them.""",
     )
-    by_mails = f"{MAILS} * on ({WINDOW}) ({CLICK_RATE} < on ({WINDOW}) {CLICK_RATE} offset 1w {OR_WINDOW} {CLICK_RATE})"
+    by_mails = f"{MAILS} * on ({WINDOW}) ({CLICK_RATE} < on ({WINDOW}) {CLICK_RATE} offset 1w {OR_WINDOW} ({CLICK_RATE} offset 1w {AND_WINDOW} {CLICK_RATE}) {OR_WINDOW} {CLICK_RATE})"
     yield Recording(
         EXPECTED,
         f"""\
