@@ -8,9 +8,7 @@ from functools import partial
 from typing import Final
 
 from exporter.domain import Automation, AutomationId, page_of
-from exporter.exposition.block import AutomationView, Block, Group, render_group
-from exporter.exposition.compression import Compressed, join
-from exporter.exposition.families import PER_AUTOMATION
+from exporter.exposition import PER_AUTOMATION, AutomationView, Block, Compressed, Group, join, render_group
 
 _SMALLEST_GROUP: Final = 32
 _FAMILY_NAMES: Final = tuple(family.name for family in PER_AUTOMATION)
@@ -55,6 +53,10 @@ class Store:
         """Return the current snapshot, without waiting."""
         # Reading one attribute is atomic in CPython, and a snapshot never changes once it is assigned.
         return self._snapshot
+
+    def block(self, automation_id: AutomationId) -> Block | None:
+        """Return the block that is shown of an automation; None where there is none."""
+        return self._snapshot.block(automation_id)
 
     def total_clicks(self) -> Mapping[AutomationId, int]:
         """Return the total that is shown of each automation, where one is."""

@@ -7,26 +7,22 @@ from typing import Final
 
 LAYERS: Final[Mapping[str, int]] = {
     "domain": 0,
-    "authorities": 1,
     "clock": 0,
     "web/toolkit": 0,
-    "wording": 0,
     "errors": 1,
     "about": 1,
     "inputs": 1,
     "logs": 1,
     "signals": 1,
-    "urls": 1,
     "probes": 1,
     "settings": 2,
-    "labels": 2,
+    "labels": 1,
     "sendgrid": 2,
     "exposition": 3,
     "store": 4,
     "state": 4,
     "telemetry": 4,
     "polling": 5,
-    "targets": 5,
     "account": 6,
     "web": 6,
     "once": 2,
@@ -48,7 +44,7 @@ LIBRARY_HOMES: Final[Mapping[str, tuple[str, ...]]] = {
     "pydantic_settings": ("exporter.settings",),
     "time": ("exporter.clock", "exporter.web.toolkit.files", "sendgrid_simulator.clock"),
     "sqlite3": ("exporter.state",),
-    "yaml": ("exporter.web.toolkit.strict_yaml", "exporter.settings.config_file", "exporter.settings.reference"),
+    "yaml": ("exporter.web.toolkit.strict_yaml", "exporter.settings.sources", "exporter.settings.reference"),
 }
 """Library → the only modules, or packages with all in them, that may import it."""
 

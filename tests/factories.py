@@ -6,10 +6,10 @@ from typing import Any
 
 from exporter.about import ProgramInfo
 from exporter.domain import Automation, AutomationId, AutomationStats, LinkClicks
-from exporter.exposition.block import Block, block_of, lines_of
+from exporter.exposition import Block, block_of, lines_of
 from exporter.labels import LabelRules
 from exporter.sendgrid.budget import RateLimitHeaders
-from exporter.sendgrid.session import ClientOptions
+from exporter.sendgrid.transport import ClientOptions
 
 KEY = "SG.aaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 STEP = "aaaaaaaa-0000-4000-8000-000000000001"
