@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.domain import OVERFLOW_URL, AutomationId, LinkClicks, label_name
+from exporter.domain import NO_HISTORY, OVERFLOW_URL, AutomationId, ClickHistory, LinkClicks, label_name
 from exporter.exposition.compression import EMPTY, THOROUGH, Compressed, compress, join
 from exporter.exposition.families import (
     DECREASED,
@@ -56,7 +56,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class AutomationView:
-    """All that a scrape shows of one automation."""
+    """What is known of one automation: all that a scrape shows of it, and more for the status page."""
 
     id: AutomationId
     name: str
@@ -69,6 +69,8 @@ class AutomationView:
     last_success: float | None = None
     """Seconds since the epoch."""
     decreased: int = 0
+    history: ClickHistory = NO_HISTORY
+    """Its totals of the last day; no part of a scrape, Prometheus has its own."""
     steps: tuple[tuple[str, str], ...] = ()
     """Ids and names of steps, as configured."""
     labels: tuple[tuple[str, str], ...] = ()
