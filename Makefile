@@ -70,7 +70,7 @@ clean: ## remove what was built, cached or set up here
 ## Test it
 
 .PHONY: test
-test: setup ## everything: set up, check, all tests with their branch coverage
+test: setup ## set up, check, all tests but the long ones with their branch coverage
 	@scripts/timed "make test without the set-up" $(MAKE) --no-print-directory check coverage
 
 .PHONY: check
@@ -83,20 +83,24 @@ check: setup-python ## what needs no run: format, lint, types, generated texts, 
 	@scripts/check-rules
 
 .PHONY: coverage
-coverage: setup-python ## all tests with their branch coverage, subprocesses included
-	@$(PYTEST) $(PARALLEL) --cov --cov-report=term $(PYTEST_ARGS)
+coverage: setup-python ## all tests but the long ones, with their branch coverage, subprocesses included
+	@$(PYTEST) $(PARALLEL) -m 'not long' --cov --cov-report=term $(PYTEST_ARGS)
 
 .PHONY: unit
 unit: setup-python ## the tests without sockets and processes: seconds
-	@$(PYTEST) -m unit $(PYTEST_ARGS)
+	@$(PYTEST) -m 'unit and not long' $(PYTEST_ARGS)
 
 .PHONY: contract
 contract: setup-python ## the tests of what is promised: names, texts, the API's forms
-	@$(PYTEST) -m contract $(PYTEST_ARGS)
+	@$(PYTEST) -m 'contract and not long' $(PYTEST_ARGS)
 
 .PHONY: e2e
 e2e: setup ## the tests with real processes, a real Prometheus among them
-	@$(PYTEST) $(PARALLEL) -m e2e $(PYTEST_ARGS)
+	@$(PYTEST) $(PARALLEL) -m 'e2e and not long' $(PYTEST_ARGS)
+
+.PHONY: test-long
+test-long: setup ## the tests that take most of a minute each: weeks of clicks, days of requests, twenty kills
+	@$(PYTEST) $(PARALLEL) -m long $(PYTEST_ARGS)
 
 ## Change it
 

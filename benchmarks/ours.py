@@ -19,7 +19,7 @@ from benchmarks.workload import Workload
 from exporter.about import about
 from exporter.app import tune_runtime
 from exporter.clock import SystemClock
-from exporter.domain import Automation, AutomationId, AutomationStats, Endpoint, Outcome
+from exporter.domain import Automation, AutomationId, AutomationStats, Endpoint, Fingerprint, Outcome, Unchanged
 from exporter.labels import LabelHygiene, LabelRules
 from exporter.polling.poller import Poller
 from exporter.sendgrid.pages import read_stats
@@ -41,7 +41,12 @@ class PreparedSource:
         self.first_ns = 0
         self.last_ns = 0
 
-    def stats(self, automation: Automation, deadline: float) -> AutomationStats:  # noqa: ARG002 - the poller's port
+    def stats(
+        self,
+        automation: Automation,
+        deadline: float,  # noqa: ARG002 - the poller's port
+        known: Fingerprint = (),
+    ) -> AutomationStats | Unchanged:
         remaining = iter(self.bodies)
         self.first_ns = time.thread_time_ns()
 
@@ -50,7 +55,7 @@ class PreparedSource:
             self.last_ns = time.thread_time_ns()
             return body
 
-        return read_stats(fetch, ADDRESS.format(automation.id), lambda _: "")
+        return read_stats(fetch, ADDRESS.format(automation.id), lambda _: "", known)
 
     def holding(self) -> AbstractContextManager[None]:
         """Account for nothing: the bodies were there before."""

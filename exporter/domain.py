@@ -2,8 +2,8 @@
 
 import re
 from array import array
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import itemgetter
 from typing import Final, NamedTuple, NewType
@@ -11,6 +11,9 @@ from urllib.parse import quote
 
 AutomationId = NewType("AutomationId", str)
 """A SendGrid automation's UUID, written as in the configuration."""
+
+Fingerprint = Sequence[int]
+"""Hashes of the pages that were read, in their order; empty where they do not stand for what was read."""
 
 OVERFLOW_URL: Final = "__other__"
 """The `url` of the row that stands for the links beyond `labels.max_links`."""
@@ -115,6 +118,15 @@ class AutomationStats:
     """Whether SendGrid itself says that it has so many links."""
     gap: int = 0
     """By how much the links' clicks exceed every total that SendGrid gave; negative where they fall short of all."""
+    fingerprint: Fingerprint = field(default=(), compare=False)
+    """Of the pages, where reading them once showed all: the same pages say the same another time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """SendGrid says of one automation what it said before, byte for byte."""
+
+    pages: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out files of another kind before they are imported, which takes longer than the unit tests do."""
-    kind = config.getoption("-m")
-    if kind not in KINDS or not collection_path.name.startswith("test_") or not collection_path.is_file():
+    kind = str(config.getoption("-m")).removesuffix(" and not long")
+    if kind not in (*KINDS, "long") or not collection_path.name.startswith("test_") or not collection_path.is_file():
         return None
     return f"pytest.mark.{kind}" not in collection_path.read_text(encoding="utf-8") or None
 

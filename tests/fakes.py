@@ -12,7 +12,7 @@ import requests
 from requests.adapters import BaseAdapter
 from urllib3 import HTTPResponse
 
-from exporter.domain import Automation, AutomationId, AutomationStats, Endpoint
+from exporter.domain import Automation, AutomationId, AutomationStats, Endpoint, Fingerprint
 from exporter.exposition.block import Block
 from exporter.sendgrid.budget import RateLimitHeaders
 
@@ -61,8 +61,11 @@ class FakeSource:
     def __init__(self, *answers: AutomationStats | Exception) -> None:
         self.answers = list(answers)
         self.asked: list[tuple[Automation, float]] = []
+        self.known: Fingerprint = ()
+        """What the last request was compared with."""
 
-    def stats(self, automation: Automation, deadline: float) -> AutomationStats:
+    def stats(self, automation: Automation, deadline: float, known: Fingerprint = ()) -> AutomationStats:
+        self.known = known
         self.asked.append((automation, deadline))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from exporter.clock import Clock
-from exporter.domain import Automation, AutomationId, AutomationStats, LinkClicks, Outcome, PollResult
+from exporter.domain import (
+    Automation,
+    AutomationId,
+    AutomationStats,
+    Fingerprint,
+    LinkClicks,
+    Outcome,
+    PollResult,
+    Unchanged,
+)
 from exporter.errors import (
     Failing,
     IncompleteError,
@@ -33,8 +42,11 @@ _LASTING: Final = 3
 class Source(Protocol):
     """Where the stats come from."""
 
-    def stats(self, automation: Automation, deadline: float) -> AutomationStats:
-        """Return the automation's stats, whole, before the deadline (monotonic); raise SendGridError otherwise."""
+    def stats(self, automation: Automation, deadline: float, known: Fingerprint = ()) -> AutomationStats | Unchanged:
+        """Return the automation's stats, whole, before the deadline (monotonic); raise SendGridError otherwise.
+
+        Returns Unchanged where SendGrid says what it said when the fingerprint was taken.
+        """
 
     def holding(self) -> AbstractContextManager[None]:
         """Account for what this thread's poll keeps in memory, until the end of the block."""
@@ -72,6 +84,8 @@ class _Memory:
     """What the block that is shown answers."""
     block: Block | None = None
     """The last that was shown, also when it has grown stale since."""
+    fingerprint: Fingerprint = ()
+    """Of the pages that the block was made of."""
     doubted: _Doubted = field(default_factory=_Doubted)
     counted: bool = True
     """Whether SendGrid counted the links that were last shown; an API whose counts are each page's own does not."""
@@ -151,7 +165,9 @@ class Poller:
         memory.succeeded_at, memory.question = succeeded_at, self.question(automation_id)
         memory.block = block
 
-    def _read(self, automation: Automation, memory: _Memory, deadline: float, question: str) -> AutomationStats:
+    def _read(
+        self, automation: Automation, memory: _Memory, deadline: float, question: str
+    ) -> AutomationStats | Unchanged:
         """Return what can be published; raise SendGridError where nothing can.
 
         Rows that nothing shows to be the whole list are published once three polls in a row gave the same ones, or
@@ -168,12 +184,17 @@ class Poller:
         self._note_gap(automation, memory, stats)
         return stats
 
-    def _checked(self, automation: Automation, memory: _Memory, deadline: float, question: str) -> AutomationStats:
+    def _checked(
+        self, automation: Automation, memory: _Memory, deadline: float, question: str
+    ) -> AutomationStats | Unchanged:
         """Return the stats; raise IncompleteError where links are gone and SendGrid does not say how many there are.
 
         Where it did not before, the count of a list without them may be that of the only page that came.
         """
-        stats = self.source.stats(automation, deadline)
+        known = memory.fingerprint if memory.block is not None and question == memory.question else ()
+        stats = self.source.stats(automation, deadline, known)
+        if isinstance(stats, Unchanged):
+            return stats
         believed = stats.counted and (memory.counted or not stats.links)
         lost, shown = (0, 0) if believed else self._lost(automation.id, memory, stats, question)
         if lost:
@@ -220,8 +241,11 @@ class Poller:
         shown = memory.block.link_keys()
         return len(shown - {key_of(automation_id, row) for row in self.hygiene.clean(stats.links)}), len(shown)
 
-    def _note_gap(self, automation: Automation, memory: _Memory, stats: AutomationStats) -> None:
-        memory.gaps = memory.gaps + 1 if stats.gap else 0
+    def _note_gap(self, automation: Automation, memory: _Memory, stats: AutomationStats | Unchanged) -> None:
+        if isinstance(stats, Unchanged) or not stats.gap:
+            memory.gaps = 0
+            return
+        memory.gaps += 1
         if memory.gaps == _LASTING:
             message = "in %d polls the links' clicks were not SendGrid's total; now they are %d %s than its %d"
             more = "more" if stats.gap > 0 else "fewer"
@@ -231,11 +255,19 @@ class Poller:
             self.telemetry.mismatched()
 
     def _publish(
-        self, automation: Automation, memory: _Memory, stats: AutomationStats, stale_after: float, question: str
+        self,
+        automation: Automation,
+        memory: _Memory,
+        stats: AutomationStats | Unchanged,
+        stale_after: float,
+        question: str,
     ) -> bool:
         """Show and keep what was read; return False, and do neither, where a reload asks another question by now."""
         if question != self.question(automation.id):
             return False
+        if isinstance(stats, Unchanged):
+            former = memory.block
+            return former is not None and self._show(automation, memory, former, stale_after, question)
         before = self.store.snapshot.block(automation.id)
         links = self._capped(automation.id, memory, self.hygiene.clean(stats.links), before)
         lines = lines_of(automation.id, links)
@@ -243,13 +275,29 @@ class Poller:
         # Share the former bytes where nothing changed: one copy in memory, and comparing them again costs nothing.
         if before is not None and before.links == block.links:
             block = Block(before.links, block.series, block.total_clicks)
+        decreased = before is not None and question == memory.question and block.fell_below(before, lines)
+        if not self._show(automation, memory, block, stale_after, question, decreased=decreased):
+            return False
+        memory.counted, memory.fingerprint = stats.counted, stats.fingerprint
+        return True
+
+    def _show(
+        self,
+        automation: Automation,
+        memory: _Memory,
+        block: Block,
+        stale_after: float,
+        question: str,
+        *,
+        decreased: bool = False,
+    ) -> bool:
         succeeded_at, wall = self.clock.monotonic(), round(self.clock.time(), 3)
         published = self.store.publish(
             automation.id,
             block,
             last_success=wall,
             expires=succeeded_at + stale_after,
-            decreased=before is not None and question == memory.question and block.fell_below(before, lines),
+            decreased=decreased,
             is_wanted=lambda: question == self.question(automation.id),  # a reload may come while this is rendered
         )
         if not published:
@@ -257,7 +305,7 @@ class Poller:
         memory.succeeded_at = succeeded_at
         if self.keeper is not None:
             self.keeper.save(automation.id, question, block, wall)
-        memory.question, memory.block, memory.counted = question, block, stats.counted
+        memory.question, memory.block = question, block
         return True
 
     def _capped(

@@ -15,7 +15,16 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from exporter.clock import Clock
-from exporter.domain import Automation, AutomationId, AutomationList, AutomationStats, Endpoint, Statistics
+from exporter.domain import (
+    Automation,
+    AutomationId,
+    AutomationList,
+    AutomationStats,
+    Endpoint,
+    Fingerprint,
+    Statistics,
+    Unchanged,
+)
 from exporter.errors import (
     ConnectionFailedError,
     ExchangeTimeoutError,
@@ -116,11 +125,14 @@ class SendGridClient:
         """Account for the memory of this thread's poll until the end of the block, where its numbers are published."""
         return self._memory.poll()
 
-    def stats(self, automation: Automation, deadline: float) -> AutomationStats:
-        """Return the automation's stats, whole, before the deadline (monotonic); raise one SendGridError otherwise."""
+    def stats(self, automation: Automation, deadline: float, known: Fingerprint = ()) -> AutomationStats | Unchanged:
+        """Return the automation's stats, whole, before the deadline (monotonic); raise one SendGridError otherwise.
+
+        Returns Unchanged where all pages are those that the fingerprint was taken of.
+        """
         question = self.links_question(automation)
         with self._memory.poll(), _named(question.url):
-            return read_stats(lambda token: self.fetch(question, token, deadline), question.url, self._explain)
+            return read_stats(lambda token: self.fetch(question, token, deadline), question.url, self._explain, known)
 
     def listed(self, deadline: float, only: Sequence[AutomationId] | None = None) -> AutomationList:
         """Return the account's automations with their statistics, or those of `only`, before the deadline (monotonic).

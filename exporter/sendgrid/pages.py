@@ -1,17 +1,18 @@
 """Walking over a list, page by page, until it is whole."""
 
 import sys
+from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import itemgetter
 from typing import Final, Generic, Protocol, TypeVar
 from urllib.parse import parse_qs
 
-from exporter.domain import AutomationStats, LinkClicks, add_up
+from exporter.domain import AutomationStats, Fingerprint, LinkClicks, Unchanged, add_up
 from exporter.errors import BadRequestError, ExchangeTimeoutError, IncompleteError, InvalidResponseError
 from exporter.sendgrid.completeness import PageSaid, RowT, Walk, best_list, disagreement, total_of, whole_list
-from exporter.sendgrid.wire import Metadata, Page, parse_page
+from exporter.sendgrid.wire import Metadata, Page, next_address, parse_page
 
 _MOST_WALKS: Final = 4
 """Of one poll. Two settle a list that holds still, also one without a count; the others are for rows that moved in the
@@ -63,18 +64,58 @@ class Reading(Generic[RowT]):
     """None where the walks do not show the whole list."""
 
 
-def read_stats(fetch: Fetch, url: str, explain: Explain) -> AutomationStats:
+def read_stats(fetch: Fetch, url: str, explain: Explain, known: Fingerprint = ()) -> AutomationStats | Unchanged:
     """Return the automation's stats as soon as the walks over its pages show the whole list.
 
-    Raises as `read_list` does, and IncompleteError, with what can be published should it last, where they do not.
+    Returns Unchanged where the pages are those of the fingerprint. Raises as `read_list` does, and IncompleteError,
+    with what can be published should it last, where the walks do not show it.
     """
-    reading = read_list(fetch, url, explain, _LINKS)
+    fetched: list[bytes] = []
+    if known and _are_known(known, fetch, fetched, url):
+        return Unchanged(len(known))
+    hashes, ready = array("q"), iter(fetched)
+
+    def fetch_hashed(token: str | None) -> bytes:
+        if token is None:
+            del hashes[:]  # a walk begins
+        # What was fetched for the comparison is the beginning of the first walk.
+        body = next(ready, None)
+        if body is None:
+            body = fetch(token)
+        hashes.append(hash(body))
+        return body
+
+    reading = read_list(fetch_hashed, url, explain, _LINKS)
     walks, links = reading.walks, reading.rows
     if walks[-1].lacks_total:
         raise InvalidResponseError(f"{url}: total_clicks is missing")
     if links is None:
         raise _incomplete(walks, url)
-    return _stats(walks, links, counted=walks[-1].count is not None or not links)
+    stats = _stats(walks, links, counted=walks[-1].count is not None or not links)
+    is_sure = len(walks) == 1 and stats.counted and not stats.gap
+    return replace(stats, fingerprint=hashes) if is_sure else stats
+
+
+def _are_known(known: Fingerprint, fetch: Fetch, fetched: list[bytes], url: str) -> bool:
+    """Fetch the pages as long as they are the known ones, and return whether all are; those fetched are added."""
+    token: str | None = None
+    for digest in known:
+        try:
+            body = fetch(token)
+        except BadRequestError:
+            if token is None:
+                raise
+            return False
+        fetched.append(body)
+        if hash(body) != digest:
+            return False
+        try:
+            token = _token_in(next_address(body), url)
+        except InvalidResponseError:
+            return False
+        if token is None:
+            return len(fetched) == len(known)
+    return False
 
 
 def read_list(fetch: Fetch, url: str, explain: Explain, form: Form[PageT, RowT]) -> Reading[RowT]:
@@ -173,7 +214,10 @@ def _next_token(page: AnyPage, url: str) -> str | None:
     API that appends the new one to the address it was asked for puts it there. Bytes that are no UTF-8 are kept as
     surrogates, and sent as they came.
     """
-    address = page.metadata.next if page.metadata else None
+    return _token_in(page.metadata.next if page.metadata else None, url)
+
+
+def _token_in(address: str | None, url: str) -> str | None:
     if not address:
         return None
     query = address.partition("#")[0].partition("?")[2]

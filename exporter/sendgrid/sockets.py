@@ -14,6 +14,7 @@ import ssl
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Final
 
 import certifi
@@ -50,8 +51,8 @@ Addresses = Sequence[tuple[Any, ...]]
 """What `socket.getaddrinfo` returns."""
 
 
-def _look_up(host: str, port: int | None) -> Addresses:
-    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+def _look_up(host: str, port: int | None, flags: int = 0) -> Addresses:
+    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
 
 
 class Resolver:
@@ -67,6 +68,9 @@ class Resolver:
 
     def addresses(self, host: str, port: int | None, seconds: float) -> Addresses:
         """Return the host's addresses; raise what getaddrinfo does, and TimeoutError when it takes longer than that."""
+        with suppress(socket.gaierror):
+            # An address needs no name server, and so no thread that could be late.
+            return _look_up(host, port, socket.AI_NUMERICHOST)
         with self._lock:
             found = self._pending.get((host, port))
             if found is None:

@@ -151,6 +151,25 @@ def parse_page(body: bytes) -> Page:
     )
 
 
+class _Paging(msgspec.Struct):
+    metadata: _UsualMetadata | None = msgspec.field(name="_metadata", default=None)
+
+
+_PAGING: Final = msgspec.json.Decoder(_Paging)
+
+
+def next_address(body: bytes) -> str | None:
+    """Return the address of the next page that a page of links gives, as `parse_page` does, without reading its rows.
+
+    Raises InvalidResponseError for what only `parse_page` reads.
+    """
+    try:
+        paging = _PAGING.decode(body).metadata
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise InvalidResponseError("not as SendGrid usually answers") from None
+    return paging.next if paging else None
+
+
 def parse(model: type[ModelT], body: bytes) -> ModelT:
     """Return what the body holds.
 

@@ -153,6 +153,7 @@ class Account:
         return Stats(requests=100 + clicks, delivered=90 + clicks, clicks=clicks)
 
 
+@pytest.mark.long
 def test_a_thousand_automations_of_which_fifty_are_alive_take_90_requests_in_five_minutes_at_most(
     record_property: Callable[[str, object], None],
 ) -> None:
@@ -166,6 +167,7 @@ def test_a_thousand_automations_of_which_fifty_are_alive_take_90_requests_in_fiv
     assert account.store.snapshot.link_series == AUTOMATIONS, "nothing has gone stale"
 
 
+@pytest.mark.long
 def test_an_idle_automation_that_moves_is_shown_with_the_next_list_and_was_shown_all_the_time() -> None:
     account = Account(idle_since=1_800_000_000.0 - WEEK)
     sleeper, seen = account.ids[-1], []

@@ -67,6 +67,18 @@ def empty(serve):
 
 
 @pytest.fixture(scope="session")
+def troubled(serve):
+    with serve("troubled", worlds.troubled_lines) as server:
+        yield World(worlds.eventful(), server, look(worlds.RANGE))
+
+
+@pytest.fixture(scope="session")
+def unruled(serve):
+    with serve("unruled", worlds.unruled_lines) as server:
+        yield World(worlds.eventful(), server, look(worlds.RANGE))
+
+
+@pytest.fixture(scope="session")
 def gone(serve):
     story = worlds.eventful()
     with serve("gone", lambda: worlds.gone_lines(story)) as server:

@@ -13,9 +13,11 @@ import yaml
 from tests.dashboards import boards
 from tests.dashboards.boards import Json
 from tests.dashboards.worlds import RULES
-from tools.dashboards.palette import CODE_COLOURS, OUTCOME_COLOURS
+from tools.dashboards.palette import CODE_COLOURS, OUTCOME_COLOURS, Colour
 from tools.pictures.sample.telemetry import OUTCOMES
+from tools.rules.files import runbook
 
+RUNBOOKS = runbook().rpartition("/")[0]
 each_board = pytest.mark.parametrize("uid", boards.UIDS)
 METRICS = Path(__file__).with_name("metrics.txt").read_text(encoding="utf-8").split()
 
@@ -110,6 +112,15 @@ def test_queries_ask_only_what_the_exporter_prometheus_or_the_rules_write(uid: s
             assert name in METRICS or name in recorded, f"{target.where}: nobody writes {name}"
 
 
+@each_board
+def test_recorded_series_that_are_asked_for_are_promised(uid: str):
+    page = (boards.FOLDER.parent / "docs" / "metrics-recorded.md").read_text(encoding="utf-8")
+    promise = page.partition("Dashboards may rely on")[2].partition("\n\n")[0]
+
+    asked = {name for target in boards.targets(boards.board(uid)) for name in names_in(target.target["expr"])}
+    assert [name for name in sorted(asked) if ":" in name and f"`{name}`" not in promise] == []
+
+
 def names_in(expression: str) -> Iterator[str]:
     """Yield the metric names of an expression."""
     yield from re.findall(r"([a-zA-Z_:][\w:]*)\{", expression)
@@ -138,9 +149,10 @@ def test_links_out_open_in_a_new_tab_and_links_within_keep_range_and_source(uid:
             assert not link["targetBlank"]
             assert "${__url_time_range}" in link["url"]
             assert "${datasource:queryparam}" in link["url"]
-            assert link["url"].split("?")[0].removeprefix("/d/") in boards.UIDS
+            page = link["url"].split("?")[0].removeprefix("/d/")
+            assert page in boards.UIDS or link["url"].startswith("/d/${__data.fields.to:raw}&")
         else:
-            assert link["url"] == "${__value.raw:raw}"
+            assert link["url"] in ("${__value.raw:raw}", f"{RUNBOOKS}/${{__data.fields.runbook:raw}}")
             assert link["targetBlank"]
 
 
@@ -155,7 +167,7 @@ def links(board: Json) -> Iterator[Json]:
 def test_link_tables_open_the_url_and_narrow_the_page_elsewhere():
     panels = {panel["title"]: panel for panel in boards.panels(boards.board("sendgrid-automation"))}
 
-    for title in ("Top links", "Links that died"):
+    for title in ("Top links", "Which links are dead"):
         overrides = panels[title]["fieldConfig"]["overrides"]
         found = {
             one["matcher"]["options"]: prop["value"]
@@ -182,7 +194,7 @@ def test_links_pass_on_labels_that_are_shown_as_they_are(uid: str):
             looks = [
                 prop["id"] for one in overrides if one["matcher"]["options"] in shown for prop in one["properties"]
             ]
-            assert "mappings" not in looks
+            assert "mappings" not in looks or name == "runbook"
             assert any(name in target["expr"] for target in panel["targets"])
             assert {"id": "unit", "value": "string"} in [
                 prop
@@ -204,10 +216,45 @@ def test_one_series_name_has_one_colour_on_all_boards():
         for panel in boards.panels(boards.board(uid)):
             for override in panel["fieldConfig"]["overrides"]:
                 for prop in override["properties"]:
-                    if prop["id"] == "color" and "fixedColor" in prop["value"]:
+                    named = override["matcher"]["id"] != "byFrameRefID"
+                    if named and prop["id"] == "color" and "fixedColor" in prop["value"]:
                         seen.setdefault(override["matcher"]["options"], set()).add(prop["value"]["fixedColor"])
 
     assert {name: colours for name, colours in seen.items() if len(colours) > 1} == {}
+
+
+@each_board
+def test_what_only_tells_series_apart_is_never_in_a_colour_that_means_something(uid: str):
+    meant = {Colour.GOOD, Colour.LOOK, Colour.ACT}
+    for panel in boards.panels(boards.board(uid)):
+        if panel["type"] == "timeseries":
+            assert "palette" not in panel["fieldConfig"]["defaults"]["color"]["mode"]
+            by_rank = [
+                prop["value"]["fixedColor"]
+                for one in panel["fieldConfig"]["overrides"]
+                if one["matcher"]["id"] == "byFrameRefID"
+                for prop in one["properties"]
+                if prop["id"] == "color"
+            ]
+            assert not meant & set(by_rank)
+            assert len(set(by_rank)) == len(by_rank)
+
+
+@each_board
+def test_no_series_is_red(uid: str):
+    for panel in boards.panels(boards.board(uid)):
+        if panel["type"] == "timeseries":
+            assert "red" not in json.dumps(panel["fieldConfig"])
+
+
+@each_board
+def test_words_are_those_of_a_reader(uid: str):
+    board = boards.board(uid)
+    said = json.dumps(
+        [board["description"], [[one["title"], one["description"], one["fieldConfig"]] for one in boards.panels(board)]]
+    )
+
+    assert re.findall(r"\bwell\b|c/m|\bcpm\b|\breqpm\b|at most", said) == []
 
 
 def test_provisioning_names_the_folder_and_stays_out_of_the_browser():
@@ -218,8 +265,10 @@ def test_provisioning_names_the_folder_and_stays_out_of_the_browser():
 
 
 @each_board
-def test_file_is_small_enough_for_a_config_map(uid: str):
-    assert len(json.dumps(boards.board(uid))) < 1_000_000
+def test_file_is_small_enough_for_the_annotation_that_kubectl_and_argo_cd_make_of_a_config_map(uid: str):
+    text = (boards.FOLDER / "dashboards" / f"{uid}.json").read_text(encoding="utf-8")
+
+    assert len(json.dumps(text)) < 256 * 1024 - 8_000
 
 
 def test_drawing_tool_names_no_registry():

@@ -9,6 +9,7 @@ from tests.dashboards import boards
 from tests.dashboards.boards import Json
 from tests.dashboards.lint_rules import RULES, Finding
 
+ALERTS = ("ALERTS{", "ALERTS_FOR_STATE{", '{__name__=~"ALERTS|')
 EXCEPTIONS = yaml.safe_load((boards.FOLDER / ".lint").read_text(encoding="utf-8"))["exclusions"]
 
 
@@ -48,11 +49,22 @@ def variable(name: str, **changes: object) -> Callable[[Json], None]:
 
 
 def panel(**changes: object) -> Callable[[Json], None]:
-    return lambda board: boards.panels(board)[1].update(changes)
+    return lambda board: plain(board).update(changes)
 
 
 def expression(text: str) -> Callable[[Json], None]:
-    return lambda board: boards.panels(board)[1]["targets"][0].update(expr=text)
+    return lambda board: plain(board)["targets"][0].update(expr=text)
+
+
+def plain(board: Json) -> Json:
+    """Return a panel that breaks no rule."""
+    return next(one for one in boards.panels(board) if one["title"] == "Clicks")
+
+
+def test_only_alerts_are_asked_for_without_a_job():
+    found = [finding for uid in boards.UIDS for finding in RULES["target-job-rule"](boards.board(uid))]
+
+    assert [finding for finding in found if not finding.message.startswith(ALERTS)] == []
 
 
 @pytest.mark.parametrize(

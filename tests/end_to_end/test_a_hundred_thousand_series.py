@@ -38,7 +38,7 @@ def rows(number: int) -> tuple[Row, ...]:
         pytest.param(
             "prometheus-newer",
             {"enable_compression": False},
-            marks=pytest.mark.needs("prometheus-newer"),
+            marks=[pytest.mark.needs("prometheus-newer"), pytest.mark.long],
             id="plain",
         ),
     ],

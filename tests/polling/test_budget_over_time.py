@@ -89,6 +89,7 @@ def _run(*, ceiling: float, concurrency: int, seconds: float, interval: float) -
     return _Run(observer.codes, oldest, AUTOMATIONS * PAGES / LIMIT * 60)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ceiling", [100_000, LIMIT])
 def test_a_thousand_automations_use_the_limit_and_never_meet_a_429(
     ceiling: float, record_property: Callable[[str, object], None]

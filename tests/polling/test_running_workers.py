@@ -35,7 +35,7 @@ class ThreadedSource:
         self.open.set()
         self.answer: Callable[[], AutomationStats] = some_stats
 
-    def stats(self, automation: Automation, deadline: float) -> AutomationStats:  # noqa: ARG002  # the port's form
+    def stats(self, automation: Automation, deadline: float, known=()) -> AutomationStats:  # noqa: ARG002  # the port's form
         with self.lock:
             self.twice |= automation.id in self.under_way
             self.under_way.append(automation.id)

@@ -135,6 +135,10 @@ class Taken:
 _HONEST: Final = _always(Answer(b'{"results":[],"total_clicks":0,"_metadata":{"count":0}}'))
 
 
+GOOD: Final = {"2 pages of as many rows as a page may have"}
+"""Large, but right: these are published."""
+
+
 def attacked(names: Iterable[str], polls: int) -> Iterator[Taken]:
     """Let one exporter meet the attacks in turn, each in so many polls of eight automations, and heal in the end.
 
@@ -149,6 +153,9 @@ def attacked(names: Iterable[str], polls: int) -> Iterator[Taken]:
             attack = ATTACKS[name]()
             done = sum(already.values()) + polls
             wait_until(lambda done=done: sum(_polls(exporter).values()) >= done, name, seconds=30.0 + polls)
+            if name in GOOD:  # on a busy machine, some of its polls are too late
+                good = already["success"]
+                wait_until(lambda good=good: _polls(exporter)["success"] > good, name, seconds=60.0)
             met = {outcome: count - already[outcome] for outcome, count in _polls(exporter).items()}
             peak, after = _status(exporter, "VmHWM"), _status(exporter, "VmRSS")
             yield Taken(name, before, peak, after, {outcome: count for outcome, count in met.items() if count})

@@ -1,8 +1,11 @@
 """kill -9 at any moment loses nothing that was stored; `make soak` kills ten times as often."""
 
+import pytest
+
 from tests.reliability.kills import kill_repeatedly
 
 
+@pytest.mark.long
 def test_twenty_kills_lose_nothing_that_was_stored():
     kills = kill_repeatedly(20, seed=1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from tests.programs import needs
 from tests.rules.conftest import PROMETHEUS
@@ -24,6 +25,7 @@ def _cut(values: emulation.Numbers) -> emulation.Numbers:
     return values[..., : 3 * LENGTH]
 
 
+@pytest.mark.long
 @needs("promtool")
 def test_emulation_and_promtool_say_the_same() -> None:
     """Totals with and without mails, a silence of sending, dead links and replaced ones; each in a job of its own."""

@@ -27,8 +27,10 @@ def _rules(path: Path) -> list[dict[str, Any]]:
 
 EVERY_ALERT = [rule for path in RULES for rule in _rules(path) if "alert" in rule]
 ALERTS = {rule["alert"]: rule for rule in EVERY_ALERT}
-LONG = [path for path in UNIT_TESTS if path.stem.startswith("clicks")]
-"""Files that take a minute: Debian's promtool alone runs them."""
+CLICKS = [path for path in UNIT_TESTS if path.stem.startswith("clicks")]
+"""Weeks of clicks, for which Debian's promtool alone takes up to a minute."""
+SHORT = ("clicks-batch", "clicks-outage")
+"""Of these, what takes seconds: one quiet history, and the shortest."""
 
 
 def _checks() -> list[dict[str, Any]]:
@@ -57,14 +59,17 @@ def _unit_test(promtool: str, path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("path", sorted(set(UNIT_TESTS) - set(LONG)), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(set(UNIT_TESTS) - set(CLICKS)), ids=lambda path: path.stem)
 def test_unit_tests_pass(promtool: str, path: Path) -> None:
     _unit_test(promtool, path)
 
 
 @needs("promtool")
-@pytest.mark.parametrize("path", LONG, ids=lambda path: path.stem)
-def test_long_unit_tests_pass_with_one_promtool(path: Path) -> None:
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[] if path.stem in SHORT else pytest.mark.long, id=path.stem) for path in CLICKS],
+)
+def test_unit_tests_of_weeks_pass_with_one_promtool(path: Path) -> None:
     """Both ages of promtool check the rules and run the short tests; one is enough for what takes a minute."""
     _unit_test("promtool", path)
 
@@ -130,6 +135,7 @@ def test_rules_on_clicks_can_be_read_at_night() -> None:
     assert [name for name in sorted(recorded) if f"`{name}`" not in page] == []
 
 
+@pytest.mark.long
 def test_alerts_are_the_same_where_a_ruler_adds_a_label_to_what_it_records(tmp_path: Path) -> None:
     """An enforced label, or a ruler's external ones, stand on recorded series and not on scraped ones."""
     text = (PROMETHEUS / "rules" / "sendgrid-clicks.yml").read_text(encoding="utf-8")

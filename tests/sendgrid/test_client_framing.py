@@ -78,6 +78,8 @@ class RawServer:
         self._threads = [threading.Thread(target=self._accept)]
         self.connections = self.requests = 0
         self.closed_by_client = threading.Event()
+        self.answered = threading.Semaphore(0)
+        """Released once an answer's last part is on its way."""
         scheme = "http" if tls is None else "https"
         self.base_url = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
 
@@ -116,16 +118,22 @@ class RawServer:
                 self.requests += 1
                 number = re.search(rb"automations/([0-9a-f]{8})-", request)
                 assert number is not None
-                for part in self._answering(int(number[1], 16)):
-                    if part is None:
-                        connection.shutdown(socket.SHUT_RDWR)
-                    elif isinstance(part, bytes):
-                        connection.sendall(part)
-                    else:
-                        threading.Event().wait(part)
+                self._answer(connection, int(number[1], 16))
             self.closed_by_client.set()
         except OSError:
             self.closed_by_client.set()
+
+    def _answer(self, connection: socket.socket, number: int) -> None:
+        try:
+            for part in self._answering(number):
+                if part is None:
+                    connection.shutdown(socket.SHUT_RDWR)
+                elif isinstance(part, bytes):
+                    connection.sendall(part)
+                else:
+                    threading.Event().wait(part)
+        finally:
+            self.answered.release()
 
     def _request(self, connection: socket.socket) -> bytes:
         received = b""
@@ -287,7 +295,7 @@ def test_connection_out_of_step_is_closed_and_the_next_answer_is_right(parts, en
         answers = []
         for number in (1, 2, 3):
             answers.append(ask(client, number))
-            threading.Event().wait(PAUSE)
+            assert server.answered.acquire(timeout=10)
 
         assert answers == [1, 2, 3]
         assert server.connections == 3
@@ -423,7 +431,7 @@ def test_answer_whose_end_is_open_is_refused_and_its_connection_closed(head):
 
     with (
         RawServer(lambda _: [raw(head.format(n=len(body)), body)]) as server,
-        client_of(server.base_url, timeout=0.7) as client,
+        client_of(server.base_url) as client,
     ):
         error = failure(client, 1)
 
@@ -441,7 +449,7 @@ def test_answer_without_a_head_is_refused():
 def test_chunk_whose_size_is_none_is_refused_and_its_connection_closed(size):
     broken = raw(CHUNKED, size + b"\r\n12345\r\n0\r\n\r\n")
 
-    with RawServer(lambda _: [broken]) as server, client_of(server.base_url, timeout=0.7) as client:
+    with RawServer(lambda _: [broken]) as server, client_of(server.base_url) as client:
         assert isinstance(failure(client, 1), ConnectionFailedError)
         assert server.closed_by_client.wait(5)
 

@@ -5,14 +5,14 @@ from typing import Final
 from grafana_foundation_sdk.builders import bargauge, timeseries
 from grafana_foundation_sdk.models import dashboard as dm
 
-from tools.dashboards import cells, link_tables, promql
-from tools.dashboards.automations import banded
+from tools.dashboards import cells, link_tables, mails, problems, promql, why
 from tools.dashboards.frame import AUTOMATION_UID, Section, assemble, automation, narrowing
 from tools.dashboards.palette import Colour
 from tools.dashboards.panels import (
     AnyPanel,
     Column,
     Text,
+    against_last_week,
     bars,
     grid,
     lines,
@@ -22,12 +22,15 @@ from tools.dashboards.panels import (
     rows,
     sized,
     thresholds,
+    told_apart,
 )
 
 TOTAL: Final = promql.totals(promql.ONE)
 NOW: Final = promql.clicks(TOTAL)
 BEFORE: Final = promql.last_week(TOTAL)
 HOUR: Final = "1h"
+MORE: Final = 12
+"""Steps behind the first eight, in grey."""
 
 
 def one_automation() -> dm.Dashboard:
@@ -38,15 +41,27 @@ def one_automation() -> dm.Dashboard:
         "One automation: its totals, steps and links, where the links stand in the message and which have died.",
         [automation(), *narrowing()],
         [
+            Section("What is wrong", [sized(_wrong(), 24, 4)]),
             Section("At a glance", _glance()),
             Section("Steps and clicks", [sized(_funnel(), 8, 9), sized(_clicks(), 16, 9)]),
-            Section("Links", [sized(link_tables.top_links(), 24, 11), sized(link_tables.died(), 24, 6)]),
+            Section("Links", [sized(link_tables.died(), 24, 4), sized(link_tables.top_links(), 24, 12)]),
+            Section("Why did this fire", why.panels(), collapsed=True),
+            Section("Mails", mails.of_one(), collapsed=True),
             Section(
                 "Position in the message and steps in detail",
-                [sized(_positions(), 8, 9), sized(_steps(), 16, 9), sized(_steps_over_time(), 24, 8)],
+                [sized(_positions(), 8, 8), sized(_steps(), 16, 8)],
                 collapsed=True,
             ),
+            Section("Steps over time", [sized(_steps_over_time(), 24, 9)], collapsed=True),
         ],
+    )
+
+
+def _wrong() -> AnyPanel:
+    return problems.panel(
+        "What is wrong with this automation",
+        "One row a problem, as on the page of all automations, whatever steps and link are chosen.",
+        problems.HERE,
     )
 
 
@@ -60,20 +75,13 @@ def _glance() -> list[AnyPanel]:
         (_against_last_week(), 3),
         (
             number(
-                Text("Links clicked", f"Links with at least one click in the range. {link_tables.CHOICE}", "short"),
-                promql.counted(link_tables.LINK_CLICKS, "> 0"),
-                plain,
-            ),
-            3,
-        ),
-        (
-            number(
                 Text("Dead links", f"Links that died, as in the table below. {link_tables.CHOICE}", "short"),
                 f"count({link_tables.dead()}) or count({link_tables.LINKS.now()}) * 0",
                 thresholds(Colour.GOOD, (1, Colour.ACT)),
             ),
             3,
         ),
+        (_data(), 3),
         (_data_age(), 3),
     ]
     return [sized(panel, width, 4) for panel, width in panels]
@@ -87,36 +95,44 @@ def _against_last_week() -> AnyPanel:
     return number(text, promql.change(NOW, BEFORE), colours).decimals(1)
 
 
+def _data() -> AnyPanel:
+    text = Text("Data", "Stale when it is older than 3 poll intervals.", "short", "unread")
+    fresh, stale = (
+        dm.ValueMappingResult(text=text, color=colour)
+        for text, colour in (("fresh", Colour.GOOD), ("stale", Colour.ACT))
+    )
+    state = number(text, f"{promql.age_in_intervals(promql.ONE)} > bool 3", thresholds(Colour.NOW))
+    return state.mappings([dm.ValueMap(options={"0": fresh, "1": stale})])
+
+
 def _data_age() -> AnyPanel:
-    text = Text("Data age", "Poll intervals since the last good poll; beyond 3 the data is stale.", "suffix: intervals")
-    colours = thresholds(Colour.GOOD, (2, Colour.LOOK), (3, Colour.ACT))
-    return number(text, promql.age_in_intervals(promql.ONE), colours).decimals(1)
+    text = Text("Data age", "Time since the last good poll.", "s")
+    return number(text, promql.age(promql.ONE), thresholds(Colour.NOW)).decimals(0)
 
 
 def _funnel() -> bargauge.Panel:
     text = Text(
         "Clicks per step",
-        f"Clicks in the range, the most clicked step first: how far people follow the journey. {link_tables.CHOICE}",
+        f"Clicks in the range, the most clicked step first: how far people follow the automation. {link_tables.CHOICE}",
         "locale",
     )
-    per_step = promql.short_step(f"sum by (step_id) ({promql.clicks(link_tables.EVERY_ROW)})")
+    per_step = promql.stepped(f"sum by (automation_id, step_id) ({promql.clicks(link_tables.EVERY_ROW)})")
     return bars(text, rows(f"sum by (step) ({per_step})"), sort="Value", desc=True)
 
 
 def _clicks() -> timeseries.Panel:
     text = Text(
         "Clicks per hour",
-        "Clicks of the hour before each point of the whole automation, against the same hour last week and the band of "
-        "what is usual. The band comes from the recording rules and begins after a week of history.",
+        "Clicks of the whole automation in the hour before each point, in the same hour last week, and what the "
+        "click-drop rules expect at least: the fewest of the last two weeks, from the ninth day of history on.",
         "short",
     )
     targets = [
         query(promql.clicks(TOTAL, HOUR, whole=True), "A", legend="Now"),
         query(promql.last_week(TOTAL, HOUR), "B", legend="Last week"),
-        query(promql.usual("-", promql.ONE), "C", legend="Usual, at least"),
-        query(promql.usual("+", promql.ONE), "D", legend="Usual, at most"),
+        query(promql.hour(promql.EXPECTED, promql.ONE), "C", legend="Expected"),
     ]
-    return banded(lines(text, targets))
+    return against_last_week(lines(text, targets))
 
 
 def _positions() -> bargauge.Panel:
@@ -140,15 +156,16 @@ def _steps() -> AnyPanel:
         "short",
         "No step was clicked yet",
     )
-    per_step = f"sum by (step_id) ({promql.clicks(link_tables.EVERY_ROW)})"
-    before = f"sum by (step_id) ({promql.last_week(link_tables.EVERY_ROW)})"
-    last_click = promql.last_click(f'{promql.ONE}, step_id=~"$step"', "step_id")
+    step = "automation_id, step_id"
+    per_step = f"sum by ({step}) ({promql.clicks(link_tables.EVERY_ROW)})"
+    before = f"sum by ({step}) ({promql.last_week(link_tables.EVERY_ROW)})"
+    last_click = promql.last_click(f'{promql.ONE}, step_id=~"$step"', step)
     targets = [
-        rows(promql.short_step(per_step), "A"),
+        rows(promql.stepped(per_step), "A"),
         rows(promql.share(per_step), "B"),
         rows(f"{per_step} / on () group_left () (max({per_step}) > 0)", "C"),
-        rows(promql.change(per_step, before), "D"),
-        rows(f"{last_click} and on (step_id) {per_step}", "E"),
+        rows(promql.each(promql.change(per_step, before), per_step, step), "D"),
+        rows(promql.each(last_click, per_step, step), "E"),
     ]
     columns = [
         Column("step", "Step", link_tables.NARROW_STEP),
@@ -158,14 +175,18 @@ def _steps() -> AnyPanel:
         Column("Value #D", "Change", cells.CHANGE),
         Column("Value #E", "Last click", cells.MOMENT),
     ]
-    return grid(text, targets, columns, sort="Clicks", hidden=["step_id"])
+    return grid(text, targets, columns, sort="Clicks", hidden=["automation_id", "step_id"])
 
 
 def _steps_over_time() -> timeseries.Panel:
     text = Text(
-        "Clicks per hour by step", f"Clicks of the hour before each point, ten steps. {link_tables.CHOICE}", "short"
+        "Clicks per hour by step",
+        "Clicks of the hour before each point; the eight steps with the most clicks of all time, others in grey. "
+        f"{link_tables.CHOICE}",
+        "short",
     )
-    per_step = f"sum by (step_id) ({promql.clicks(link_tables.EVERY_ROW, HOUR, whole=True)})"
-    ranking = f"sum by (step_id) ({promql.clicks(link_tables.EVERY_ROW, pin=' @ end()')})"
-    most = promql.short_step(promql.top(10, per_step, ranking, "step_id"))
-    return lines(text, [query(most, legend="{{step}}")], many=True)
+    step = "automation_id, step_id"
+    per_step = f"sum by ({step}) ({promql.clicks(link_tables.EVERY_ROW, HOUR, whole=True)})"
+    ranking = f"sum by ({step}) ({link_tables.EVERY_ROW.now(' @ end()')})"
+    most, rest = promql.ranked(per_step, ranking, step, MORE)
+    return told_apart(text, [promql.stepped(one) for one in most], promql.stepped(rest), "{{step}}")

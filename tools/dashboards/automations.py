@@ -1,34 +1,34 @@
-"""The dashboard of all automations: which journeys are clicked, and which are falling."""
+"""The dashboard of all automations: which automations are clicked, and which are falling."""
 
 from typing import Final
 
 from grafana_foundation_sdk.builders import timeseries
 from grafana_foundation_sdk.models import dashboard as dm
 
-from tools.dashboards import cells, promql
-from tools.dashboards.frame import AUTOMATION_URL, AUTOMATIONS_UID, Section, assemble, carried
+from tools.dashboards import cells, changes, mails, problems, promql
+from tools.dashboards.frame import AUTOMATIONS_UID, TO_AUTOMATION, Section, assemble, carried
 from tools.dashboards.palette import Colour
 from tools.dashboards.panels import (
     AnyPanel,
     Column,
     Text,
-    coloured,
-    fixed,
+    against_last_week,
     grid,
     lines,
     number,
-    properties,
     query,
     rows,
     sized,
     thresholds,
+    told_apart,
 )
 
-RULES: Final = "Comes from the recording rules and begins after a week of history."
-TO_AUTOMATION: Final = cells.leads_to(AUTOMATION_URL, "Show this automation")
+RULES: Final = "Comes from the recording rules and begins after nine days of history."
 TOTALS: Final = promql.totals()
 NOW: Final = promql.clicks(TOTALS)
 BEFORE: Final = promql.last_week(TOTALS)
+MORE: Final = 12
+"""Automations behind the first eight, in grey."""
 
 
 def automations() -> dm.Dashboard:
@@ -36,15 +36,26 @@ def automations() -> dm.Dashboard:
     return assemble(
         AUTOMATIONS_UID,
         "SendGrid automations",
-        "Which journeys are clicked, which are falling, and how fresh the numbers are.",
+        "What is wrong now, which automations are clicked, which are falling, and how fresh the numbers are.",
         carried(),
         [
+            Section("What is wrong", [sized(_wrong(), 24, 5)]),
             Section("At a glance", _glance()),
-            Section("What is falling", [sized(_fleet(), 12, 9), sized(_falling(), 12, 9), sized(_alerts(), 24, 6)]),
-            Section("Ranking", [sized(_ranking(), 24, 12)]),
+            Section("Clicks and changes", [sized(_fleet(), 13, 8), sized(changes.panel(), 11, 8)]),
+            Section("Single automations", [sized(_ranking(), 24, 10)]),
+            Section("Mails", mails.of_all(), collapsed=True),
             Section("Most clicked, over time", [sized(_most_clicked(), 24, 10)], collapsed=True),
-            Section("Freshness", [sized(_oldest(), 24, 9)], collapsed=True),
+            Section("Age of the data", [sized(oldest(), 24, 9)], collapsed=True),
         ],
+    )
+
+
+def _wrong() -> AnyPanel:
+    return problems.panel(
+        "What is wrong now",
+        "One row a problem: since when, and how many clicks are missing in the up to three days that the click-drop "
+        "rules look back. A problem leads to what to do about it, an automation or a step to its own page, a link to "
+        "where it leads, and Open to the automation in SendGrid. What a wider problem explains has no row of its own.",
     )
 
 
@@ -52,10 +63,26 @@ def _glance() -> list[AnyPanel]:
     plain = thresholds(Colour.NOW)
     alarm = thresholds(Colour.GOOD, (1, Colour.ACT))
     watch = thresholds(Colour.GOOD, (1, Colour.LOOK))
-    falling = promql.recorded(promql.SCORE)
     pair = f"({NOW}) and on (automation_id) ({BEFORE})"
     stale = promql.unread()
+    suspicion = promql.suspicion()
+    suspected = f"count({suspicion} >= 0.5 < 1) or count({suspicion}) * 0"
     panels = [
+        number(
+            Text("Problems", "Rows of the table above that alerts raise.", "short"),
+            f"count({problems.wrong()}) or vector(0)",
+            alarm,
+        ),
+        number(
+            Text(
+                "Suspected",
+                f"Automations with half of the evidence that raises an alert, or more, and no alert yet. {RULES}",
+                "short",
+                "no rules",
+            ),
+            suspected,
+            watch,
+        ),
         number(
             Text("Automations", "Automations that are configured.", "short"),
             f"count({promql.names()}) or vector(0)",
@@ -76,20 +103,10 @@ def _glance() -> list[AnyPanel]:
             thresholds(Colour.ACT, (-0.5, Colour.LOOK), (-0.2, Colour.NEUTRAL)),
         ).decimals(1),
         number(
-            Text("Falling", f"Automations with half of the evidence that raises an alert, or more. {RULES}", "short"),
-            promql.counted(falling, f">= {promql.ALERT_SCORE / 2:g}"),
-            watch,
-        ),
-        number(
-            Text("Click alerts", "Alerts on automations, steps and links that are firing.", "short"),
-            f"count({promql.CLICK_ALERTS}) or vector(0)",
-            alarm,
-        ),
-        number(
             Text("Exporter", "Alerts on the exporter itself that are firing.", "suffix: alerts"),
             f"count({promql.EXPORTER_ALERTS}) or vector(0)",
             alarm,
-        ).mappings([dm.ValueMap(options={"0": dm.ValueMappingResult(text="well", color=Colour.GOOD)})]),
+        ).mappings([dm.ValueMap(options={"0": dm.ValueMappingResult(text="OK", color=Colour.GOOD)})]),
         number(
             Text("Stale data", "Automations whose data is older than 3 poll intervals, or never came.", "short"),
             f"count({stale}) or count({promql.names()}) * 0",
@@ -107,100 +124,38 @@ def _glance() -> list[AnyPanel]:
 def _fleet() -> timeseries.Panel:
     text = Text(
         "Clicks per hour, all automations",
-        "Clicks of the hour before each point, against the same hour last week and against what is usual. The band is "
-        f"that of the click-drop rules, the automations' spreads added as independent ones. {RULES}",
+        "Clicks of the hour before each point, in the same hour last week, and what the click-drop rules expect at "
+        "least: for each automation the fewest of the last two weeks, from the ninth day of history on.",
         "short",
-        "The recording rules have written nothing yet",
+        "No automation is watched yet",
     )
     targets = [
-        query(f"sum({promql.hour(promql.OBSERVED)})", "A", legend="Now"),
-        query(f"sum({promql.hour(promql.OBSERVED, modifier=' offset 1w')})", "B", legend="Last week"),
-        query(promql.usual("-"), "C", legend="Usual, at least"),
-        query(promql.usual("+"), "D", legend="Usual, at most"),
+        query(f"sum({promql.hourly()})", "A", legend="Now"),
+        query(f"sum({promql.hourly(' offset 1w')})", "B", legend="Last week"),
+        query(f"sum({promql.hour(promql.EXPECTED)})", "C", legend="Expected"),
     ]
-    return banded(lines(text, targets))
-
-
-def banded(panel: timeseries.Panel) -> timeseries.Panel:
-    """Return the panel with its usual band filled and now, last week and the band in their colours."""
-    coloured(panel, {"Now": Colour.NOW})
-    dashes = {"fill": "dash", "dash": [6, 6]}
-    last_week = {"color": fixed(Colour.LAST_WEEK), "custom.lineWidth": 1, "custom.lineStyle": dashes}
-    panel.override_by_name("Last week", properties(last_week))
-    edge = {"color": fixed(Colour.USUAL), "custom.lineWidth": 0}
-    aside = {"custom.hideFrom": {"legend": True, "tooltip": False, "viz": False}}
-    panel.override_by_name("Usual, at least", properties({**edge, **aside}))
-    return panel.override_by_name(
-        "Usual, at most", properties({**edge, "custom.fillBelowTo": "Usual, at least", "custom.fillOpacity": 18})
-    ).span_nulls(False)
-
-
-def _falling() -> AnyPanel:
-    window = f'{promql.JOB}, window="24h"'
-    text = Text(
-        "What is falling first",
-        "The 20 automations with the most evidence of a drop, and their clicks of the last 24 hours against what was "
-        f"expected. The gauge is full when an alert is raised. {RULES}",
-        "short",
-        "Nothing falls, or the recording rules have written nothing yet",
-    )
-    score = promql.recorded(promql.SCORE)
-    worst = f"topk(20, {score} > 0)"
-    targets = [
-        rows(promql.named(worst), "A"),
-        rows(f"{promql.recorded(promql.OBSERVED, window)} and on (automation_id) {worst}", "B"),
-        rows(f"{promql.recorded(promql.EXPECTED, window)} and on (automation_id) {worst}", "C"),
-    ]
-    columns = [
-        Column("name", "Automation", TO_AUTOMATION),
-        Column("Value #B", "Last 24 h", cells.CLICKS),
-        Column("Value #C", "Expected", cells.CLICKS),
-        Column("Value #A", "Evidence", cells.evidence()),
-    ]
-    return grid(text, targets, columns, sort="Evidence", hidden=["automation_id"])
-
-
-def _alerts() -> AnyPanel:
-    text = Text(
-        "Firing click alerts",
-        "Alerts on automations, steps and links. A row leads to the automation; the runbook says what to look at.",
-        "short",
-        "No alert is firing",
-    )
-    labels = "automation_id, alertname, severity, step_id, url"
-    firing = promql.short_step(promql.named_or_id(f"max by ({labels}) ({promql.CLICK_ALERTS})"))
-    severity = cells.state(
-        {"critical": ("critical", Colour.ACT), "warning": ("warning", Colour.LOOK)}, ("-", Colour.QUIET), 115
-    )
-    columns = [
-        Column("severity", "Severity", severity),
-        Column("alertname", "Alert", {"custom.width": 260}),
-        Column("name", "Automation", TO_AUTOMATION),
-        Column("step", "Step", {"custom.width": 105}),
-        Column("url", "Link", cells.OPEN),
-    ]
-    return grid(
-        text, [rows(firing)], columns, sort="Severity", desc=False, hidden=["automation_id", "step_id", "Value"]
-    )
+    return against_last_week(lines(text, targets, legend=()))
 
 
 def _ranking() -> AnyPanel:
     text = Text(
         "Automations by clicks",
         "Clicks in the chosen range against the same range a week earlier; the total is SendGrid's own, over the "
-        "automation's life. Change is empty where last week was not watched. A row leads to the automation.",
+        "automation's life. Change is empty where last week was not watched. Evidence is that of the whole automation, "
+        "its steps and its links; a drop is certain where an alert says so. A row leads to the automation.",
         "short",
         "No automation is watched yet",
     )
     freshness = cells.state({"0": ("fresh", Colour.GOOD), "1": ("stale", Colour.ACT)}, ("unread", Colour.LOOK))
+    known = f"group by (automation_id) ({promql.names()})"
     targets = [
         rows(promql.names(), "A"),
         rows(NOW, "B"),
         rows(promql.share(NOW), "C"),
-        rows(BEFORE, "D"),
-        rows(promql.change(NOW, BEFORE), "E"),
-        rows(TOTALS.now(), "F"),
-        rows(promql.recorded(promql.SCORE), "G"),
+        rows(promql.change(NOW, BEFORE), "D"),
+        rows(TOTALS.now(), "E"),
+        rows(promql.each(promql.suspicion(), known, "automation_id"), "F"),
+        rows(promql.each(promql.evidence(), known, "automation_id"), "G"),
         rows(promql.age(), "H"),
         rows(f"{promql.age_in_intervals()} > bool 3", "I"),
     ]
@@ -208,10 +163,10 @@ def _ranking() -> AnyPanel:
         Column("name", "Automation", TO_AUTOMATION),
         Column("Value #B", "Clicks", cells.CLICKS),
         Column("Value #C", "Share", cells.SHARE),
-        Column("Value #D", "Last week", cells.CLICKS),
-        Column("Value #E", "Change", cells.CHANGE),
-        Column("Value #F", "Total", cells.CLICKS),
-        Column("Value #G", "Evidence of a drop", cells.evidence()),
+        Column("Value #D", "Change", cells.CHANGE),
+        Column("Value #E", "Total", cells.CLICKS),
+        Column("Value #F", "Drop", cells.suspicion()),
+        Column("Value #G", "Evidence", cells.evidence()),
         Column("Value #H", "Data age", cells.AGE),
         Column("Value #I", "Data", freshness),
     ]
@@ -220,22 +175,26 @@ def _ranking() -> AnyPanel:
 
 def _most_clicked() -> AnyPanel:
     text = Text(
-        "Clicks per hour of the ten most clicked",
-        f"The ten automations with the most clicks in the range, the hour before each point. {RULES}",
+        "Clicks per hour of the most clicked",
+        "The eight automations with the most clicks in the range, each in a colour of its own, and the next twelve in "
+        "grey: the hour before each point.",
         "short",
-        "The recording rules have written nothing yet",
+        "No automation is watched yet",
     )
-    ranking = promql.clicks(TOTALS, pin=" @ end()")
-    most = promql.top(10, promql.hour(promql.OBSERVED), ranking, "automation_id")
-    return lines(text, [query(promql.named(most), legend="{{name}}")], many=True)
+    ranking = promql.standing(TOTALS)
+    most, rest = promql.ranked(promql.hourly(), ranking, "automation_id", MORE)
+    return told_apart(text, [promql.named(one) for one in most], promql.named(rest), "{{name}}")
 
 
-def _oldest() -> AnyPanel:
+def oldest() -> AnyPanel:
+    """Return the lines of the automations whose data is the oldest."""
     text = Text(
-        "Age of the data, the ten oldest",
-        "Seconds since the last good poll of each automation; a healthy one is a saw of one poll interval.",
+        "Age of the data, the oldest",
+        "Time since the last good poll of the eight automations whose data is the oldest; the next twelve are grey. A "
+        "healthy one is a saw of one poll interval.",
         "s",
     )
-    last = promql.recorded(promql.LAST_SUCCESS, modifier=" @ end()")
-    oldest = f"{promql.age()} and on (automation_id) bottomk(10, {last})"
-    return lines(text, [query(promql.named(oldest), legend="{{name}}")], many=True)
+    oldest, rest = promql.ranked(
+        promql.age(), f"-{promql.recorded(promql.LAST_SUCCESS, modifier=' @ end()')}", "automation_id", MORE
+    )
+    return told_apart(text, [promql.named(one) for one in oldest], promql.named(rest), "{{name}}")

@@ -6,13 +6,17 @@ from tools.dashboards.palette import Colour
 from tools.dashboards.panels import Properties, fixed, thresholds
 from tools.dashboards.promql import ALERT_SCORE
 
-_DASH: Final = [{"type": "special", "options": {"match": "null+nan", "result": {"text": "-"}}}]
+DASH: Final = [{"type": "special", "options": {"match": "null+nan", "result": {"text": "-"}}}]
 """Nothing is known: shown as a dash."""
+WITHOUT_SCHEME: Final = [{"type": "regex", "options": {"pattern": "/^https?:\\/\\/(.*)$/", "result": {"text": "$1"}}}]
+"""An address whose telling part comes first."""
+OPEN_PAGE: Final = [{"type": "regex", "options": {"pattern": "/^.+$/", "result": {"text": "Open"}}}]
+"""An address that nobody reads."""
 CLICKS: Final = {"unit": "locale", "decimals": 0, "custom.width": 105}
-SHARE: Final = {"unit": "percentunit", "decimals": 1, "custom.width": 85, "mappings": _DASH}
-CHANGE: Final = {"unit": "percentunit", "decimals": 0, "custom.width": 95, "mappings": _DASH}
+SHARE: Final = {"unit": "percentunit", "decimals": 1, "custom.width": 85, "mappings": DASH}
+CHANGE: Final = {"unit": "percentunit", "decimals": 0, "custom.width": 95, "mappings": DASH}
 AGE: Final = {"unit": "s", "decimals": 0, "custom.width": 120}
-MOMENT: Final = {"unit": "dateTimeFromNow", "custom.width": 135, "mappings": _DASH}
+MOMENT: Final = {"unit": "dateTimeFromNow", "custom.width": 135, "mappings": DASH}
 TREND: Final = {
     "min": 0,
     "color": fixed(Colour.NOW),
@@ -34,12 +38,28 @@ def evidence() -> Properties:
     return {
         "unit": "short",
         "decimals": 1,
+        "mappings": DASH,
         "min": 0,
         "max": ALERT_SCORE,
         "color": {"mode": "thresholds"},
         "thresholds": thresholds(Colour.QUIET, (ALERT_SCORE / 2, Colour.LOOK), (ALERT_SCORE, Colour.ACT)),
         "custom.cellOptions": {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"},
         "custom.width": 175,
+    }
+
+
+def suspicion() -> Properties:
+    """Return the evidence in words: calm, likely from half of what raises an alert, certain where one is raised."""
+    from_on = [(1, "certain", Colour.ACT), (0.5, "likely", Colour.LOOK), (None, "calm", Colour.QUIET)]
+    ranges: list[dict[str, object]] = [
+        {"type": "range", "options": {"from": least, "to": None, "result": {"text": text, "color": colour}}}
+        for least, text, colour in from_on
+    ]
+    unknown = {"match": "null+nan", "result": {"text": "-", "color": Colour.QUIET}}
+    return {
+        "mappings": [{"type": "special", "options": unknown}, *ranges],
+        "custom.cellOptions": {"type": "color-text"},
+        "custom.width": 95,
     }
 
 
@@ -52,6 +72,11 @@ def state(words: dict[str, tuple[str, str]], missing: tuple[str, str], width: in
         "custom.cellOptions": {"type": "color-text"},
         "custom.width": width,
     }
+
+
+def words(texts: dict[str, str]) -> list[dict[str, object]]:
+    """Return mappings from values to texts."""
+    return [{"type": "value", "options": {value: {"text": text} for value, text in texts.items()}}]
 
 
 def leads_to(url: str, title: str, *, new_tab: bool = False) -> Properties:

@@ -5,15 +5,14 @@ from typing import Final
 from grafana_foundation_sdk.builders import timeseries
 from grafana_foundation_sdk.models import dashboard as dm
 
-from tools.dashboards import cells, process, promql
-from tools.dashboards.automations import TO_AUTOMATION
-from tools.dashboards.frame import EXPORTER_UID, Section, assemble, carried
+from tools.dashboards import cells, problems, process, promql
+from tools.dashboards.automations import oldest
+from tools.dashboards.frame import EXPORTER_UID, TO_AUTOMATION, Section, assemble, carried
 from tools.dashboards.palette import CODE_COLOURS, OUTCOME_COLOURS, Colour
 from tools.dashboards.panels import (
     AnyPanel,
     Column,
     Text,
-    by_last,
     coloured,
     fixed,
     grid,
@@ -38,11 +37,13 @@ def exporter() -> dm.Dashboard:
     return assemble(
         EXPORTER_UID,
         "SendGrid exporter",
-        "Whether the exporter itself is well: polls, SendGrid's API and its budget, series, process and configuration.",
+        "Whether the exporter itself works: polls, SendGrid's API and its budget, series, process and configuration.",
         carried(),
         [
+            Section("What is wrong", [sized(_wrong(), 24, 4)]),
             Section("At a glance", _glance()),
-            Section("Polls", [sized(_outcomes(), 12, 9), sized(_ages(), 12, 9)]),
+            Section("Polls", [sized(_outcomes(), 24, 9)]),
+            Section("Age of the data", [sized(oldest(), 24, 9)], collapsed=True),
             Section("SendGrid's API", [sized(panel, 8, 9) for panel in (_requests(), _durations(), _budget())]),
             Section(
                 "Series",
@@ -58,12 +59,20 @@ def exporter() -> dm.Dashboard:
                 collapsed=True,
             ),
             Section(
-                "Alerts, configuration and version",
-                [sized(_alerts(), 12, 8), sized(process.reloads(), 6, 8), sized(process.versions(), 6, 8)],
+                "Configuration and version",
+                [sized(process.reloads(), 12, 8), sized(process.versions(), 12, 8)],
                 collapsed=True,
             ),
-            Section("Automations", [sized(_automations(), 24, 12)], collapsed=True),
+            Section("Automations", [sized(_automations(), 24, 10)], collapsed=True),
         ],
+    )
+
+
+def _wrong() -> AnyPanel:
+    return problems.panel(
+        "What is wrong with the exporter",
+        "One row a problem that alerts on the exporter and its account report; it leads to what to do about it.",
+        problems.EXPORTERS,
     )
 
 
@@ -94,7 +103,7 @@ def _glance() -> list[AnyPanel]:
             thresholds(Colour.ACT, (1, Colour.GOOD)),
         ),
         number(
-            Text("Polled well", "Automations whose last poll succeeded.", "percentunit"),
+            Text("Last poll", "Share of the automations whose last poll succeeded.", "percentunit"),
             f"avg({up})",
             thresholds(Colour.ACT, (0.9, Colour.LOOK), (1, Colour.GOOD)),
         ).decimals(0),
@@ -113,7 +122,7 @@ def _glance() -> list[AnyPanel]:
             f"sum(sendgrid_exporter_link_series{JOB})",
             plain,
         ),
-        reload.mappings([_well()]),
+        reload.mappings([_loaded()]),
         number(
             Text("Alerts", "Alerts on the exporter itself that are firing.", "short"),
             f"count({promql.EXPORTER_ALERTS}) or vector(0)",
@@ -123,38 +132,26 @@ def _glance() -> list[AnyPanel]:
     return [sized(panel, 3, 4) for panel in panels]
 
 
-def _well() -> dm.ValueMap:
-    good = dm.ValueMappingResult(text="well", color=Colour.GOOD)
+def _loaded() -> dm.ValueMap:
+    good = dm.ValueMappingResult(text="OK", color=Colour.GOOD)
     bad = dm.ValueMappingResult(text="failed", color=Colour.ACT)
     return dm.ValueMap(options={"0": bad, "1": good})
 
 
 def _outcomes() -> timeseries.Panel:
     text = Text(
-        "Polls by outcome",
-        "Polls a minute. Green is well, yellow to orange passes by itself, red needs somebody.",
-        "cpm",
+        "Polls a minute, by outcome",
+        "Green is good, yellow passes by itself, orange needs somebody.",
+        "short",
     )
     polls = f"sum by (outcome) (rate(sendgrid_exporter_polls_total{JOB}[$__rate_interval])) * 60 > 0"
     return coloured(
-        stacked(lines(text, [query(polls, legend="{{outcome}}")], legend=("max",), many=True)), OUTCOME_COLOURS
+        stacked(lines(text, [query(polls, legend="{{outcome}}")], legend=("max",), beside=True)), OUTCOME_COLOURS
     )
-
-
-def _ages() -> timeseries.Panel:
-    text = Text(
-        "Age of the data, the ten oldest",
-        "Poll intervals since the last good poll; beyond 3 it is stale. Each line has the colour of its newest value.",
-        "short",
-    )
-    last = promql.recorded(promql.LAST_SUCCESS, modifier=" @ end()")
-    oldest = f"{promql.age_in_intervals()} and on (automation_id) bottomk(10, {last})"
-    panel = lines(text, [query(promql.named(oldest), legend="{{name}}")], legend=("lastNotNull",), many=True)
-    return by_last(panel, thresholds(Colour.GOOD, (2, Colour.LOOK), (3, Colour.ACT)))
 
 
 def _requests() -> timeseries.Panel:
-    text = Text("Requests by status", "Requests to SendGrid a minute; `none` means that no answer came.", "reqpm")
+    text = Text("Requests a minute, by status", "Requests to SendGrid; `none` means that no answer came.", "short")
     requests = f"sum by (code) (rate(sendgrid_exporter_api_requests_total{JOB}[$__rate_interval])) * 60 > 0"
     return coloured(stacked(lines(text, [query(requests, legend="{{code}}")], legend=("max",))), CODE_COLOURS)
 
@@ -197,25 +194,6 @@ def _budget() -> timeseries.Panel:
     return panel.override_by_regexp("/^Limit/", properties({"color": fixed(Colour.QUIET), "custom.lineWidth": 1}))
 
 
-def _alerts() -> AnyPanel:
-    text = Text(
-        "Firing exporter alerts",
-        "Alerts on the exporter itself; the runbook says what to look at.",
-        "short",
-        "No alert is firing",
-    )
-    severity = cells.state(
-        {"critical": ("critical", Colour.ACT), "warning": ("warning", Colour.LOOK)}, ("-", Colour.QUIET), 115
-    )
-    columns = [
-        Column("severity", "Severity", severity),
-        Column("alertname", "Alert"),
-        Column("job", "Job", {"custom.width": 260}),
-    ]
-    firing = f"max by (alertname, severity, job) ({promql.EXPORTER_ALERTS})"
-    return grid(text, [rows(firing)], columns, sort="Severity", desc=False, hidden=["Value"])
-
-
 def _automations() -> AnyPanel:
     text = Text(
         "Automations, the oldest data first",
@@ -223,7 +201,7 @@ def _automations() -> AnyPanel:
         "short",
         "No automation is watched yet",
     )
-    word = cells.state({"0": ("failed", Colour.ACT), "1": ("well", Colour.GOOD)}, ("not tried", Colour.QUIET), 110)
+    word = cells.state({"0": ("failed", Colour.ACT), "1": ("good", Colour.GOOD)}, ("not tried", Colour.QUIET), 110)
     targets = [
         rows(promql.names(), "A"),
         rows(f"max by (automation_id) (sendgrid_exporter_automation_up{JOB})", "B"),

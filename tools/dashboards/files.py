@@ -42,4 +42,4 @@ def _text(board: dm.Dashboard) -> str:
             variable.pop(name, None)
     for shown in (*payload["links"], *payload["annotations"]["list"]):
         shown.pop("placement", None)
-    return json.dumps(payload, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(payload, sort_keys=True, indent=1, ensure_ascii=False) + "\n"

@@ -7,7 +7,7 @@ from typing import Final
 from grafana_foundation_sdk.builders import dashboard, prometheus
 from grafana_foundation_sdk.models import dashboard as dm
 
-from tools.dashboards import promql
+from tools.dashboards import cells, promql
 from tools.dashboards.palette import Colour
 from tools.dashboards.panels import SOURCE, AnyPanel
 
@@ -22,6 +22,7 @@ AUTOMATION_URL: Final = (
     "&${datasource:queryparam}&${job:queryparam}&${__url_time_range}"
 )
 """Leads from a row or a series that has an automation's id to its own dashboard."""
+TO_AUTOMATION: Final = cells.leads_to(AUTOMATION_URL, "Show this automation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,9 @@ def automation(*, hidden: bool = False) -> dashboard.QueryVariable:
 def narrowing(*, hidden: bool = False) -> list[dashboard.QueryVariable]:
     """Return the choices that narrow the page to steps and to one link of the automation."""
     links = f"{promql.LINK}{{{promql.ONE}}}"
-    step = _variable("step", "Step", f"label_values({links}, step_id)", hidden=hidden).multi(True)
+    listed = f"group by (automation_id, step_id) (last_over_time({links}[$__range]))"
+    step = _variable("step", "Step", f"query_result({promql.step_names(listed)})", hidden=hidden).multi(True)
+    step.regex('/step="(?<text>.*)",step_id="(?<value>[^"]*)"}/')
     url = _variable("url", "Link", f"label_values({links}, url)", hidden=hidden)
     return [
         variable.include_all(True).all_value(".*").current(everything).description(description)
@@ -119,7 +122,7 @@ def _link() -> dashboard.DashboardLink:
 def _alerts(uid: str) -> dashboard.AnnotationQuery:
     expression = {
         AUTOMATIONS_UID: promql.CLICK_ALERTS,
-        AUTOMATION_UID: promql.CLICK_ALERTS.replace(promql.JOB, promql.ONE).replace(', automation_id!=""', ""),
+        AUTOMATION_UID: promql.CLICK_ALERTS.replace('automation_id!=""', 'automation_id="$automation"'),
         EXPORTER_UID: promql.EXPORTER_ALERTS,
     }[uid]
     query = prometheus.Dataquery().expr(expression).ref_id("Anno").range().datasource(SOURCE)

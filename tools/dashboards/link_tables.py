@@ -4,12 +4,14 @@ from typing import Final
 
 from tools.dashboards import cells, promql
 from tools.dashboards.frame import AUTOMATION_UID
+from tools.dashboards.palette import Colour
 from tools.dashboards.panels import AnyPanel, Column, Text, grid, query, rows
 
 LINKS: Final = promql.links()
 EVERY_ROW: Final = promql.links(promql.CHOSEN)
 LINK_CLICKS: Final = promql.clicks(LINKS)
 DAY: Final = "1d"
+_OF_LINKS: Final = 'alertname=~"SendGridLink(ClicksStopped|Broken)"'
 EXPECTED_A_DAY: Final = 5
 """A link that had fewer clicks a day may be silent for a day by chance (1 in 150 at 5)."""
 
@@ -38,21 +40,26 @@ def top_links() -> AnyPanel:
     before = promql.last_week(LINKS)
 
     def of_each(expression: str) -> str:
-        """Return a value for every row: Grafana joins no table with one that has no rows at all."""
-        on = f"on ({promql.LINK_LABELS})"
-        return f"({expression}) and {on} {best} or {on} {best} * NaN"
+        return promql.each(expression, best, promql.LINK_LABELS)
 
+    on_link = f"on ({promql.LINK_LABELS})"
     targets = [
         query(trend, "A"),
-        rows(promql.short_step(best), "B"),
+        rows(promql.stepped(best), "B"),
         rows(of_each(f"({LINK_CLICKS}) / on () group_left () (sum({promql.clicks(EVERY_ROW)}) > 0)"), "C"),
         rows(of_each(promql.change(LINK_CLICKS, before)), "D"),
         rows(of_each(LINKS.now()), "E"),
         rows(of_each(_last_click()), "F"),
+        rows(f"({dead()} * 0 + 1) and {on_link} {best} or {on_link} {best} * 0", "G"),
     ]
     columns = [
+        Column(
+            "Value #G",
+            "State",
+            cells.state({"0": ("alive", Colour.QUIET), "1": ("dead", Colour.ACT)}, ("-", Colour.QUIET), 85),
+        ),
         Column("url", "Link", cells.OPEN),
-        Column("step", "Step", {"custom.width": 105, **NARROW}),
+        Column("step", "Step", {"custom.width": 120, **NARROW}),
         Column("url_location", "Position", {"custom.width": 110, **NARROW}),
         Column("Trend #A", "Clicks a day", cells.TREND),
         Column("Value #B", "Clicks", {**cells.CLICKS, **NARROW}),
@@ -61,7 +68,8 @@ def top_links() -> AnyPanel:
         Column("Value #E", "Total", {**cells.CLICKS, **NARROW}),
         Column("Value #F", "Last click", {**cells.MOMENT, **NARROW}),
     ]
-    return grid(text, targets, columns, sort="Clicks", trends="A", hidden=["automation_id", "step_id"])
+    hidden = ["automation_id", "step_id"]
+    return grid(text, targets, columns, first="State", sort="Clicks", trends="A", hidden=hidden)
 
 
 def _last_click() -> str:
@@ -74,28 +82,35 @@ def _daily() -> str:
 
 
 def dead() -> str:
-    """Return the links that died, with the clicks a day that they had."""
-    return (
-        f"({_daily()} >= {EXPECTED_A_DAY}) and on ({promql.LINK_LABELS}) ({promql.clicks(LINKS, DAY, whole=True)} == 0)"
-    )
+    """Return the links that died, with the clicks a day that they had.
+
+    Where the rules judge the links of the automation their alerts decide, so that no two panels contradict each other;
+    elsewhere a day without a click does.
+    """
+    on = f"on ({promql.LINK_LABELS})"
+    alerted = f'ALERTS{{job=~"$job|", {promql.SENDGRID_ALERTS}, {_OF_LINKS}, automation_id="$automation"}}'
+    judged = f"last_over_time({promql.PART_ODDS}{{{promql.ONE}}}[2h])"
+    silent = f"({_daily()} >= {EXPECTED_A_DAY}) and {on} ({promql.clicks(LINKS, DAY, whole=True)} == 0)"
+    known = f"({_daily()}) and on (automation_id, step_id, url) {alerted}"
+    return f"({known} or ({silent}) unless on (automation_id) {judged})"
 
 
 def died() -> AnyPanel:
     """Return the table of links that had clicks and have none any more."""
     text = Text(
-        "Links that died",
-        f"Links that had {EXPECTED_A_DAY} clicks a day or more in the week before and none in the last 24 hours of the "
-        f"range. {CHOICE}",
+        "Which links are dead",
+        "Links that the click-drop rules or a probe report. Without the rules, and in their first weeks: links that "
+        f"had {EXPECTED_A_DAY} clicks a day or more in the week before, and none in the last 24 hours. {CHOICE}",
         "short",
-        "No link has died",
+        "No link is dead",
     )
     targets = [
-        rows(promql.short_step(dead()), "A"),
-        rows(f"{_last_click()} and on ({promql.LINK_LABELS}) {dead()}", "B"),
+        rows(promql.stepped(dead()), "A"),
+        rows(promql.each(_last_click(), dead(), promql.LINK_LABELS), "B"),
     ]
     columns = [
         Column("url", "Link", cells.OPEN),
-        Column("step", "Step", {"custom.width": 105, **NARROW}),
+        Column("step", "Step", {"custom.width": 140, **NARROW}),
         Column("url_location", "Position", {"custom.width": 110, **NARROW}),
         Column("Value #A", "Clicks a day before", {"unit": "short", "decimals": 1, "custom.width": 195, **NARROW}),
         Column("Value #B", "Last click", {**cells.MOMENT, **NARROW}),

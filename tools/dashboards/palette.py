@@ -17,27 +17,30 @@ class Colour(StrEnum):
     QUIET = "#8e8e99"
 
 
+HUES: Final = ("blue", "yellow", "purple", "#2cb5b5", "#f29ac0", "#9ccc3c", "#b58a5a", "#b9b4f5")
+"""Tell up to eight series apart and mean nothing: none is red, orange or the green that says that all is well."""
+
 OUTCOME_COLOURS: Final = {
     "success": Colour.GOOD,
     "not_found": Colour.QUIET,
     "incomplete": "yellow",
-    "rate_limited": Colour.LOOK,
-    "timeout": "dark-orange",
-    "connection_error": "semi-dark-orange",
-    "server_error": "light-red",
-    "bad_request": "semi-dark-red",
-    "unauthorized": Colour.ACT,
-    "forbidden": "dark-red",
-    "invalid_response": "semi-dark-yellow",
-    "internal_error": "dark-purple",
+    "rate_limited": "semi-dark-yellow",
+    "timeout": "dark-yellow",
+    "connection_error": "light-yellow",
+    "server_error": "super-light-yellow",
+    "bad_request": "semi-dark-orange",
+    "unauthorized": Colour.LOOK,
+    "forbidden": "dark-orange",
+    "invalid_response": "light-orange",
+    "internal_error": "super-light-orange",
 }
-"""One colour per outcome of a poll: green is well, yellow to orange passes by itself, red needs somebody."""
+"""One colour per outcome of a poll: green is good, yellow passes by itself, orange needs somebody."""
 
 CODE_COLOURS: Final = {
     "/^2/": Colour.GOOD,
-    "/^3/": "yellow",
+    "/^3/": "light-yellow",
     "/^4/": Colour.LOOK,
-    "/^5/": Colour.ACT,
-    "/^none$/": "dark-red",
+    "/^5/": "yellow",
+    "/^none$/": "dark-yellow",
 }
 """One colour per class of HTTP status; `none` means that no answer came."""

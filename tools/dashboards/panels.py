@@ -9,7 +9,7 @@ from grafana_foundation_sdk.models import common as cm
 from grafana_foundation_sdk.models import dashboard as dm
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from tools.dashboards.palette import Colour
+from tools.dashboards.palette import HUES, Colour
 
 SOURCE: Final = cm.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
@@ -95,25 +95,46 @@ def lines(
     targets: Sequence[prometheus.Dataquery],
     *,
     legend: Sequence[str] = ("lastNotNull", "max"),
-    many: bool = False,
+    beside: bool = False,
 ) -> timeseries.Panel:
-    """Return lines over time; the legend is a table of these figures below, or beside where there may be `many`."""
+    """Return lines over time; the legend is a table of these figures below them, or beside."""
     panel = _described(timeseries.Panel(), text).targets(list(targets))
     return (
         panel.min(0)
         .line_width(2)
         .fill_opacity(0)
         .show_points(cm.VisibilityMode.NEVER)
-        .color_scheme(apart() if many else _shades())
+        .color_scheme(dashboard.FieldColor().mode(dm.FieldColorModeId.SHADES).fixed_color(Colour.NOW))
         .legend(
             common.VizLegendOptions()
             .display_mode(cm.LegendDisplayMode.TABLE if legend else cm.LegendDisplayMode.LIST)
-            .placement(cm.LegendPlacement.RIGHT if many else cm.LegendPlacement.BOTTOM)
+            .placement(cm.LegendPlacement.RIGHT if beside else cm.LegendPlacement.BOTTOM)
             .show_legend(True)
             .calcs(list(legend))
         )
         .tooltip(common.VizTooltipOptions().mode(cm.TooltipDisplayMode.MULTI).sort(cm.SortOrder.DESCENDING))
     )
+
+
+def against_last_week(panel: timeseries.Panel) -> timeseries.Panel:
+    """Return the panel with now, last week and what is expected in their colours."""
+    coloured(panel, {"Now": Colour.NOW})
+    dashes = {"fill": "dash", "dash": [6, 6]}
+    last_week = {"color": fixed(Colour.LAST_WEEK), "custom.lineWidth": 1, "custom.lineStyle": dashes}
+    expected = {"color": fixed(Colour.USUAL), "custom.lineWidth": 1, "custom.fillOpacity": 12}
+    panel.override_by_name("Last week", properties(last_week))
+    return panel.override_by_name("Expected", properties(expected)).span_nulls(False)
+
+
+def told_apart(text: Text, ranked: Sequence[str], rest: str, label: str) -> timeseries.Panel:
+    """Return a line for each of these queries in a hue of its own, and thin grey ones for the rest."""
+    letters = [chr(ord("A") + place) for place in range(len(ranked) + 1)]
+    targets = [query(one, letter, legend=label) for one, letter in zip((*ranked, rest), letters, strict=True)]
+    panel = lines(text, targets, beside=True)
+    for letter, hue in zip(letters, HUES, strict=False):
+        panel.override_by_query(letter, properties({"color": fixed(hue)}))
+    grey = {"color": fixed(Colour.QUIET), "custom.lineWidth": 1, "custom.lineStyle": {"fill": "dot", "dash": [1, 6]}}
+    return panel.override_by_query(letters[-1], properties(grey))
 
 
 def stacked(panel: timeseries.Panel) -> timeseries.Panel:
@@ -160,14 +181,16 @@ def grid(
     columns: Sequence[Column],
     *,
     sort: str,
+    first: str = "",
     desc: bool = True,
     trends: Iterable[str] = (),
     hidden: Sequence[str] = (),
 ) -> table.Panel:
     """Return a table: the queries' rows joined on the labels they share, columns in the order given, largest first.
 
-    The queries named in `trends` run over the range and become little lines in their cell. Labels are no numbers, even
-    where they look like one. A link passes a label on as its column shows it: what is shortened needs the whole hidden.
+    What is largest in the column `first` precedes all else. The queries named in `trends` run over the range and become
+    little lines in their cell. Labels are no numbers, even where they look like one. A link passes a label on as its
+    column shows it: what is shortened needs the whole hidden.
     """
     panel = _described(table.Panel(), text).targets(list(targets))
     if trends:
@@ -190,7 +213,7 @@ def grid(
         .cell_height(cm.TableCellHeight.SM)
         .filterable(True)
         .thresholds(thresholds(Colour.NEUTRAL))
-        .sort_by([common.TableSortByFieldState().display_name(sort).desc(desc)])
+        .sort_by([common.TableSortByFieldState().display_name(name).desc(desc) for name in (first, sort) if name])
     )
 
 
@@ -198,21 +221,6 @@ def sized(panel: P, width: int, height: int) -> P:
     """Return the panel with its size in the 24 columns of the grid."""
     panel.span(width).height(height)
     return panel
-
-
-def _shades() -> dashboard.FieldColor:
-    return dashboard.FieldColor().mode(dm.FieldColorModeId.SHADES).fixed_color(Colour.NOW)
-
-
-def apart() -> dashboard.FieldColor:
-    """Return colours that mean nothing: beyond three lines, telling them apart matters more."""
-    return dashboard.FieldColor().mode(dm.FieldColorModeId.PALETTE_CLASSIC)
-
-
-def by_last(panel: timeseries.Panel, colours: dashboard.ThresholdsConfig) -> timeseries.Panel:
-    """Return the panel with each line in the colour of its last value."""
-    by_series = dashboard.FieldColor().mode(dm.FieldColorModeId.THRESHOLDS)
-    return panel.thresholds(colours).color_scheme(by_series.series_by(dm.FieldColorSeriesByMode.LAST))
 
 
 def _described(panel: P, text: Text) -> P:

@@ -6,9 +6,11 @@ from grafana_foundation_sdk.builders import timeseries
 
 from tools.dashboards import promql
 from tools.dashboards.palette import Colour
-from tools.dashboards.panels import Text, apart, coloured, lines, query, stacked
+from tools.dashboards.panels import Text, coloured, lines, query, stacked, told_apart
 
 JOB: Final = f"{{{promql.JOB}}}"
+MORE: Final = 5
+"""Versions behind the newest, in grey."""
 
 
 def series() -> timeseries.Panel:
@@ -26,7 +28,7 @@ def folded() -> timeseries.Panel:
         "short",
     )
     folded = f"sum by (job) (rate(sendgrid_exporter_links_folded_total{JOB}[$__rate_interval])) * 3600"
-    return coloured(lines(text, [query(folded, legend="Folded")]), {"Folded": Colour.LOOK})
+    return coloured(lines(text, [query(folded, legend="Folded")]), {"Folded": Colour.NOW})
 
 
 def corrections() -> timeseries.Panel:
@@ -39,7 +41,7 @@ def corrections() -> timeseries.Panel:
     fell = f"sum(rate(sendgrid_exporter_clicks_decreased_total{JOB}[$__rate_interval])) * 3600"
     differed = f"sum(rate(sendgrid_exporter_count_mismatches_total{JOB}[$__rate_interval])) * 3600"
     targets = [query(fell, "A", legend="Fell"), query(differed, "B", legend="Did not add up")]
-    return coloured(lines(text, targets), {"Fell": Colour.LOOK, "Did not add up": Colour.ACT})
+    return coloured(lines(text, targets), {"Fell": Colour.NOW, "Did not add up": Colour.LAST_WEEK})
 
 
 def _ours(expression: str) -> str:
@@ -81,6 +83,8 @@ def reloads() -> timeseries.Panel:
 
 def versions() -> timeseries.Panel:
     """Show which versions run."""
-    text = Text("Version over time", "Instances per version.", "short")
-    target = query(f"count by (version) (sendgrid_exporter_build_info{JOB})", legend="{{version}}")
-    return stacked(lines(text, [target])).color_scheme(apart()).decimals(0)
+    text = Text("Version over time", "Instances per version; the three newest, others in grey.", "short")
+    info = f"sendgrid_exporter_build_info{JOB}"
+    begun = f"min by (version) (min_over_time(timestamp({info})[$__range:$__interval] @ end()))"
+    newest, others = promql.ranked(f"count by (version) ({info})", begun, "version", MORE, hues=3)
+    return stacked(told_apart(text, newest, others, "{{version}}")).decimals(0)

@@ -10,6 +10,8 @@ from typing import Final
 from tools.rules import series as rules
 
 JOB: Final = 'job=~"$job"'
+JOB_OR_NONE: Final = 'job=~"$job|"'
+"""For alerts, some of which have no job of the exporter's: that of a probed link, and that no exporter is there."""
 ONE: Final = f'{JOB}, automation_id="$automation"'
 CHOSEN: Final = f'{ONE}, step_id=~"$step", url=~"$url"'
 REST: Final = "__other__"
@@ -24,19 +26,29 @@ LINK_LABELS: Final = "automation_id, step_id, url, url_location"
 LOOKBACK: Final = "1h"
 """How far before the start of a window a reading may lie, the same as in the recording rules."""
 
+INFO: Final = "automation_info"
+STEP_INFO: Final = "automation_step_info"
+PAGE_INFO: Final = "automation_page_info"
+DELIVERED: Final = "sendgrid_automation_delivered"
+
 OBSERVED: Final = rules.OBSERVED
 EXPECTED: Final = rules.EXPECTED
-CERTAINTY: Final = "job_automation_window:sendgrid_clicks:certainty"
 AN_HOUR: Final = 'window="1h"'
-DEVIATIONS: Final = 2
-"""Half of the usual band, in standard deviations: outside of it is one hour in twenty when all is well."""
 SCORE: Final = rules.SCORE
+PART_OBSERVED: Final = "job_part_window:sendgrid_clicks:observed"
+PART_EXPECTED: Final = "job_part_window:sendgrid_clicks:expected"
+PART_SCORE: Final = "job_part_window:sendgrid_clicks:score"
+
+PART_ODDS: Final = "job_part:sendgrid_clicks:odds"
+CONFIGURED: Final = "job_automation:sendgrid_data:configured"
+SENSITIVITY: Final = "job_automation:sendgrid_click_drop:sensitivity"
 LINK_MOVED: Final = "job_link:sendgrid_clicks:moved_timestamp_seconds"
 ALERT_SCORE: Final = float(rules.SENSITIVITY.default)
 """The score that raises a click-drop alert, unless a user set another."""
 
-CLICK_ALERTS: Final = f'ALERTS{{{JOB}, alertname=~"SendGrid.+", alertstate="firing", automation_id!=""}}'
-EXPORTER_ALERTS: Final = 'ALERTS{alertname=~"SendGrid.+", alertstate="firing", automation_id=""}'
+SENDGRID_ALERTS: Final = 'alertname=~"SendGrid.+", alertstate="firing"'
+CLICK_ALERTS: Final = f'ALERTS{{{JOB_OR_NONE}, {SENDGRID_ALERTS}, automation_id!="", severity!="info"}}'
+EXPORTER_ALERTS: Final = f'ALERTS{{{JOB_OR_NONE}, {SENDGRID_ALERTS}, automation_id="", severity!="info"}}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +101,13 @@ def clicks(reading: Reading, span: str = "$__range", *, end: str = "", whole: bo
     return f"clamp_min({now} - ({' or '.join(starts)}), 0)"
 
 
+def standing(reading: Reading) -> str:
+    """Return the clicks within the range that rank a series, the same at every point: cheap, and never absent."""
+    pin = " @ end()"
+    now = reading.now(pin)
+    return f"({clicks(reading, whole=True, pin=pin)} or on ({reading.by}) {now})"
+
+
 def _later(end: str, span: str) -> str:
     """Return the sum of two durations, larger unit first: `1w` and `$__range` make `1w${__range_s}s`."""
     if not end:
@@ -117,7 +136,7 @@ def names(matchers: str = JOB) -> str:
     """Return one series per automation with its name; an automation without info is named by its id."""
     info = f"topk by (automation_id) (1, max by (automation_id, name) (automation_info{{{matchers}}}))"
     known = f'group by (automation_id) ({{__name__=~"{TOTAL}|{LAST_SUCCESS}", {matchers}}})'
-    return f'{info} or on (automation_id) label_replace({known}, "name", "$1", "automation_id", "(.*)")'
+    return f"{info} or on (automation_id) {relabelled(known, 'name', 'automation_id')}"
 
 
 def names_in_range(matchers: str = JOB) -> str:
@@ -128,8 +147,7 @@ def names_in_range(matchers: str = JOB) -> str:
 
 def named_or_id(expression: str) -> str:
     """Return the expression with the name as a label, or with the id where nobody knows the automation any more."""
-    unnamed = f'label_replace({expression}, "name", "$1", "automation_id", "(.*)")'
-    return f"{named(expression)} or on (automation_id) {unnamed}"
+    return f"{named(expression)} or on (automation_id) {relabelled(expression, 'name', 'automation_id')}"
 
 
 def named(expression: str, matchers: str = JOB) -> str:
@@ -137,14 +155,54 @@ def named(expression: str, matchers: str = JOB) -> str:
     return f"({expression}) * on (automation_id) group_left (name) ({names(matchers)})"
 
 
+HUED: Final = 8
+"""As many series as people tell apart by colour."""
+
+
+def ranked(expression: str, ranking: str, labels: str, rest: int, *, hues: int = HUED) -> tuple[list[str], str]:
+    """Return a query for each of the series that rank highest at the end of the range, and one for those next."""
+
+    def between(above: int, count: int) -> str:
+        last = f"topk({count}, {ranking})"
+        return (
+            f"{expression} and on ({labels}) ({last} unless topk({above}, {ranking}))"
+            if above
+            else top(1, expression, ranking, labels)
+        )
+
+    return [between(place, place + 1) for place in range(hues)], between(hues, hues + rest)
+
+
+def each(expression: str, base: str, labels: str) -> str:
+    """Return a value for every series of the base: Grafana joins no table with one that has no rows at all."""
+    return f"({expression}) and on ({labels}) {base} or on ({labels}) {base} * NaN"
+
+
 def top(count: int, expression: str, ranking: str, labels: str) -> str:
     """Return the expression for those series that rank highest at the end of the range."""
     return f"{expression} and on ({labels}) topk({count}, {ranking})"
 
 
+def step_names(known: str) -> str:
+    """Return one series per step with its name as `step`: from the configuration, else what is short of its id."""
+    info = f"topk by (automation_id, step_id) (1, max by (automation_id, step_id, name) ({STEP_INFO}{{{JOB}}}))"
+    return f"{relabelled(info, 'step', 'name')} or on (automation_id, step_id) {short_step(known)}"
+
+
+def stepped(expression: str, matchers: str = ONE) -> str:
+    """Return the expression with the step's name as a label `step`, for links and steps that are listed now."""
+    known = f"group by (automation_id, step_id) ({LINK}{{{matchers}}})"
+    return f"({expression}) * on (automation_id, step_id) group_left (step) ({step_names(known)})"
+
+
+def relabelled(expression: str, label: str, source: str) -> str:
+    """Return the expression with a copy of a label under another name."""
+    return f'label_replace({expression}, "{label}", "$1", "{source}", "(.*)")'
+
+
 def short_step(expression: str) -> str:
     """Return the expression with a label `step` for people: a UUID's first eight characters, else the whole step_id."""
-    whole = f'label_replace({expression}, "step", "$1", "step_id", "(.*)")'
+    whole = relabelled(expression, "step", "step_id")
     return f'label_replace({whole}, "step", "$1", "step_id", "([0-9a-fA-F]{{8}})-[0-9a-fA-F-]{{27}}")'
 
 
@@ -158,11 +216,6 @@ def age_in_intervals(matchers: str = JOB) -> str:
     return f"({age(matchers)}) / max by (automation_id) ({POLL_INTERVAL}{{{matchers}}})"
 
 
-def counted(expression: str, condition: str) -> str:
-    """Return how many series meet the condition: 0 when none does, nothing when there are no series at all."""
-    return f"count(({expression}) {condition}) or count({expression}) * 0"
-
-
 def recorded(series: str, matchers: str = JOB, by: str = "automation_id", modifier: str = "") -> str:
     """Return a recorded series, the largest over the jobs."""
     return f"max by ({by}) ({series}{{{matchers}}}{modifier})"
@@ -173,22 +226,29 @@ def last_click(matchers: str, by: str) -> str:
     return f"max by ({by}) (last_over_time({LINK_MOVED}{{{matchers}}}[30d])) * 1000"
 
 
+def evidence() -> str:
+    """Return the evidence that an automation, or one of its steps or links, has lost clicks."""
+    return f'max by (automation_id) ({{__name__=~"{SCORE}|{PART_SCORE}", {JOB}}})'
+
+
+def suspicion() -> str:
+    """Return the evidence as a part of what raises an alert, and 1 at least where an alert is firing."""
+    part = f"{evidence()} / on (automation_id) max by (automation_id) ({SENSITIVITY}{{{JOB}}})"
+    alerted = f"group by (automation_id) ({CLICK_ALERTS})"
+    return f"({part} >= 1 or on (automation_id) {alerted} or on (automation_id) {part})"
+
+
 def unread(matchers: str = JOB) -> str:
     """Return the automations whose data is stale or was never read."""
     return f"({names(matchers)}) unless on (automation_id) ({age_in_intervals(matchers)} <= 3)"
 
 
+def hourly(modifier: str = "") -> str:
+    """Return the clicks of the last hour by automation: as the rules count them, and from raw totals without them."""
+    now, before = totals().now(modifier), totals().now(f"{modifier}1h" if modifier else " offset 1h")
+    return f"({hour(OBSERVED, modifier=modifier)} or on (automation_id) clamp_min({now} - {before}, 0))"
+
+
 def hour(series: str, matchers: str = JOB, modifier: str = "") -> str:
     """Return a recorded series of the windows, of the window of one hour."""
     return recorded(series, f"{matchers}, {AN_HOUR}", modifier=modifier)
-
-
-def usual(sign: str, matchers: str = JOB) -> str:
-    """Return an edge of what is usual in an hour, over all automations together.
-
-    The click-drop rules take clicks for negative binomial, with as much certainty as they record beside what they
-    expect; the spreads of several automations add up as independent ones.
-    """
-    expected, certainty = hour(EXPECTED, matchers), hour(CERTAINTY, matchers)
-    variance = f"sum({expected} + {expected} ^ 2 / {certainty} or {expected})"
-    return f"clamp_min(sum({expected}) {sign} {DEVIATIONS} * sqrt({variance}), 0)"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
+from tools.pictures.sample.account import account
 from tools.pictures.sample.history import history_lines
 from tools.pictures.sample.story import JOB, STEP, Story
 from tools.pictures.sample.telemetry import telemetry
@@ -19,6 +20,7 @@ def every_line(story: Story) -> Iterator[str]:
             if since <= moment < until:
                 for name, labels, value in telemetry(story, moment, since, version):
                     yield line(name, {**labels, **target}, value, moment)
+    yield from _account_lines(story)
     yield "# EOF\n"
 
 
@@ -30,8 +32,19 @@ def click_lines(story: Story) -> Iterator[str]:
         for text in history_lines(story.simulator, since, last, STEP, target):
             if text.startswith("#"):
                 continue
-            if text.startswith("automation_info") or story.watched(float(text.rsplit(" ", 1)[1])):
+            moment = float(text.rsplit(" ", 1)[1])
+            if not story.configured(text.split('automation_id="', 1)[1].split('"', 1)[0], moment):
+                continue
+            if text.startswith("automation_info") or story.watched(moment):
                 yield text
+
+
+def _account_lines(story: Story) -> Iterator[str]:
+    """Yield the lines of the account, in the name of the process that runs at the moment."""
+    running = [*lives(story)]
+    for moment, (name, labels, value) in account(story):
+        (version,) = (number for since, until, number in running if since <= moment < until)
+        yield line(name, {**labels, "job": JOB, "instance": instance(version)}, value, moment)
 
 
 def lives(story: Story) -> Iterator[tuple[float, float, int]]:

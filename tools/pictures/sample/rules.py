@@ -12,20 +12,22 @@ from typing import Final
 from tools.pictures.sample.story import DAY, STEP, Story
 
 WRITTEN: Final = (
-    '{__name__=~"ALERTS|job.*:sendgrid_clicks:(observed|expected|certainty|score|moved_timestamp_seconds)",'
+    '{__name__=~"ALERTS|ALERTS_FOR_STATE|job.*:sendgrid_(clicks|click_drop|data|mails):'
+    '(observed|expected|score|odds|configured|sensitivity|delivered|last_week|moved_timestamp_seconds)",'
     ' alertstate!="pending"}'
 )
 PACE: Final = 3 * STEP
 """Between two evaluations: the rules hold for that too, and the engine is done in a third of the time."""
 
 _NEEDED: Final = re.compile(
-    r"automation_(total_clicks|link_clicks|info)\{|sendgrid_exporter_automation_(last_success|poll_interval|up)"
+    r"(automation_(total_clicks|link_clicks|info)|sendgrid_automation_delivered)\{|sendgrid_exporter_automation_(last_success|poll_interval|up)"
 )
 _LINE: Final = re.compile(r"(?P<series>.*) (?P<value>\S+) (?P<moment>\S+)\n")
 _EXPRESSION: Final = re.compile(r"expr: .*, time: (?P<time>\S+?),?$")
 _SAMPLE: Final = re.compile(
     r"\{__name__=\"(?P<name>[^\"]*)\"(?:, )?(?P<labels>(?:[^\"{}]|\"(?:[^\"\\]|\\.)*\")*)\} (?P<value>[-+0-9.eEInfNa]+)"
 )
+_MOMENTS: Final = ("_timestamp_seconds", "ALERTS_FOR_STATE")
 _SPACE: Final = re.compile(r'", (?=\w+=")')
 """Between labels: promtool writes it and does not read it."""
 _INTERVAL: Final = re.compile(r"^(    interval: ).*$", re.MULTILINE)
@@ -104,7 +106,7 @@ def _written(output: Iterable[str], start: float) -> Iterator[str]:
             moment = sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([wdhms])", match["time"]))
         elif "got:" in text:
             for sample in _SAMPLE.finditer(text.partition("got:")[2]):
-                value = float(sample["value"]) + (start if sample["name"].endswith("_timestamp_seconds") else 0)
+                value = float(sample["value"]) + (start if sample["name"].endswith(_MOMENTS) else 0)
                 labels = _SPACE.sub('",', sample["labels"])
                 for held in range(moment, moment + PACE, STEP):
                     yield f"{sample['name']}{{{labels}}} {value:.13g} {start + held:.3f}\n"

@@ -1,6 +1,7 @@
 """What happens in the sample: which automations there are, what falls, what dies and when."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -21,6 +22,13 @@ _JOURNEYS: Final = (
     ("Review request", 1, 60.0),
 )
 _NEW: Final = ("Back in stock", 1, 340.0)
+_LEFT: Final = ("Summer sale", 1, 90.0)
+_UNWATCHED: Final = ("Welcome series (copy)", 2, 150.0)
+_STEPS: Final = (
+    ("Hello", "How it works", "First order", "Stories", "Last call"),
+    ("After an hour", "Next day", "Three days later"),
+)
+"""Names of the steps of the first journeys; the others have none."""
 _LEFT_AT_A_STEP: Final = 0.55
 _LINKS_PER_STEP: Final = 12
 """Of the catalog's steps; every other link is kept."""
@@ -37,18 +45,33 @@ class Story:
     """When SendGrid's API answered with 503, from and until."""
     rollouts: Sequence[float] = ()
     """When a new version of the exporter started under another instance name."""
+    unwatched: Sequence[Automation] = ()
+    """Automations that the account has and nobody polls."""
+    left: Mapping[str, float] = field(default_factory=dict)
+    """When an automation was deleted and left the configuration, by id."""
+    step_names: Mapping[str, str] = field(default_factory=dict)
     rest: float = 0.0
     """Since when the most clicked automation has more links than are published; 0 is never."""
     seed: int = 1
     simulator: Simulator = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "simulator", Simulator(self.automations, seed=self.seed))
+        object.__setattr__(self, "simulator", Simulator(self.listed, seed=self.seed))
 
     @property
     def moments(self) -> list[float]:
         """Return when Prometheus scraped."""
         return [self.start + number * STEP for number in range(int((self.end - self.start) // STEP) + 1)]
+
+    @property
+    def listed(self) -> list[Automation]:
+        """Return all automations of the account."""
+        return [*self.automations, *self.unwatched]
+
+    def configured(self, automation_id: str, moment: float) -> bool:
+        """Tell whether the exporter polls the automation."""
+        polled = any(one.id == automation_id and one.started <= moment for one in self.automations)
+        return polled and moment < self.left.get(automation_id, math.inf)
 
     def watched(self, moment: float) -> bool:
         """Tell whether the click data was published: it is for three intervals into an outage."""
@@ -71,17 +94,23 @@ def journey(name: str, steps: int, clicks_per_day: float) -> Automation:
 
 
 def month(end: float, days: int = 23) -> Story:
-    """Return a month of eight journeys: one has lost its best link, one is falling, one is new."""
+    """Return a month of nine journeys: one has lost its best link, one is falling, one is new, one was taken out."""
     start = end - days * DAY
     welcome, cart, *others = (journey(*one) for one in _JOURNEYS)
     best = max(welcome.links, key=lambda link: link.clicks_per_day)
     welcome = welcome.changed(Change(end - 26 * HOUR, 0.0), step_id=best.step_id, url=best.url)
     cart = cart.changed(Change(end - 20 * HOUR, 0.3))
-    new = replace(journey(*_NEW), started=end - 9 * DAY)
+    new = replace(journey(*_NEW), started=end - 4 * DAY)
+    left = journey(*_LEFT)
+    copy = replace(journey(*_UNWATCHED), started=end - 2 * DAY)
+    named = [zip(one.step_ids, names, strict=True) for one, names in zip((welcome, cart), _STEPS, strict=True)]
     return Story(
         start,
         end,
-        [welcome, cart, *others, new],
+        [welcome, cart, *others, new, left],
+        unwatched=[copy],
+        left={left.id: end - 3.5 * DAY},
+        step_names={step_id: name for pairs in named for step_id, name in pairs},
         outages=[(end - 5 * DAY - 3 * HOUR, end - 5 * DAY)],
         rollouts=[end - 3 * DAY],
     )

@@ -22,9 +22,12 @@ _LINKS: Final[Mapping[str, str]] = MappingProxyType({"endpoint": "links"})
 
 def telemetry(story: Story, moment: float, since: float, version: int) -> Iterator[Sample]:
     """Yield the exporter's own samples of the process that runs since then."""
-    ids = [automation.id for automation in story.automations if automation.started <= moment]
+    ids = [automation.id for automation in story.automations if story.configured(automation.id, moment)]
     failed = _failed(story, since, moment)
-    polls = [(moment - since) / STEP + 1 for _ in ids]
+    polls = [
+        max(0.0, min(moment, story.left.get(one.id, moment)) - max(since, one.started)) / STEP + 1
+        for one in story.automations
+    ]
     down = any(begin <= moment < until for begin, until in story.outages)
     yield from _identity(moment, since, version)
     for identity in ids:
