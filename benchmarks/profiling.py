@@ -34,7 +34,7 @@ _WAITING: Final = frozenset(
     {
         "Condition.wait (threading.py)",
         "EpollSelector.select (selectors.py)",
-        "_DeadlineSocket.recv_into (exporter/sendgrid/sockets.py)",
+        "_DeadlineSocket.recv_into (exporter/sendgrid/transport.py)",
         "poll_wait_for_socket.<locals>.do_poll (urllib3/util/wait.py)",
         "main (benchmarks/ours.py)",
     }

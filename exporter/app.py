@@ -19,9 +19,9 @@ from prometheus_client import disable_created_metrics
 from pydantic import SecretStr
 
 from exporter.about import DISTRIBUTION, ProgramInfo, about
+from exporter.account.account import AccountRunner
+from exporter.account.discovery import account_options
 from exporter.account.memory import ACCOUNT
-from exporter.account.options import account_options
-from exporter.account.runner import AccountRunner
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationId, Endpoint, Outcome, PollResult, Standing
 from exporter.errors import ConfigurationError, ForeignFileError, StateError
@@ -32,18 +32,16 @@ from exporter.logs import LineWriter, set_up_logs
 from exporter.once import Round
 from exporter.polling.poller import Poller
 from exporter.polling.workers import Workers, start_thread
+from exporter.sendgrid.body import MemoryBudget
 from exporter.sendgrid.budget import Budget
 from exporter.sendgrid.client import SendGridClient
 from exporter.sendgrid.key import FixedKey, Key, KeyFile
-from exporter.sendgrid.memory import MemoryBudget
-from exporter.sendgrid.proxy import proxy_secrets
-from exporter.sendgrid.session import ClientOptions
-from exporter.serving import AutomationStatus, Exposition, ProcessHealth
+from exporter.sendgrid.transport import ClientOptions, proxy_secrets
+from exporter.serving import AutomationStatus, Exposition, LinkTargets, ProcessHealth, TargetOptions
 from exporter.settings import Settings, key_oddity, read_key_file, redacted, redacted_line
 from exporter.signals import Signals
 from exporter.state import EVERY_AUTOMATION, StateWriter, examine
 from exporter.store import Store
-from exporter.targets import LinkTargets, TargetOptions
 from exporter.telemetry import Telemetry
 from exporter.web.ports import LandingPage, LastReload, Limits, Ports, Requests, Status, WebOptions
 from exporter.web.server import WebServer

@@ -9,18 +9,17 @@ from traceback import format_exc
 from typing import Final
 
 from exporter.about import DISTRIBUTION, about
-from exporter.account.options import asked
+from exporter.account.discovery import asked
 from exporter.app import App, state_file_warning
 from exporter.clock import SystemClock
 from exporter.domain import Automation, AutomationId
-from exporter.errors import ConfigurationError, StartError, StoppedError
+from exporter.errors import ConfigurationError, StartError, StoppedError, counted
 from exporter.inputs import Inputs
 from exporter.logs import LineWriter, log_uncaught, write_all
 from exporter.once import Progress, failures
 from exporter.settings import Invocation, Mode, Settings, help_text, load, redacted
 from exporter.signals import Signals
 from exporter.web.server import check_web_config
-from exporter.wording import counted
 
 _log = logging.getLogger(__name__)
 

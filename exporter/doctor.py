@@ -9,13 +9,15 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
+
+from pydantic import Field
 
 from exporter.about import about
-from exporter.account.options import account_options
+from exporter.account.discovery import account_options
 from exporter.app import client_options, key_source
 from exporter.clock import Clock
-from exporter.domain import Automation, DiscoveryMode, Endpoint
+from exporter.domain import Automation, AutomationId, DiscoveryMode, Endpoint, is_automation_id
 from exporter.errors import (
     ConnectionFailedError,
     ExchangeTimeoutError,
@@ -23,14 +25,79 @@ from exporter.errors import (
     NotFoundError,
     SendGridError,
     UnauthorizedError,
+    counted,
 )
 from exporter.sendgrid.budget import Budget, RateLimitHeaders
 from exporter.sendgrid.client import SendGridClient
-from exporter.sendgrid.samples import LinksSample, ListSample, links_of, listed, scopes_of
-from exporter.sendgrid.statistics import MOST_IDS
+from exporter.sendgrid.statistics import MOST_IDS, StatisticsPage
+from exporter.sendgrid.wire import Wire, parse, parse_page
 from exporter.settings import Settings
 from exporter.signals import Signals
-from exporter.wording import counted
+
+_MOST_SCOPES: Final = 2000
+
+
+class _Scopes(Wire):
+    scopes: Annotated[list[str], Field(max_length=_MOST_SCOPES)]
+
+
+@dataclass(frozen=True, slots=True)
+class ListSample:
+    """The first page of the account's list."""
+
+    clicks: dict[AutomationId, int | None]
+    """The automations on it, with the clicks that are counted of each."""
+    count: int | None
+    """How many the whole list has, where SendGrid says so."""
+    is_all: bool
+    """Whether there is no further page."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinksSample:
+    """The first page of an automation's links."""
+
+    links: int
+    clicks: int
+    count: int | None
+    """How many links the whole list has, where SendGrid says so."""
+    total: int | None
+    is_all: bool
+    """Whether there is no further page."""
+
+
+def scopes_of(client: SendGridClient, deadline: float) -> frozenset[str]:
+    """Return what the key may do; raise SendGridError."""
+    with client.looking(client.scopes_question()) as question:
+        return frozenset(parse(_Scopes, client.fetch(question, None, deadline)).scopes)
+
+
+def listed(client: SendGridClient, deadline: float, only: Sequence[AutomationId] = ()) -> ListSample:
+    """Return the first page of the list, of all automations or of some; raise SendGridError."""
+    with client.looking(client.list_question(only)) as question:
+        page = parse(StatisticsPage, client.fetch(question, None, deadline))
+    clicks = {
+        AutomationId(row["id"].lower()): (row.get("stats") or {}).get("clicks")
+        for row in page.results or ()
+        if is_automation_id(row["id"])
+    }
+    metadata = page.metadata
+    return ListSample(clicks, metadata.count if metadata else None, is_all=not (metadata and metadata.next))
+
+
+def links_of(client: SendGridClient, automation: Automation, deadline: float) -> LinksSample:
+    """Return the first page of the automation's links; raise SendGridError."""
+    with client.looking(client.links_question(automation)) as question:
+        page = parse_page(client.fetch(question, None, deadline))
+    rows, metadata = page.results or [], page.metadata
+    return LinksSample(
+        links=len(rows),
+        clicks=sum(row["clicks"] for row in rows),
+        count=metadata.count if metadata else None,
+        total=page.total_clicks,
+        is_all=not (metadata and metadata.next),
+    )
+
 
 _LONGEST: Final = 60.0
 """Seconds for all requests together."""

@@ -11,8 +11,8 @@ from typing import Final
 
 from exporter.clock import Clock
 from exporter.domain import Automation, Outcome, PollResult
+from exporter.errors import some_of
 from exporter.logs import LineWriter
-from exporter.wording import some_of
 
 _REDRAWN: Final = 0.2
 """Seconds between two states of the bar."""

@@ -10,7 +10,7 @@ from typing import Final
 from exporter.domain import NO_HISTORY, Automation, AutomationId, page_of
 from exporter.exposition.block import AutomationView, Block, Group, render_group
 from exporter.exposition.compression import Compressed, join
-from exporter.exposition.families import PER_AUTOMATION
+from exporter.exposition.text import PER_AUTOMATION
 
 _SMALLEST_GROUP: Final = 32
 _FAMILY_NAMES: Final = tuple(family.name for family in PER_AUTOMATION)

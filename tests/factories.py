@@ -9,7 +9,7 @@ from exporter.domain import Automation, AutomationId, AutomationStats, LinkClick
 from exporter.exposition.block import Block, block_of, lines_of
 from exporter.labels import LabelRules
 from exporter.sendgrid.budget import RateLimitHeaders
-from exporter.sendgrid.session import ClientOptions
+from exporter.sendgrid.transport import ClientOptions
 
 KEY = "SG.aaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 STEP = "aaaaaaaa-0000-4000-8000-000000000001"

@@ -79,7 +79,7 @@ def test_a_tree_that_keeps_the_rules_is_not_blamed():
         (
             "exporter/labels.py",
             "from exporter.settings import X\n",
-            "imports only point to a lower layer, but labels (2)",
+            "imports only point to a lower layer, but labels (1)",
         ),
         ("exporter/sendgrid/wire.py", "from ..store import X\n", "but sendgrid (2) imports exporter.store (4)"),
         ("exporter/sendgrid/wire.py", "from .. import store\n", "but sendgrid (2) imports exporter.store (4)"),

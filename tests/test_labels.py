@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.domain import OVERFLOW_URL, LinkClicks, add_up
-from exporter.labels import LabelHygiene
-from exporter.urls import UrlMode
+from exporter.labels import LabelHygiene, UrlMode
 from tests.factories import STEP, a_link, label_rules
 
 pytestmark = pytest.mark.unit

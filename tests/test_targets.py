@@ -11,8 +11,8 @@ from exporter.domain import LinkClicks
 from exporter.exposition.block import lines_of
 from exporter.exposition.text import read_links
 from exporter.probes import ALWAYS_EXCLUDED
+from exporter.serving import LinkTargets, TargetOptions
 from exporter.store import Store
-from exporter.targets import LinkTargets, TargetOptions
 from tests.factories import STEP, a_block, a_link, an_automation, an_id
 from tests.fakes import WALL, FakeClock
 

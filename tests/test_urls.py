@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.urls import UrlMode, UrlRules
+from exporter.labels import UrlMode, UrlRules
 
 pytestmark = pytest.mark.unit
 

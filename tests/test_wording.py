@@ -1,6 +1,6 @@
 import pytest
 
-from exporter.wording import counted, some_of
+from exporter.errors import counted, some_of
 
 pytestmark = pytest.mark.unit
 

@@ -1,10 +1,42 @@
-"""Which automations of the account are polled without being configured: a state machine over lists, without I/O."""
+"""Which of the account's automations are polled, and by which shard; what the configuration says of the account."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+import hashlib
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Final
 
-from exporter.domain import AutomationId, AutomationList, DiscoveryMode, Standing
+from exporter.domain import Automation, AutomationId, AutomationList, DiscoveryMode, Standing
+from exporter.errors import counted, some_of
+from exporter.settings import Settings
+from exporter.settings.values import duration_text
+
+_MULTIPLIER: Final = 2862933555777941757
+_WORD: Final = 1 << 64
+
+
+def shard_of(automation_id: AutomationId, total: int) -> int:
+    """Return the number of the automation's shard, from 0 to `total` - 1.
+
+    The jump consistent hash (Lamping and Veach, "A Fast, Minimal Memory, Consistent Hash Algorithm", 2014): the shards
+    are of equal size, and one shard more takes over its own part and moves nothing between the others.
+    """
+    # blake2b and not hash(): Python's differs from process to process (PYTHONHASHSEED), and shards must agree.
+    key = int.from_bytes(hashlib.blake2b(automation_id.lower().encode(), digest_size=8).digest(), "big")
+    shard, candidate = 0, 0
+    while candidate < total:
+        # A linear congruential generator seeded by the key; `candidate` is the shard count at which it next moves.
+        shard = candidate
+        key = (key * _MULTIPLIER + 1) % _WORD
+        # The upper 31 bits of the state give a uniform r in (0, 1]: the next move is at (shard + 1) / r.
+        candidate = int((shard + 1) * ((1 << 31) / ((key >> 33) + 1)))
+    return shard
+
+
+def own(automations: Iterable[Automation], *, index: int, total: int) -> tuple[Automation, ...]:
+    """Return the automations that the shard polls, in their order."""
+    return tuple(automation for automation in automations if shard_of(automation.id, total) == index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +159,105 @@ class Discovery:
 
     def _is_excluded(self, key: str) -> bool:
         return any(fnmatchcase(key, pattern.lower()) for pattern in self.rules.exclude)
+
+
+_MOST_NAMED: Final = 10
+OUTDATED: Final = 3
+"""Intervals after which a list says nothing of the present: then nobody is idle, and statistics are stale."""
+LONGEST_READING: Final = 300.0
+"""Seconds that a reading of the list, or of an automation's steps, may take."""
+SHARE: Final = 1 / 3
+"""Of the request budget that reading the list may take, and reading the steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountOptions:
+    """What the configuration says of the account."""
+
+    automations: tuple[Automation, ...] = ()
+    """The configured ones that fall to this process."""
+    rules: DiscoveryRules = field(default_factory=DiscoveryRules)
+    discovery_interval: float = 600.0
+    statistics: bool = True
+    steps: bool = False
+    statistics_interval: float = 300.0
+    poll_interval: float = 300.0
+    """Of the automations that are found."""
+    idle_after: float = 604800.0
+    idle_interval: float = 3600.0
+    stale_after: float | None = None
+    whom: str = ""
+    """Whose account is asked, and where."""
+
+    @property
+    def reads_list(self) -> bool:
+        """Whether the list is read at all."""
+        return self.statistics or self.discovers
+
+    @property
+    def reads_steps(self) -> bool:
+        """Whether the statistics are read by step too."""
+        return self.statistics and self.steps
+
+    @property
+    def discovers(self) -> bool:
+        """Whether all automations of the account matter, and not only the configured ones."""
+        return self.rules.mode is not DiscoveryMode.OFF
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two readings of the list."""
+        of_statistics = self.statistics_interval if self.statistics else math.inf
+        return min(of_statistics, self.discovery_interval if self.discovers else math.inf)
+
+
+def account_options(settings: Settings) -> AccountOptions:
+    """Return what the settings say of the account."""
+    index, total = settings.shard.index, settings.shard.total
+    discovery = settings.discovery
+    configured = own(settings.automations, index=index, total=total)
+    rules = DiscoveryRules(
+        mode=discovery.mode,
+        exclude=discovery.exclude,
+        forget_after=discovery.forget_after,
+        max_automations=discovery.max_automations,
+        configured=frozenset(automation.id.lower() for automation in configured),
+        owns=lambda automation_id: shard_of(automation_id, total) == index,
+    )
+    return AccountOptions(
+        automations=configured,
+        rules=rules,
+        discovery_interval=discovery.interval,
+        statistics=settings.statistics.enabled,
+        steps=settings.statistics.steps,
+        statistics_interval=settings.statistics.interval,
+        poll_interval=settings.poll.interval,
+        idle_after=settings.poll.idle_after,
+        idle_interval=settings.poll.idle_interval,
+        stale_after=settings.poll.stale_after,
+        whom=repr((settings.sendgrid.base_url, settings.sendgrid.on_behalf_of)),
+    )
+
+
+def asked(settings: Settings) -> Iterator[str]:
+    """Yield a sentence for each thing that SendGrid would be asked for, without asking for any."""
+    options = account_options(settings)
+    if options.automations:
+        yield f"the links of {_named(options.automations)}"
+    if options.discovers:
+        yield f"the list of all automations of the account, every {duration_text(options.interval)}"
+    elif options.reads_list:
+        yield f"the statistics of the configured automations, every {duration_text(options.interval)}"
+    if options.rules.mode is DiscoveryMode.POLL:
+        excluded = f", except {', '.join(options.rules.exclude)}" if options.rules.exclude else ""
+        yield f"the links of whatever that list has{excluded}: {options.rules.max_automations} automations at most"
+    if options.reads_steps:
+        yield f"the statistics by step of each automation, every {duration_text(options.statistics_interval)}"
+
+
+def _named(automations: Sequence[Automation]) -> str:
+    """Return how many automations these are, how often they are polled, and the first of them by name."""
+    intervals = sorted(automation.interval for automation in automations)
+    often = " to ".join(duration_text(each) for each in dict.fromkeys((intervals[0], intervals[-1])))
+    names = some_of([automation.name for automation in automations], _MOST_NAMED)
+    return f"{counted(len(automations), 'automation')}, every {often}: {names}"

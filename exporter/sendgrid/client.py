@@ -35,16 +35,13 @@ from exporter.errors import (
     StoppedError,
     UnauthorizedError,
 )
-from exporter.sendgrid.body import read_body
+from exporter.sendgrid.body import MemoryBudget, cost, read_body
 from exporter.sendgrid.budget import Budget, RateLimitHeaders, read_rate_limit
 from exporter.sendgrid.failures import LIBRARY_ERRORS, broken_exchange, refusal
 from exporter.sendgrid.key import KeyTrial, Turn
-from exporter.sendgrid.memory import MemoryBudget, cost
 from exporter.sendgrid.pages import read_stats
-from exporter.sendgrid.proxy import proxy_secrets
-from exporter.sendgrid.session import ApiSession, ClientOptions, deadline_adapters
-from exporter.sendgrid.sockets import Deadline
 from exporter.sendgrid.statistics import MOST_IDS, read_automations, read_steps
+from exporter.sendgrid.transport import ApiSession, ClientOptions, Deadline, deadline_adapters, proxy_secrets
 from exporter.sendgrid.wire import explain_error, foreign_text, named_automation
 
 _AUTOMATIONS: Final = "/v3/marketing/stats/automations"

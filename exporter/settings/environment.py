@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from exporter.authorities import LARGEST_BUNDLE, Authorities, parse_authorities
-from exporter.inputs import Inputs
-from exporter.settings.addresses import is_loopback
+from exporter.inputs import LARGEST_BUNDLE, Authorities, Inputs, parse_authorities
 from exporter.settings.layers import Layer, key_path
 from exporter.settings.problems import KeyPath, Problem, shown_path, unknown, why_unread
 from exporter.settings.reference import API_KEY, API_KEY_FILE, CONFIG_FILE, PREFIX, names_in, reference
 from exporter.settings.schema import GROUPS, SendGridSettings
+from exporter.settings.values import is_loopback
 
 _TWINS: Final = ((API_KEY, "SENDGRID_API_KEY"), (API_KEY_FILE, "SENDGRID_API_KEY_FILE"))
 _SERVICE: Final = re.compile(

@@ -8,13 +8,11 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from exporter.authorities import Authorities
 from exporter.clock import SystemClock
 from exporter.domain import Automation, DiscoveryMode
 from exporter.errors import ConfigurationError
-from exporter.inputs import Inputs, read_input
+from exporter.inputs import Authorities, Inputs, read_input
 from exporter.settings import values
-from exporter.settings.addresses import is_loopback, without_password
 from exporter.settings.automations import AUTOMATIONS
 from exporter.settings.config_file import ConfigFile, read_config_file, unreadable
 from exporter.settings.environment import Environment, hints, read_authorities, read_environment
@@ -23,7 +21,7 @@ from exporter.settings.layers import Layer, Layers, Merged, Presets, merge
 from exporter.settings.problems import KeyPath, Problem, shown_path, why_unread
 from exporter.settings.reference import API_KEY, API_KEY_FILE, CONFIG_FILE, PROXY
 from exporter.settings.schema import Settings
-from exporter.settings.values import duration_text
+from exporter.settings.values import duration_text, is_loopback, without_password
 from exporter.web.toolkit.files import Input, exposure
 
 DEMO_INTERVAL: Final = 2.0

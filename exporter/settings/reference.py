@@ -17,10 +17,9 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from exporter.domain import Automation
-from exporter.settings.addresses import without_password
 from exporter.settings.problems import KeyPath
 from exporter.settings.schema import GROUPS, Settings
-from exporter.settings.values import duration_text
+from exporter.settings.values import duration_text, without_password
 
 COMMAND: Final = "sendgrid-automation-exporter"
 PREFIX: Final = "EXPORTER_"

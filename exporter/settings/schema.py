@@ -21,13 +21,13 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from exporter.authorities import Authorities
 from exporter.domain import Automation, DiscoveryMode
+from exporter.inputs import Authorities
+from exporter.labels import UrlMode
 from exporter.probes import ALWAYS_EXCLUDED
-from exporter.settings import addresses, values
+from exporter.settings import values
 from exporter.settings.automations import read_automations
 from exporter.settings.values import LONGEST_INTERVAL
-from exporter.urls import UrlMode
 
 
 class LogLevel(StrEnum):
@@ -104,10 +104,10 @@ class SendGridSettings(Group):
         "Give the key or its file, not both.",
         metavar="FILE",
     )
-    base_url: Annotated[str, BeforeValidator(addresses.base_url)] = _setting(
+    base_url: Annotated[str, BeforeValidator(values.base_url)] = _setting(
         "https://api.sendgrid.com", "The API's scheme, host and port; the key is sent nowhere else.", metavar="URL"
     )
-    app_url: Annotated[str, BeforeValidator(addresses.app_url)] = _setting(
+    app_url: Annotated[str, BeforeValidator(values.app_url)] = _setting(
         "https://mc.sendgrid.com/automations/{automation_id}/detail",
         "The address of an automation's page in SendGrid, to which the status page and `automation_page_info` link; "
         "SendGrid publishes no such address, the default is a guess from third parties. Empty for no links.",
@@ -125,7 +125,7 @@ class SendGridSettings(Group):
     requests_per_minute: Annotated[float, BeforeValidator(values.number(0.1, 100_000))] = _setting(
         300.0, "The most requests a minute, over all automations; SendGrid's own limits narrow it.", metavar="NUMBER"
     )
-    proxy: Annotated[str, BeforeValidator(addresses.proxy)] | None = _setting(
+    proxy: Annotated[str, BeforeValidator(values.proxy)] | None = _setting(
         None,
         "The HTTP proxy for all requests; the proxy variables of the system are not read.",
         metavar="URL",
@@ -271,7 +271,7 @@ class LabelSettings(Group):
 class WebSettings(Group):
     """What the exporter serves."""
 
-    listen_address: Annotated[tuple[str, ...], BeforeValidator(addresses.listen_addresses)] = _setting(
+    listen_address: Annotated[tuple[str, ...], BeforeValidator(values.listen_addresses)] = _setting(
         (":10154",),
         "Where to listen: `:10154`, `127.0.0.1:10154`, `[::1]:10154`. Several are a list, or a text with commas; the "
         "flag may be given several times.",
@@ -287,7 +287,7 @@ class WebSettings(Group):
     config_file: _Path | None = _setting(
         None, "TLS and passwords, in the format of Prometheus's exporter-toolkit.", metavar="FILE"
     )
-    telemetry_path: Annotated[str, BeforeValidator(addresses.telemetry_path)] = _setting(
+    telemetry_path: Annotated[str, BeforeValidator(values.telemetry_path)] = _setting(
         "/metrics", "The path of the metrics.", metavar="PATH"
     )
     enable_lifecycle: _Bool = _setting(
@@ -298,9 +298,9 @@ class WebSettings(Group):
     )
 
     @property
-    def listen(self) -> tuple[addresses.ListenAddress, ...]:
+    def listen(self) -> tuple[values.ListenAddress, ...]:
         """The hosts and ports of the listen addresses."""
-        return tuple(addresses.split_listen_address(each) for each in self.listen_address)
+        return tuple(values.split_listen_address(each) for each in self.listen_address)
 
 
 class LogSettings(Group):

@@ -8,15 +8,14 @@ from functools import partial
 from http import HTTPStatus
 from typing import Final
 
+from exporter.logs import LogLimit
 from exporter.web.http.message import Request, Response, plain, respond, with_headers
-from exporter.web.log_limit import LogLimit
 from exporter.web.negotiation import wanted_names, wants_gzip, wants_openmetrics
 from exporter.web.pages import CONTENT_SECURITY_POLICY, asset, status_json, status_page, view_of
 from exporter.web.ports import Observer, Ports, Reloader, WebOptions
 from exporter.web.toolkit.config_file import WebConfig
-from exporter.web.toolkit.errors import WorkerStoppedError
-from exporter.web.toolkit.passwords import BasicAuth, Verdict, configured_user
-from exporter.web.toolkit.rate_limit import ClientRateLimit
+from exporter.web.toolkit.parsing import WorkerStoppedError
+from exporter.web.toolkit.passwords import BasicAuth, ClientRateLimit, Verdict, configured_user
 from exporter.web.toolkit.worker import Worker
 
 _log = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from string import Template
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs, urlencode
 
+from exporter.errors import counted
 from exporter.web.ports import AutomationRow, Condition, LandingPage, Status
-from exporter.wording import counted
 
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "

@@ -24,9 +24,8 @@ from exporter.web.http.listener import (
     shown,
 )
 from exporter.web.ports import Limits, Ports, WebOptions
-from exporter.web.toolkit.errors import WebConfigError
-from exporter.web.toolkit.passwords import BasicAuth, FairQueue, matches
-from exporter.web.toolkit.rate_limit import ClientRateLimit
+from exporter.web.toolkit.parsing import WebConfigError
+from exporter.web.toolkit.passwords import BasicAuth, ClientRateLimit, FairQueue, matches
 from exporter.web.toolkit.reloading import FreshConfig, ReloadingConfig, validate
 from exporter.web.toolkit.worker import Worker
 

@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.account.account import Account
-from exporter.account.discovery import DiscoveryRules
-from exporter.account.options import AccountOptions
+from exporter.account.discovery import AccountOptions, DiscoveryRules
 from exporter.account.statistics import StatisticsStore
 from exporter.domain import AutomationList, DiscoveryMode, Outcome, Standing, Statistics
 from exporter.errors import (

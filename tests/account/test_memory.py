@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.account.memory import Remembered, decoded, encoded
-from exporter.account.movement import Still
+from exporter.account.memory import Remembered, Still, decoded, encoded
 from exporter.account.statistics import Reading
 from exporter.domain import Statistics
 from tests.factories import an_id

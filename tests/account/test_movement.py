@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.account.movement import Movement, Still
+from exporter.account.memory import Movement, Still
 from exporter.domain import Statistics
 from tests.factories import an_id
 

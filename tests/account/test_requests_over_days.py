@@ -8,18 +8,16 @@ from dataclasses import dataclass, field
 import pytest
 
 from exporter.about import about
-from exporter.account.discovery import DiscoveryRules
-from exporter.account.memory import Remembered, encoded
-from exporter.account.movement import Still
-from exporter.account.options import AccountOptions
-from exporter.account.runner import AccountRunner
+from exporter.account.account import AccountRunner
+from exporter.account.discovery import AccountOptions, DiscoveryRules
+from exporter.account.memory import Remembered, Still, encoded
 from exporter.domain import Automation, AutomationId, DiscoveryMode, Endpoint, Statistics
 from exporter.labels import LabelHygiene, LabelRules
 from exporter.polling.poller import Poller
 from exporter.polling.workers import Workers
 from exporter.sendgrid.budget import Budget, RateLimitHeaders
 from exporter.sendgrid.client import SendGridClient
-from exporter.sendgrid.session import ClientOptions
+from exporter.sendgrid.transport import ClientOptions
 from exporter.store import Store
 from exporter.telemetry import Telemetry
 from sendgrid_simulator import Row, Simulator, Stats, fixed

@@ -4,8 +4,7 @@ import threading
 
 import pytest
 
-from exporter.account.statistics import StatisticsStore
-from exporter.account.steps import Steps
+from exporter.account.statistics import StatisticsStore, Steps
 from exporter.domain import Statistics
 from exporter.errors import ForbiddenError, NotFoundError, ServerError, StoppedError
 from tests.factories import an_automation, an_id

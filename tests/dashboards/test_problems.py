@@ -3,16 +3,16 @@
 import re
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.dashboards import boards, worlds
 from tests.dashboards.looking import World
 from tests.programs import ROOT
-from tools.dashboards.words import FELL, NOT_JUDGED, NOTHING_WATCHED, PROBLEMS
+from tools.dashboards.words import FELL, NOT_JUDGED, NOTHING_WATCHED, PROBLEMS, SILENT
 
 BY_PLACE = {target.where: target for target in boards.every_target()}
 NOW = "sendgrid-automations / What is wrong now"
-SOON = {"SendGridAutomationStoppedSending", "SendGridAccountStoppedSending"}
 PROMETHEUS = ROOT / "prometheus"
 
 
@@ -62,10 +62,9 @@ def test_problems_are_words_and_no_two_are_the_same():
 
 
 def test_every_problem_leads_to_a_heading():
-    for name, one in PROBLEMS.items():
+    own = {name: one for name, one in PROBLEMS.items() if not name.startswith("SendGrid")}
+    for name, one in {**own, **{name: PROBLEMS[name] for name in alerts()}}.items():
         page = (ROOT / "docs" / one.page).read_text(encoding="utf-8")
-        if name in SOON:
-            continue
         anchors = {"#" + title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", page, re.MULTILINE)}
         assert one.anchor(name) in anchors
 
@@ -165,6 +164,30 @@ def test_without_the_rules_the_table_says_so_and_shows_which_journeys_have_falle
 
     assert set(rows) == {(NOT_JUDGED, "", "", ""), (FELL, worlds.WELCOME, "", "")}
     assert rows[(FELL, worlds.WELCOME, "", "")][2] == 75
+
+
+def test_without_the_rules_the_page_of_an_automation_shows_its_links_without_clicks(unruled: World):
+    rows = found(unruled, "sendgrid-automation / What is wrong with this automation")
+
+    assert set(rows) == {
+        (NOT_JUDGED, "", "", ""),
+        (FELL, worlds.WELCOME, "", ""),
+        (SILENT, worlds.WELCOME, worlds.STEPS[0], worlds.DEAD),
+    }
+    assert rows[(SILENT, worlds.WELCOME, worlds.STEPS[0], worlds.DEAD)][2] == 70
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "sendgrid-automations / Problems / A",
+        "sendgrid-automations / Suspected / A",
+        "sendgrid-automations / Exporter / A",
+        "sendgrid-exporter / Alerts / A",
+    ],
+)
+def test_without_the_rules_no_number_says_that_nothing_is_wrong(unruled: World, where: str):
+    assert not unruled.answer(BY_PLACE[where])
 
 
 def test_nothing_watched_is_not_nothing_wrong(empty: World):

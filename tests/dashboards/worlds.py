@@ -176,8 +176,11 @@ def unruled_lines() -> Iterator[str]:
     """Yield what is known of two journeys without the rules: one has lost most of its clicks, one has not."""
     for one, lost in ((WELCOME, 0.75), (CART, 0.25)):
         labels = {"automation_id": one, **TARGET}
-        clicks = {END - 8 * DAY: 0, END - 7 * DAY: 100, END - DAY: 700, END: 700 + 100 * (1 - lost)}
+        clicks = {END - 8 * DAY: 0.0, END - 7 * DAY: 100, END - DAY: 700, END: 700 + 100 * (1 - lost)}
         for moment, total in clicks.items():
+            if one == WELCOME:
+                dead = {**labels, "step_id": STEPS[0], "url": DEAD, "url_location": "1"}
+                yield line("automation_link_clicks", dead, min(total, 700) * 0.7, moment)
             yield line("automation_total_clicks", labels, total, moment)
             yield line("automation_info", {**labels, "name": one[:1]}, 1, moment)
     yield "# EOF\n"

@@ -4,8 +4,7 @@ import pytest
 
 from exporter.exposition.block import Frame
 from exporter.exposition.compression import EMPTY, compress, gzip_chunks, gzip_size, join, text_chunks
-from exporter.exposition.families import PER_AUTOMATION
-from exporter.exposition.text import OPENMETRICS_END
+from exporter.exposition.text import OPENMETRICS_END, PER_AUTOMATION
 
 pytestmark = pytest.mark.unit
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.sendgrid.session import ClientOptions, deadline_adapters
+from exporter.sendgrid.transport import ClientOptions, deadline_adapters
 from tests.matrix.rig import Adapters
 
 

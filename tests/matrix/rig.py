@@ -17,13 +17,12 @@ from requests.adapters import HTTPAdapter
 
 from exporter.about import about
 from exporter.domain import Automation, AutomationId, Outcome
-from exporter.exposition.families import PER_AUTOMATION
+from exporter.exposition.text import PER_AUTOMATION
 from exporter.labels import LabelHygiene, LabelRules
 from exporter.polling.poller import Poller
 from exporter.sendgrid.budget import Budget
 from exporter.sendgrid.client import SendGridClient
-from exporter.sendgrid.session import ClientOptions
-from exporter.sendgrid.sockets import Deadline
+from exporter.sendgrid.transport import ClientOptions, Deadline
 from exporter.serving import Exposition
 from exporter.store import Store
 from exporter.telemetry import Telemetry

@@ -9,8 +9,7 @@ from typing import Final
 import pytest
 
 from exporter.account.account import Account
-from exporter.account.discovery import DiscoveryRules
-from exporter.account.options import AccountOptions
+from exporter.account.discovery import AccountOptions, DiscoveryRules
 from exporter.account.statistics import StatisticsStore
 from exporter.domain import Automation, AutomationId, DiscoveryMode, Endpoint, Outcome
 from sendgrid_simulator import Alteration, Delivery, Row, Simulator, StatisticsAlteration, Stats, fixed

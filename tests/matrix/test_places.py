@@ -16,7 +16,7 @@ import trustme
 from exporter.domain import Outcome
 from exporter.sendgrid.budget import Budget
 from exporter.sendgrid.client import SendGridClient
-from exporter.sendgrid.session import ClientOptions
+from exporter.sendgrid.transport import ClientOptions
 from sendgrid_simulator import Simulator
 from tests.end_to_end.harness.exchange import free_port
 from tests.matrix.rig import OTHER, VICTIM, Adapters, LeapingClock, PeakMemory, Rig, a_simulator, good_rows, links_of

@@ -13,7 +13,7 @@ from exporter.polling.poller import Poller
 from exporter.polling.workers import Workers
 from exporter.sendgrid.budget import Budget, RateLimitHeaders
 from exporter.sendgrid.client import SendGridClient
-from exporter.sendgrid.session import ClientOptions
+from exporter.sendgrid.transport import ClientOptions
 from exporter.store import Store
 from exporter.telemetry import Telemetry
 from sendgrid_simulator import Row, Simulator, fixed

@@ -7,11 +7,10 @@ from exporter import errors
 from exporter.domain import OVERFLOW_URL, Outcome, PollResult
 from exporter.errors import IncompleteError, KeyRefusedError, SendGridError, ServerError, UnauthorizedError
 from exporter.exposition.block import key_of
-from exporter.labels import LabelHygiene
+from exporter.labels import LabelHygiene, UrlMode
 from exporter.polling.poller import Poller
 from exporter.store import Store
 from exporter.telemetry import Telemetry
-from exporter.urls import UrlMode
 from tests.factories import a_block, a_link, an_about, an_automation, an_id, label_rules, some_stats
 from tests.fakes import WALL, FakeClock, FakeKeeper, FakeSource
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.account.discovery import own, shard_of
 from exporter.domain import AutomationId
-from exporter.polling.sharding import own, shard_of
 from tests.factories import an_automation
 
 pytestmark = pytest.mark.unit

@@ -22,8 +22,7 @@ from exporter.errors import (
 )
 from exporter.sendgrid.budget import Budget
 from exporter.sendgrid.client import SendGridClient
-from exporter.sendgrid.session import deadline_adapters
-from exporter.sendgrid.sockets import Deadline, Resolver, pool_classes
+from exporter.sendgrid.transport import Deadline, Resolver, deadline_adapters, pool_classes
 from sendgrid_simulator import Delivery, Row, Simulator, fixed
 from tests.factories import KEY, an_automation, an_id, client_options
 from tests.fakes import FakeObserver

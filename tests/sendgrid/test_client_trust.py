@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from exporter.authorities import parse_authorities
 from exporter.errors import ConnectionFailedError
+from exporter.inputs import parse_authorities
 from sendgrid_simulator import Row, Simulator, fixed
 from tests.factories import an_id
 from tests.sendgrid.test_client_sockets import Asking

@@ -2,7 +2,7 @@ import base64
 
 import pytest
 
-from exporter.sendgrid.proxy import proxy_authorization, proxy_secrets
+from exporter.sendgrid.transport import proxy_authorization, proxy_secrets
 
 pytestmark = pytest.mark.unit
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.sendgrid.sockets import Deadline
+from exporter.sendgrid.transport import Deadline
 from tests.fakes import FakeClock
 
 pytestmark = pytest.mark.unit

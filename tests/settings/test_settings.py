@@ -11,6 +11,7 @@ from exporter.clock import SystemClock
 from exporter.domain import DiscoveryMode
 from exporter.errors import ConfigurationError
 from exporter.inputs import Inputs
+from exporter.labels import UrlMode
 from exporter.probes import ALWAYS_EXCLUDED
 from exporter.settings import (
     DEMO_INTERVAL,
@@ -23,7 +24,6 @@ from exporter.settings import (
     reference,
 )
 from exporter.settings.config_file import read_config_file
-from exporter.urls import UrlMode
 from tests.factories import KEY
 
 pytestmark = pytest.mark.unit

@@ -10,7 +10,7 @@ import pytest
 
 from exporter.errors import ConfigurationError
 from exporter.web.server import check_web_config
-from exporter.web.toolkit.errors import WebConfigError
+from exporter.web.toolkit.parsing import WebConfigError
 from exporter.web.toolkit.reloading import ReloadingConfig, validate
 from tests.web.support import FakePorts, ask, connect, eventually, get, login, read_answer, request, running
 

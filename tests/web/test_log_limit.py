@@ -3,7 +3,7 @@ import logging
 
 import pytest
 
-from exporter.web.log_limit import LogLimit
+from exporter.logs import LogLimit
 
 pytestmark = pytest.mark.unit
 

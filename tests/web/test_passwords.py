@@ -4,7 +4,7 @@ import base64
 import bcrypt
 import pytest
 
-from exporter.web.toolkit.errors import BusyError
+from exporter.web.toolkit.parsing import BusyError
 from exporter.web.toolkit.passwords import BasicAuth, FairQueue, Verdict, configured_user, matches, parse_basic
 
 pytestmark = pytest.mark.unit

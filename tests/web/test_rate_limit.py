@@ -1,7 +1,7 @@
 import pytest
 
 from exporter.web.toolkit.config_file import RateLimitRule
-from exporter.web.toolkit.rate_limit import ClientRateLimit, client_of
+from exporter.web.toolkit.passwords import ClientRateLimit, client_of
 
 pytestmark = pytest.mark.unit
 

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from exporter.web.toolkit.errors import WebConfigError
+from exporter.web.toolkit.parsing import WebConfigError
 from exporter.web.toolkit.reloading import validate
 from exporter.web.toolkit.tls import TLSSettings, admits
 

@@ -4,7 +4,7 @@ import threading
 import pytest
 
 from exporter.web.handlers import Reloads
-from exporter.web.toolkit.errors import WorkerStoppedError
+from exporter.web.toolkit.parsing import WorkerStoppedError
 from exporter.web.toolkit.worker import Worker
 from tests.web.support import FakeReloader
 

@@ -24,6 +24,7 @@ from tools.dashboards.panels import (
 )
 
 RULES: Final = "Comes from the recording rules and begins after nine days of history."
+NO_RULES: Final = "no rules"
 TOTALS: Final = promql.totals()
 NOW: Final = promql.clicks(TOTALS)
 BEFORE: Final = promql.last_week(TOTALS)
@@ -69,8 +70,8 @@ def _glance() -> list[AnyPanel]:
     suspected = f"count({suspicion} >= 0.5 < 1) or count({suspicion}) * 0"
     panels = [
         number(
-            Text("Problems", "Rows of the table above that alerts raise.", "short"),
-            f"count({problems.wrong()}) or vector(0)",
+            Text("Problems", "Rows of the table above that alerts raise.", "short", NO_RULES),
+            f"count({problems.wrong()}) or {promql.judging()}",
             alarm,
         ),
         number(
@@ -78,7 +79,7 @@ def _glance() -> list[AnyPanel]:
                 "Suspected",
                 f"Automations with half of the evidence that raises an alert, or more, and no alert yet. {RULES}",
                 "short",
-                "no rules",
+                NO_RULES,
             ),
             suspected,
             watch,
@@ -103,8 +104,8 @@ def _glance() -> list[AnyPanel]:
             thresholds(Colour.ACT, (-0.5, Colour.LOOK), (-0.2, Colour.NEUTRAL)),
         ).decimals(1),
         number(
-            Text("Exporter", "Alerts on the exporter itself that are firing.", "suffix: alerts"),
-            f"count({promql.EXPORTER_ALERTS}) or vector(0)",
+            Text("Exporter", "Alerts on the exporter itself that are firing.", "suffix: alerts", NO_RULES),
+            f"count({promql.EXPORTER_ALERTS}) or {promql.judging()}",
             alarm,
         ).mappings([dm.ValueMap(options={"0": dm.ValueMappingResult(text="OK", color=Colour.GOOD)})]),
         number(

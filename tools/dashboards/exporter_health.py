@@ -124,8 +124,8 @@ def _glance() -> list[AnyPanel]:
         ),
         reload.mappings([_loaded()]),
         number(
-            Text("Alerts", "Alerts on the exporter itself that are firing.", "short"),
-            f"count({promql.EXPORTER_ALERTS}) or vector(0)",
+            Text("Alerts", "Alerts on the exporter itself that are firing.", "short", "no rules"),
+            f"count({promql.EXPORTER_ALERTS}) or {promql.judging()}",
             alarm,
         ),
     ]

@@ -12,8 +12,6 @@ EVERY_ROW: Final = promql.links(promql.CHOSEN)
 LINK_CLICKS: Final = promql.clicks(LINKS)
 DAY: Final = "1d"
 _OF_LINKS: Final = 'alertname=~"SendGridLink(ClicksStopped|Broken)"'
-EXPECTED_A_DAY: Final = 5
-"""A link that had fewer clicks a day may be silent for a day by chance (1 in 150 at 5)."""
 
 STEP_URL: Final = (
     f"/d/{AUTOMATION_UID}?${{datasource:queryparam}}&${{job:queryparam}}&${{automation:queryparam}}"
@@ -76,23 +74,16 @@ def _last_click() -> str:
     return promql.last_click(promql.CHOSEN, promql.LINK_LABELS)
 
 
-def _daily() -> str:
-    """Return the clicks a day of each link over the week before the last day."""
-    return f"{promql.clicks(LINKS, '1w', end=DAY)} / 7"
-
-
 def dead() -> str:
     """Return the links that died, with the clicks a day that they had.
 
     Where the rules judge the links of the automation their alerts decide, so that no two panels contradict each other;
     elsewhere a day without a click does.
     """
-    on = f"on ({promql.LINK_LABELS})"
     alerted = f'ALERTS{{job=~"$job|", {promql.SENDGRID_ALERTS}, {_OF_LINKS}, automation_id="$automation"}}'
     judged = f"last_over_time({promql.PART_ODDS}{{{promql.ONE}}}[2h])"
-    silent = f"({_daily()} >= {EXPECTED_A_DAY}) and {on} ({promql.clicks(LINKS, DAY, whole=True)} == 0)"
-    known = f"({_daily()}) and on (automation_id, step_id, url) {alerted}"
-    return f"({known} or ({silent}) unless on (automation_id) {judged})"
+    known = f"({promql.daily(LINKS)}) and on (automation_id, step_id, url) {alerted}"
+    return f"({known} or ({promql.silent(LINKS)}) unless on (automation_id) {judged})"
 
 
 def died() -> AnyPanel:
@@ -100,7 +91,7 @@ def died() -> AnyPanel:
     text = Text(
         "Which links are dead",
         "Links that the click-drop rules or a probe report. Without the rules, and in their first weeks: links that "
-        f"had {EXPECTED_A_DAY} clicks a day or more in the week before, and none in the last 24 hours. {CHOICE}",
+        f"had {promql.EXPECTED_A_DAY} clicks a day or more in the week before, and none in the last 24 hours. {CHOICE}",
         "short",
         "No link is dead",
     )

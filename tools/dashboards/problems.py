@@ -10,7 +10,7 @@ from tools.dashboards import cells, promql
 from tools.dashboards.frame import AUTOMATION_UID, AUTOMATIONS_UID, EXPORTER_UID
 from tools.dashboards.palette import Colour
 from tools.dashboards.panels import AnyPanel, Column, Text, grid, properties, rows
-from tools.dashboards.words import ACCOUNTS, CAUSES, FELL, NOT_JUDGED, NOTHING_WATCHED, PROBLEMS, TOO_YOUNG
+from tools.dashboards.words import ACCOUNTS, CAUSES, FELL, NOT_JUDGED, NOTHING_WATCHED, PROBLEMS, SILENT, TOO_YOUNG
 from tools.rules.files import runbook
 
 KEY: Final = "job, alertname, automation_id, step_id, url, url_location"
@@ -61,7 +61,7 @@ def panel(title: str, description: str, where: str = EVERYWHERE) -> AnyPanel:
     cause = f"topk by ({KEY}) (1, max by ({KEY}, cause) ({_alerts(where)}))"
     since = f"({promql.each(_since(where), found, KEY)}) * on ({KEY}) group_left (cause) {cause}"
     targets = [
-        rows(_told(f"({since} or NaN * ({unjudged}))"), "A"),
+        rows(_told(f"({since} or NaN * ({unjudged}))", where), "A"),
         rows(f"{promql.each(_missing(), found, KEY)} or {unjudged}", "B"),
     ]
     words = cells.state({name: (one.words, one.colour) for name, one in PROBLEMS.items()}, ("-", Colour.QUIET), 160)
@@ -69,7 +69,7 @@ def panel(title: str, description: str, where: str = EVERYWHERE) -> AnyPanel:
         Column("alertname", "Problem", {**words, **cells.leads_to(_RUNBOOK, "What to do", new_tab=True)}),
         Column("name", "Automation", {"custom.minWidth": 140, **cells.leads_to(_DETAIL, "Show this automation")}),
         Column("step", "Step", {"custom.width": 140, **cells.leads_to(_DETAIL, "Show this step")}),
-        Column("url", "Link", {"custom.minWidth": 200, "mappings": cells.WITHOUT_SCHEME, **cells.OPEN}),
+        Column("url", "Link", {"custom.minWidth": 340, "mappings": cells.WITHOUT_SCHEME, **cells.OPEN}),
         Column("cause", "Cause", {"custom.width": 115, "mappings": cells.words(CAUSES)}),
         Column("Value #A", "Since", cells.MOMENT),
         Column("Value #B", "Missing clicks", {**cells.CLICKS, "custom.width": 155, "mappings": cells.DASH}),
@@ -103,8 +103,8 @@ def _matchers(written: list[str]) -> list[str]:
 def _unjudged(where: str) -> str:
     """Return rows that keep an empty table from saying that all is well while nobody judges.
 
-    Without the rules these are also the automations that had less than half of last week's clicks in the last day, with
-    the clicks that are missing.
+    Without the rules these are also the automations that had less than half of last week's clicks in the last day, and
+    on the page of one automation its links without a click, with the clicks that are missing in a day.
     """
     rules = f"count(last_over_time({promql.CONFIGURED}{{{promql.JOB}}}[1d]))"
     judged = f"count(last_over_time({promql.EXPECTED}{{{promql.JOB}}}[1d]))"
@@ -118,6 +118,10 @@ def _unjudged(where: str) -> str:
         reading = promql.totals(_all(promql.JOB, where))
         before, now = promql.last_week(reading, "1d"), promql.clicks(reading, "1d", whole=True)
         states.append((FELL, f"({before} >= {_ENOUGH}) - {now} > 0.5 * {before} unless on () {rules}"))
+    if where == HERE:
+        states.append(
+            (SILENT, f"{promql.silent(promql.links(f'{promql.ONE}, {promql.NOT_REST}'))} unless on () {rules}")
+        )
     return " or ".join(f'label_replace({state}, "alertname", "{name}", "", "")' for name, state in states)
 
 
@@ -151,9 +155,10 @@ def _missing() -> str:
     )
 
 
-def _told(expression: str) -> str:
+def _told(expression: str, where: str) -> str:
     """Return the expression with names for people, and with where its links lead, as labels."""
-    seen = f'{{__name__=~"ALERTS|{promql.TOTAL}", {promql.JOB_OR_NONE}}}'
+    series = f"ALERTS|{promql.TOTAL}|{promql.LINK}" if where == HERE else f"ALERTS|{promql.TOTAL}"
+    seen = f'{{__name__=~"{series}", {_all(promql.JOB_OR_NONE, where)}}}'
     steps = f"(group by (automation_id, step_id) ({seen}) or vector(1))"
     automations = f"group by (automation_id) ({steps})"
     names = f"{promql.names_in_range()} or on (automation_id) {promql.relabelled(automations, 'name', 'automation_id')}"
@@ -172,4 +177,5 @@ def _told(expression: str) -> str:
         (f"{AUTOMATIONS_UID}?{_NEUTRAL}", "alertname", ACCOUNTS),
     ):
         told = f'label_replace({told}, "to", "{to}", "{source}", "{value}")'
+    told = f'label_replace({told}, "name", "-", "name", "")'
     return promql.relabelled(told, "runbook", "alertname")

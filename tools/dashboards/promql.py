@@ -46,6 +46,9 @@ LINK_MOVED: Final = "job_link:sendgrid_clicks:moved_timestamp_seconds"
 ALERT_SCORE: Final = float(rules.SENSITIVITY.default)
 """The score that raises a click-drop alert, unless a user set another."""
 
+EXPECTED_A_DAY: Final = 5
+"""A link that had fewer clicks a day may be silent for a day by chance (1 in 150 at 5)."""
+
 SENDGRID_ALERTS: Final = 'alertname=~"SendGrid.+", alertstate="firing"'
 CLICK_ALERTS: Final = f'ALERTS{{{JOB_OR_NONE}, {SENDGRID_ALERTS}, automation_id!="", severity!="info"}}'
 EXPORTER_ALERTS: Final = f'ALERTS{{{JOB_OR_NONE}, {SENDGRID_ALERTS}, automation_id="", severity!="info"}}'
@@ -99,6 +102,16 @@ def clicks(reading: Reading, span: str = "$__range", *, end: str = "", whole: bo
     if not whole:
         starts.append(reading.first_seen(span, modifier))
     return f"clamp_min({now} - ({' or '.join(starts)}), 0)"
+
+
+def daily(reading: Reading) -> str:
+    """Return the clicks a day over the week before the last day."""
+    return f"{clicks(reading, '1w', end='1d')} / 7"
+
+
+def silent(reading: Reading) -> str:
+    """Return the links that had clicks and have had none for a day, with the clicks a day that they had."""
+    return f"({daily(reading)} >= {EXPECTED_A_DAY}) and on ({reading.by}) ({clicks(reading, '1d', whole=True)} == 0)"
 
 
 def standing(reading: Reading) -> str:
@@ -236,6 +249,11 @@ def suspicion() -> str:
     part = f"{evidence()} / on (automation_id) max by (automation_id) ({SENSITIVITY}{{{JOB}}})"
     alerted = f"group by (automation_id) ({CLICK_ALERTS})"
     return f"({part} >= 1 or on (automation_id) {alerted} or on (automation_id) {part})"
+
+
+def judging() -> str:
+    """Return 0 where the rules have written something within a day, and nothing elsewhere: nobody judges there."""
+    return f"count(last_over_time({CONFIGURED}{{{JOB}}}[1d])) * 0"
 
 
 def unread(matchers: str = JOB) -> str:

@@ -29,8 +29,8 @@ def _of_the_window(series: str) -> str:
 def _clicks() -> timeseries.Panel:
     text = Text(
         "Clicks in the window, and what was expected",
-        "Clicks of the window (its hours before each point) that had the most evidence in the range, and what the "
-        "click-drop rules expected: the fewest of the last two weeks, fewer where fewer mails went out.",
+        "Clicks of the automation in the window (its hours before each point) that had the most evidence in the range, "
+        "and what the click-drop rules expected: the fewest of two weeks, fewer where fewer mails went out.",
         "short",
         NO_RULES,
     )
@@ -82,7 +82,7 @@ def _parts() -> AnyPanel:
         "The 20 steps and links with the most evidence now: their clicks in the window that misses most, and what "
         "their share of the automation's clicks promises. A step has no link.",
         "short",
-        "No step and no link has lost clicks",
+        "No step and no link has evidence, or the recording rules have written nothing yet",
     )
     score, observed, expected = (
         f"max by ({PART}, window) ({series}{ONE})"
@@ -98,7 +98,7 @@ def _parts() -> AnyPanel:
     ]
     columns = [
         Column("step", "Step", {"custom.minWidth": 130}),
-        Column("url", "Link", {"custom.minWidth": 260, **cells.OPEN}),
+        Column("url", "Link", {"custom.minWidth": 340, **cells.OPEN}),
         Column("url_location", "Position", {"custom.width": 110}),
         Column("window", "Window", {"custom.width": 100}),
         Column("Value #B", "Clicks", cells.CLICKS),

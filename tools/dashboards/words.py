@@ -26,6 +26,8 @@ TOO_YOUNG: Final = "TooYoung"
 NOTHING_WATCHED: Final = "NothingWatched"
 FELL: Final = "ClicksFell"
 """What the panel finds without the rules: half of yesterday's clicks of a week ago, or fewer."""
+SILENT: Final = "LinkSilent"
+"""What the page of an automation finds without the rules: links that lost all their clicks."""
 
 _OURS: Final = "dashboards.md"
 
@@ -55,6 +57,7 @@ PROBLEMS: Final = {
     "SendGridExporterListUnreadable": Problem("Account unreadable"),
     "SendGridExporterAutomationsOverCap": Problem("Too many automations"),
     FELL: Problem("Clicks fell by half", page=_OURS),
+    SILENT: Problem("Link without clicks", page=_OURS),
     NOT_JUDGED: Problem("No rules loaded", page=_OURS),
     TOO_YOUNG: Problem("Judged after 9 days", Colour.QUIET, _OURS),
     NOTHING_WATCHED: Problem("Nothing is watched", page=_OURS),

@@ -11,9 +11,8 @@ from http import HTTPStatus
 from typing import Protocol
 
 from exporter.clock import Clock
-from exporter.web.http.message import Request, Response, plain
+from exporter.web.http.message import BrokenBodyError, ClientGoneError, Request, Response, ResponseWriter, plain
 from exporter.web.http.parser import RequestParser
-from exporter.web.http.writer import BrokenBodyError, ClientGoneError, ResponseWriter
 from exporter.web.ports import Limits
 
 _log = logging.getLogger(__name__)

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from exporter.errors import StartError
+from exporter.logs import LogLimit
 from exporter.web.http.connection import Activity, Connection, Service, peer_of
 from exporter.web.http.message import Request, Response, plain
-from exporter.web.log_limit import LogLimit
 
 _log = logging.getLogger(__name__)
 

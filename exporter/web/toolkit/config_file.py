@@ -7,10 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from exporter.web.toolkit.blocks import Section
-from exporter.web.toolkit.errors import WebConfigError
 from exporter.web.toolkit.files import Input, exposure, read_bounded
-from exporter.web.toolkit.parsing import seconds
+from exporter.web.toolkit.parsing import Section, WebConfigError, seconds
 from exporter.web.toolkit.strict_yaml import YamlError, read_texts
 from exporter.web.toolkit.tls import TLSSettings, read_tls
 

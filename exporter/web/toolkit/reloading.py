@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from exporter.web.toolkit.config_file import WebConfig, load
-from exporter.web.toolkit.errors import WebConfigError, WorkerStoppedError
 from exporter.web.toolkit.files import fingerprint
+from exporter.web.toolkit.parsing import WebConfigError, WorkerStoppedError
 from exporter.web.toolkit.tls import ClientAuth, admits, make_context
 from exporter.web.toolkit.worker import Worker
 

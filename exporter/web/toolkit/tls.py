@@ -11,9 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from exporter.web.toolkit.blocks import Section, nearest
-from exporter.web.toolkit.errors import WebConfigError
 from exporter.web.toolkit.files import read_bounded
+from exporter.web.toolkit.parsing import Section, WebConfigError, nearest
 
 _KEYS: Final = (
     "cert_file",

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from exporter.web.toolkit.errors import WorkerStoppedError
+from exporter.web.toolkit.parsing import WorkerStoppedError
 
 T = TypeVar("T")
 
