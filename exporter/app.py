@@ -25,8 +25,7 @@ from exporter.account.memory import ACCOUNT
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationId, Endpoint, Outcome, PollResult, Standing
 from exporter.errors import ConfigurationError, ForeignFileError, StateError
-from exporter.exposition.block import Block, line_format
-from exporter.exposition.compression import compress
+from exporter.exposition import Block, compress, line_format
 from exporter.labels import LabelHygiene, LabelRules
 from exporter.logs import LineWriter, set_up_logs
 from exporter.once import Round

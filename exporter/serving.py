@@ -17,9 +17,17 @@ from typing import Final
 from exporter.clock import Clock
 from exporter.domain import OVERFLOW_URL, AutomationId, Outcome, PollResult
 from exporter.errors import NEXT_STEPS
-from exporter.exposition.block import AutomationView, Block, Frame
-from exporter.exposition.compression import Compressed, gzip_chunks, gzip_size, text_chunks
-from exporter.exposition.text import escape, read_links
+from exporter.exposition import (
+    AutomationView,
+    Block,
+    Compressed,
+    Frame,
+    escape,
+    gzip_chunks,
+    gzip_size,
+    read_links,
+    text_chunks,
+)
 from exporter.polling.poller import Poller
 from exporter.polling.schedule import Plan
 from exporter.polling.workers import Workers

@@ -8,9 +8,7 @@ from functools import partial
 from typing import Final
 
 from exporter.domain import NO_HISTORY, Automation, AutomationId, page_of
-from exporter.exposition.block import AutomationView, Block, Group, render_group
-from exporter.exposition.compression import Compressed, join
-from exporter.exposition.text import PER_AUTOMATION
+from exporter.exposition import PER_AUTOMATION, AutomationView, Block, Compressed, Group, join, render_group
 
 _SMALLEST_GROUP: Final = 32
 _FAMILY_NAMES: Final = tuple(family.name for family in PER_AUTOMATION)

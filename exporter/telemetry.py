@@ -15,8 +15,7 @@ from prometheus_client.registry import Collector
 from exporter.about import ProgramInfo
 from exporter.clock import Clock
 from exporter.domain import Endpoint, Outcome, Standing
-from exporter.exposition.compression import Compressed, compress, join
-from exporter.exposition.text import OPENMETRICS_END
+from exporter.exposition import OPENMETRICS_END, Compressed, compress, join
 from exporter.sendgrid.budget import RateLimitHeaders
 
 _POLL_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)

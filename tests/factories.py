@@ -6,7 +6,7 @@ from typing import Any
 
 from exporter.about import ProgramInfo
 from exporter.domain import Automation, AutomationId, AutomationStats, LinkClicks
-from exporter.exposition.block import Block, block_of, lines_of
+from exporter.exposition import Block, block_of, lines_of
 from exporter.labels import LabelRules
 from exporter.sendgrid.budget import RateLimitHeaders
 from exporter.sendgrid.transport import ClientOptions

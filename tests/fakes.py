@@ -13,7 +13,7 @@ from requests.adapters import BaseAdapter
 from urllib3 import HTTPResponse
 
 from exporter.domain import Automation, AutomationId, AutomationStats, Endpoint, Fingerprint
-from exporter.exposition.block import Block
+from exporter.exposition import Block
 from exporter.sendgrid.budget import RateLimitHeaders
 
 WALL = 1_760_000_000.0

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from exporter.domain import LinkClicks
 from exporter.labels import LabelHygiene, LabelRules
 from exporter.sendgrid.wire import explain_error
+from exporter.web.handlers import wanted_names, wants_gzip, wants_openmetrics
 from exporter.web.http.parser import RequestParser, is_authority
-from exporter.web.negotiation import wanted_names, wants_gzip, wants_openmetrics
 from exporter.web.ports import Limits
 from exporter.web.toolkit.passwords import parse_basic
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from exporter.exposition.compression import text_chunks
+from exporter.exposition import text_chunks
 from exporter.store import Store
 from tests.factories import a_block, a_link, an_automation, an_id
 

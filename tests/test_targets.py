@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from exporter.domain import LinkClicks
-from exporter.exposition.block import lines_of
-from exporter.exposition.text import read_links
+from exporter.exposition import lines_of, read_links
 from exporter.probes import ALWAYS_EXCLUDED
 from exporter.serving import LinkTargets, TargetOptions
 from exporter.store import Store

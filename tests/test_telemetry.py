@@ -2,7 +2,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.domain import Endpoint, Outcome
-from exporter.exposition.compression import text_chunks
+from exporter.exposition import text_chunks
 from exporter.telemetry import Telemetry
 from tests.factories import a_rate_limit, an_about
 from tests.fakes import WALL, FakeClock

@@ -34,7 +34,7 @@ from exporter.errors import (
     some_of,
     text_of,
 )
-from exporter.exposition.compression import Compressed
+from exporter.exposition import Compressed
 from exporter.sendgrid.budget import Budget
 from exporter.sendgrid.statistics import MOST_IDS
 from exporter.telemetry import Telemetry

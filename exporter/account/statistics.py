@@ -16,14 +16,14 @@ from exporter.account.discovery import LONGEST_READING, OUTDATED, SHARE
 from exporter.clock import Clock
 from exporter.domain import OVERFLOW_URL, Automation, AutomationId, Outcome, PollResult, Statistics
 from exporter.errors import KeyRefusedError, Reason, StoppedError, log_fields, reason_of, text_of
-from exporter.exposition.block import (
+from exporter.exposition import (
     AUTOMATION_STATISTICS,
     STEP_STATISTICS,
+    Compressed,
     Rows,
     labels_of,
     render_rows,
 )
-from exporter.exposition.compression import Compressed
 from exporter.polling.schedule import Schedule
 
 _MOST_STEPS: Final = 1000

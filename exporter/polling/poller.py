@@ -27,7 +27,7 @@ from exporter.errors import (
     reason_of,
     text_of,
 )
-from exporter.exposition.block import Block, block_of, key_of, lines_of
+from exporter.exposition import Block, block_of, key_of, lines_of
 from exporter.labels import LabelHygiene
 from exporter.store import Store
 from exporter.telemetry import Telemetry

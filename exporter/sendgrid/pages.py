@@ -1,19 +1,52 @@
-"""Walking over a list, page by page, until it is whole."""
+"""Walking over a list, page by page, until its rows show that it is whole.
+
+A walk reads every page once. Rows move between pages meanwhile, get lost at a page's edge or stand on two pages, and
+SendGrid does not say when. A list is whole when its rows show it; until then it is walked again:
+
+    the pages of a walk say …                 | the list is whole when …
+    ------------------------------------------|-----------------------------------------------------------------
+    one count above 0, all the same one       | the walk has so many rows, and none of its places on two pages;
+                                              | or the union of the last walks with this count has so many, none
+                                              | of them having more; or two walks in a row have so many at the
+                                              | same places, and only rows without a location on two pages
+    different counts                          | never: the list changed meanwhile
+    no count, 0 beside rows, or each page's   | two walks in a row have the same places, none of them with a
+    own number of rows                        | location on two pages, and no page is empty but the last
+    no rows; a count or a total of 0, none    | at once: SendGrid says that there is nothing
+    above it                                  |
+    no rows, anything else                    | never
+
+A count or a total of 0 on a page without rows is that page's own where others have rows: it says nothing of the list.
+
+A row's first three fields are its place: (step, url, location) of a link. Rows without a location share one, so several
+may stand at the same place of the same page: these are added up. On two pages they may be two rows, or one that moved;
+only a union that numbers the count, or a second walk, tells. A row with a location that stands twice on a page is
+believed only where the count confirms it.
+
+Of a place that several walks show, the last one's clicks are given: SendGrid's newest word. Clicks never decide: the
+total is SendGrid's own number, published as it is said.
+"""
 
 import sys
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from operator import itemgetter
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 from urllib.parse import parse_qs
 
 from exporter.domain import AutomationStats, Fingerprint, LinkClicks, Unchanged, add_up
 from exporter.errors import BadRequestError, ExchangeTimeoutError, IncompleteError, InvalidResponseError
-from exporter.sendgrid.completeness import PageSaid, RowT, Walk, best_list, disagreement, total_of, whole_list
 from exporter.sendgrid.wire import Metadata, Page, next_address, parse_page
 
+_PLACE: Final = itemgetter(0, 1, 2)
+_CLICKS_OF_LINK: Final = itemgetter(3)
+Place = tuple[str, str, str]
+"""A step, a link and its location in the message; the location is empty where SendGrid gives none."""
+RowT = TypeVar("RowT", bound=tuple[str, str, str, Any])
+"""A place, and what SendGrid says of it."""
 _MOST_WALKS: Final = 4
 """Of one poll. Two settle a list that holds still, also one without a count; the others are for rows that moved in the
 first two. A list that never holds still for so long is asked for again an interval later."""
@@ -22,11 +55,265 @@ _MOST_BYTES: Final = 32 * 1024 * 1024
 """Of all pages together, since each may be as large as an answer may: 2000 real ones have two thirds of it."""
 _SLACK: Final = 1000
 """A list may have twice the rows that it counts, and this many more, before it is taken for one without an end."""
-
 Fetch = Callable[[str | None], bytes]
 """Returns the body of the page that the token names; None names the first."""
 Explain = Callable[[bytes], str]
 """Returns what an answer with errors says of them, fit for a log line."""
+# A row is the tuple of its fields. Its class takes them one by one, in Python; the tuple's own constructor does not.
+_LINK: Final[Callable[[tuple[str, str, str, int]], LinkClicks]] = partial(tuple.__new__, LinkClicks)
+_STEP, _URL, _CLICKS = itemgetter("step_id"), itemgetter("url"), itemgetter("clicks")
+
+
+@dataclass(frozen=True, slots=True)
+class PageSaid(Generic[RowT]):
+    """What one page says; a parsed page takes several times as much memory."""
+
+    rows: tuple[RowT, ...]
+    count: int | None
+    total: int | None
+    has_results: bool
+    """Whether there was a list at all, be it an empty one."""
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether the page neither has rows nor says that there are none."""
+        return not self.rows and 0 not in (self.count, self.total)
+
+
+class Walk(Generic[RowT]):
+    """All pages of a list, read once, in their order."""
+
+    def __init__(self, pages: Iterable[PageSaid[RowT]]) -> None:
+        self.pages = tuple(pages)
+        """One at least."""
+
+    @property
+    def rows(self) -> Iterator[tuple[RowT, ...]]:
+        """The rows of each page."""
+        return (page.rows for page in self.pages)
+
+    @cached_property
+    def number(self) -> int:
+        """How many rows the walk saw, doubled ones included."""
+        return sum(map(len, self.rows))
+
+    @cached_property
+    def counts(self) -> frozenset[int]:
+        """What the pages say of the number of rows in the list; empty where that is nothing about the list."""
+        counting = [(page, page.count) for page in self.pages if page.count is not None]
+        counts = frozenset(count for page, count in counting if self._is_of_list(page, count))
+        # An API may mean each page's own number of rows by it, which says nothing about the list.
+        per_page = len(self.pages) > 1 and all(count == len(page.rows) for page, count in counting)
+        # Four rows on each page, and four of them altogether: a list of which every row is given twice.
+        per_page = per_page and {count for _, count in counting} != {len(self.places)}
+        return frozenset() if self.number and (per_page or counts == {0}) else counts
+
+    @cached_property
+    def totals(self) -> Sequence[int]:
+        """What the pages say of the total, in their order."""
+        return [page.total for page in self.pages if page.total is not None and self._is_of_list(page, page.total)]
+
+    def _is_of_list(self, page: PageSaid[RowT], number: int) -> bool:
+        return bool(number or page.rows) or not self.number
+
+    @property
+    def count(self) -> int | None:
+        """How many rows SendGrid says that the list has; None where it does not say one number."""
+        return next(iter(self.counts)) if len(self.counts) == 1 else None
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether the pages say different counts."""
+        return len(self.counts) > 1
+
+    @cached_property
+    def places(self) -> Mapping[Place, int]:
+        """How many rows stand at each place; one at most on a page where the place has a location."""
+        return Counter(row[:3] for rows in self.rows for row in _once(rows))
+
+    @cached_property
+    def shared(self) -> frozenset[Place]:
+        """The places that stand on two pages."""
+        seen: set[Place] = set()
+        shared: set[Place] = set()
+        for rows in self.rows:
+            places = set(map(_PLACE, rows))
+            shared |= seen & places
+            seen |= places
+        return frozenset(shared)
+
+    @property
+    def doubled(self) -> int:
+        """How many places with a location stand on two pages: such a row was read twice, and maybe for another one."""
+        return sum(1 for place in self.shared if place[2])
+
+    @cached_property
+    def ambiguous(self) -> Mapping[RowT, int]:
+        """The rows without a location whose place stands on two pages: one of them may be there twice, for another."""
+        return Counter(row for rows in self.rows for row in rows if not row[2] and row[:3] in self.shared)
+
+    @cached_property
+    def has_page_twice(self) -> bool:
+        """Whether two pages hold just the same rows; a page of one row may be like another by chance."""
+        pages = [rows for rows in self.rows if len(rows) > 1]
+        return len(set(pages)) < len(pages)
+
+    @cached_property
+    def says_nothing_is_there(self) -> bool:
+        """Whether SendGrid says by a count or a total of 0 that the list is empty, and by no other that it is not."""
+        return self.number == 0 and self.counts.union(self.totals) == {0}
+
+    @cached_property
+    def is_hollow(self) -> bool:
+        """Whether a page neither has rows nor says that there are none; an empty last page only ends the list."""
+        *inner, last = self.pages
+        ends_the_list = bool(inner) and last.has_results
+        return any(page.says_nothing for page in (inner if ends_the_list else self.pages))
+
+    @property
+    def lacks_total(self) -> bool:
+        """Whether a page with rows gives no total, which the API always does."""
+        return any(page.rows and page.total is None for page in self.pages)
+
+    def says_the_same_as(self, other: "Walk[RowT]") -> bool:
+        """Return whether both walks saw the same places, as many rows, the same ambiguous ones and the same counts."""
+        mine, theirs = ((walk.number, walk.counts, walk.places, walk.ambiguous) for walk in (self, other))
+        return mine == theirs
+
+
+def whole_list(walks: Sequence[Walk[RowT]]) -> Sequence[RowT] | None:
+    """Return the rows of the list where the walks show all of it; None where they do not.
+
+    A place with a location has one row, unless one page has several of it and the count confirms them.
+    """
+    last = walks[-1]
+    if last.number == 0:
+        return () if last.says_nothing_is_there else None
+    if last.is_torn:
+        # The list changed while it was read, so which rows are missing cannot be told from this walk.
+        return None
+    # The strongest sign there is without a count: two walks that saw the same. A row read twice still spoils it, since
+    # both walks may have lost the row that it was read for.
+    confirmed = _agree(walks) and not last.doubled and not last.has_page_twice
+    if last.count is not None:
+        return _whole_by_count(walks, last.count, confirmed=confirmed)
+    # Without a count only repetition is left as evidence, and an empty page in between may hide rows both times.
+    if confirmed and not last.is_hollow:
+        return [row for rows in last.rows for row in _once(rows)]
+    return None
+
+
+def _whole_by_count(walks: Sequence[Walk[RowT]], count: int, *, confirmed: bool) -> Sequence[RowT] | None:
+    last = walks[-1]
+    # The number alone does not do: one row lost and another read twice at a page's edge add up to the count as well.
+    if last.number == count and (confirmed or not last.shared):
+        return list(_all(last))
+    # Rows that moved while a page was read are missing in one walk and present in another, so the union may be whole.
+    alike = list(_last_with_count(walks, count))
+    if any(walk.number > count for walk in alike):
+        return None  # it is no count of this list, and rows that fit it would fit by chance
+    # Only walks with the same count: rows of a list that has grown or shrunk since would mix two states.
+    union = _union(rows for walk in alike for rows in walk.rows)
+    return union if len(union) == count else None
+
+
+def best_list(walks: Sequence[Walk[RowT]]) -> tuple[Sequence[RowT], bool]:
+    """Return what can be said of a list that no walk shows whole, and whether it has as many rows as SendGrid counts.
+
+    No row is doubled: a place with a location has one row, and where there are more rows than SendGrid counts, those of
+    a page that are equal, clicks included, are one. Nothing is given where a page is missing, where an empty list is
+    contradicted, or where rows without a location stand on several pages and two walks do not agree on them.
+    """
+    last = walks[-1]
+    if last.number == 0 or last.is_hollow:
+        return (), False
+    has_surplus = last.count is not None and last.number > last.count
+    pages = [[_once(rows, equal=has_surplus) for rows in walk.rows] for walk in walks]
+    union = _union(rows for walk in pages for rows in walk)
+    doubled_pages = last.has_page_twice and not has_surplus
+    if len(union) == last.count or doubled_pages or not any(walk.ambiguous for walk in walks):
+        return union, len(union) == last.count
+    is_settled = sum(map(len, pages[-1])) == last.count if has_surplus else _agree(walks)
+    if not is_settled:
+        return (), False
+    located = [row for row in union if row[2]]
+    union = located + [row for rows in pages[-1] for row in rows if not row[2]]
+    return union, len(union) == last.count
+
+
+def disagreement(walks: Sequence[Walk[RowT]]) -> str:
+    """Return what keeps the last walk's list from being whole, in words for a log line."""
+    last = walks[-1]
+    if last.number == 0:
+        said = [f"{name} of {_listed(numbers)}" for name, numbers in _said_numbers(last) if numbers]
+        return f"no rows, but a {' and a '.join(said)}" if said else "neither rows nor a count or total of 0"
+    if last.is_torn:
+        return f"the pages give different counts: {_listed(last.counts)}"
+    if last.count is not None and last.count != last.number:
+        return f"{last.number} rows, and SendGrid counts {last.count}"
+    if last.shared:
+        return f"{len(last.shared)} places stand on two pages"
+    return "a page is empty" if last.is_hollow else "no count of the list, and no two readings agree"
+
+
+def total_of(walk: Walk[LinkClicks], links: Sequence[LinkClicks]) -> tuple[int, int]:
+    """Return the total to publish beside the links, and how far their clicks are outside of what SendGrid says.
+
+    Totals that equal each page's own clicks, on two or more pages, are per page, and the list's total is their sum.
+    Otherwise the last page's is SendGrid's newest word. Clicks arrive between two pages, so those of the links may lie
+    anywhere between the smallest and the largest total.
+    """
+    clicks = sum(map(_CLICKS_OF_LINK, links))
+    given = [page for page in walk.pages if page.total is not None]
+    # On one page a total per page and one of the list are the same number, so it takes two pages to see it.
+    if len(given) > 1 and all(page.total == sum(map(_CLICKS_OF_LINK, page.rows)) for page in given):
+        return clicks, 0
+    if not walk.totals:
+        return 0, 0
+    return walk.totals[-1], min(clicks - min(walk.totals), 0) or max(clicks - max(walk.totals), 0)
+
+
+def _agree(walks: Sequence[Walk[RowT]]) -> bool:
+    return len(walks) > 1 and walks[-1].says_the_same_as(walks[-2])
+
+
+def _last_with_count(walks: Sequence[Walk[RowT]], count: int) -> Iterator[Walk[RowT]]:
+    """Give the walks at the end that say the same count, in their order."""
+    others = [number for number, walk in enumerate(walks, 1) if walk.count != count]
+    yield from walks[max(others, default=0) :]
+
+
+def _union(pages: Iterable[tuple[RowT, ...]]) -> list[RowT]:
+    """Return the rows that surely exist: of each place those of the page that has most of them, or the last such page.
+
+    A page is one answer, so its rows are different ones; rows on two pages may be the same one.
+    """
+    best: dict[Place, list[RowT]] = {}
+    for rows in pages:
+        by_place: dict[Place, list[RowT]] = {}
+        for row in rows:
+            by_place.setdefault(_PLACE(row), []).append(row)
+        best.update({place: them for place, them in by_place.items() if len(them) >= len(best.get(place, ()))})
+    return [row for rows in best.values() for row in rows]
+
+
+def _once(rows: tuple[RowT, ...], *, equal: bool = False) -> tuple[RowT, ...]:
+    """Return a page's rows with each place that has a location once, as its last row has it, or any equal ones once."""
+    located = {row[:3]: row for row in rows if row[2]}
+    others = (row for row in rows if not row[2])
+    return (*located.values(), *(dict.fromkeys(others) if equal else others))
+
+
+def _all(walk: Walk[RowT]) -> Iterator[RowT]:
+    return (row for rows in walk.rows for row in rows)
+
+
+def _said_numbers(walk: Walk[RowT]) -> Iterator[tuple[str, Collection[int]]]:
+    yield from (("count", walk.counts), ("total", frozenset(walk.totals)))
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(numbers)[:3]))
 
 
 class AnyPage(Protocol):
@@ -121,7 +408,7 @@ def _are_known(known: Fingerprint, fetch: Fetch, fetched: list[bytes], url: str)
 def read_list(fetch: Fetch, url: str, explain: Explain, form: Form[PageT, RowT]) -> Reading[RowT]:
     """Walk over the pages until they show the whole list, or cannot show it.
 
-    `completeness` says when that is. A walk that ends early, since SendGrid puts errors beside the list or no longer
+    The table above says when that is. A walk that ends early, since SendGrid puts errors beside the list or no longer
     takes a page token, is begun again once. The list is not whole when two walks in a row say the same and are not,
     when the fourth is not, or when the time is over after one. Raises InvalidResponseError for what no API gives: a
     page that comes back, a list without an end. `url` is for messages.
@@ -235,7 +522,4 @@ def _said(page: Page) -> PageSaid[LinkClicks]:
     return PageSaid(tuple(map(_LINK, fields)), count, page.total_clicks, page.results is not None)
 
 
-# A row is the tuple of its fields. Its class takes them one by one, in Python; the tuple's own constructor does not.
-_LINK: Final[Callable[[tuple[str, str, str, int]], LinkClicks]] = partial(tuple.__new__, LinkClicks)
-_STEP, _URL, _CLICKS = itemgetter("step_id"), itemgetter("url"), itemgetter("clicks")
 _LINKS: Final = Form(parse_page, _said)

@@ -2,7 +2,7 @@
 
 `GET /v3/marketing/stats/automations` and `…/automations/{id}` answer alike: rows of an automation, a step and twelve
 counts. The forms are those of SendGrid's published description, where `stats` may be missing from a row. A list is
-whole by the rules of `completeness`, where a row's place is its automation, step and period.
+whole by the rules of `pages`, where a row's place is its automation, step and period.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,8 +13,7 @@ from typing_extensions import TypedDict
 
 from exporter.domain import AutomationId, AutomationList, Statistics, is_automation_id
 from exporter.errors import IncompleteError, InvalidResponseError
-from exporter.sendgrid.completeness import PageSaid, Walk, best_list, disagreement
-from exporter.sendgrid.pages import Explain, Fetch, Form, read_list
+from exporter.sendgrid.pages import Explain, Fetch, Form, PageSaid, Walk, best_list, disagreement, read_list
 from exporter.sendgrid.wire import MOST_ROWS, Count, Metadata, Wire, parse
 
 MOST_IDS: Final = 25
@@ -58,7 +57,7 @@ class StatisticsPage(Wire):
 
 
 class _Place(NamedTuple):
-    """A row in the form that `completeness` judges."""
+    """A row in the form that `pages` judges."""
 
     automation_id: str
     """As it is listed, in lower case: an id has no case."""

@@ -1,6 +1,5 @@
 """Settings: flags, environment and files brought to one frozen value, or to one error naming every problem."""
 
-from exporter.settings.flags import Mode
 from exporter.settings.load import DEMO_INTERVAL, Invocation, load, read_key_file
 from exporter.settings.reference import Setting, help_text, redacted, redacted_line, reference
 from exporter.settings.schema import (
@@ -16,6 +15,7 @@ from exporter.settings.schema import (
     StateSettings,
     WebSettings,
 )
+from exporter.settings.sources import Mode
 from exporter.settings.values import duration_text, key_oddity
 
 __all__ = [

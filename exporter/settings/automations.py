@@ -7,7 +7,7 @@ from typing import Final
 
 from exporter.domain import Automation, AutomationId, automation_ids_in, is_automation_id, label_name
 from exporter.settings import values
-from exporter.settings.problems import KeyPath, no_such_setting, printable
+from exporter.settings.values import KeyPath, no_such_setting, printable
 
 AUTOMATIONS: Final[KeyPath] = ("automations",)
 _ENTRY_KEYS: Final = ("id", "name", "step_ids", "interval", "steps", "labels")

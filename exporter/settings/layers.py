@@ -12,8 +12,8 @@ from pydantic_settings import PydanticBaseSettingsSource
 
 from exporter.domain import Automation
 from exporter.settings.automations import AUTOMATIONS, Entries, WrongAutomationsError
-from exporter.settings.problems import KeyPath, Problem
 from exporter.settings.schema import Settings
+from exporter.settings.values import KeyPath, Problem
 
 
 def key_path(path: Sequence[str | int]) -> KeyPath:

@@ -14,14 +14,30 @@ from exporter.errors import ConfigurationError
 from exporter.inputs import Authorities, Inputs, read_input
 from exporter.settings import values
 from exporter.settings.automations import AUTOMATIONS
-from exporter.settings.config_file import ConfigFile, read_config_file, unreadable
-from exporter.settings.environment import Environment, hints, read_authorities, read_environment
-from exporter.settings.flags import Flags, Mode, read_flags
 from exporter.settings.layers import Layer, Layers, Merged, Presets, merge
-from exporter.settings.problems import KeyPath, Problem, shown_path, why_unread
 from exporter.settings.reference import API_KEY, API_KEY_FILE, CONFIG_FILE, PROXY
 from exporter.settings.schema import Settings
-from exporter.settings.values import duration_text, is_loopback, without_password
+from exporter.settings.sources import (
+    ConfigFile,
+    Environment,
+    Flags,
+    Mode,
+    hints,
+    read_authorities,
+    read_config_file,
+    read_environment,
+    read_flags,
+    unreadable,
+)
+from exporter.settings.values import (
+    KeyPath,
+    Problem,
+    duration_text,
+    is_loopback,
+    shown_path,
+    why_unread,
+    without_password,
+)
 from exporter.web.toolkit.files import Input, exposure
 
 DEMO_INTERVAL: Final = 2.0

@@ -17,9 +17,8 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from exporter.domain import Automation
-from exporter.settings.problems import KeyPath
 from exporter.settings.schema import GROUPS, Settings
-from exporter.settings.values import duration_text, without_password
+from exporter.settings.values import KeyPath, duration_text, without_password
 
 COMMAND: Final = "sendgrid-automation-exporter"
 PREFIX: Final = "EXPORTER_"

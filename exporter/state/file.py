@@ -15,8 +15,7 @@ from typing import Any, Final
 
 from exporter.domain import AutomationId
 from exporter.errors import ForeignFileError, StateError
-from exporter.exposition.block import Block
-from exporter.exposition.compression import Compressed
+from exporter.exposition import Block, Compressed
 from exporter.web.toolkit.files import exposure
 
 _log = logging.getLogger(__name__)

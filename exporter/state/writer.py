@@ -10,7 +10,7 @@ from typing import Final
 from exporter.clock import Clock
 from exporter.domain import AutomationId
 from exporter.errors import ForeignFileError, StateError
-from exporter.exposition.block import Block
+from exporter.exposition import Block
 from exporter.state.file import Answer, SavedBlock, StateFile, open_state
 
 _log = logging.getLogger(__name__)

@@ -3,8 +3,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.domain import OVERFLOW_URL
-from exporter.exposition.block import AutomationView, key_of, line_format, render_group
-from exporter.exposition.compression import text_chunks
+from exporter.exposition import AutomationView, key_of, line_format, render_group, text_chunks
 from tests.factories import a_block, a_link, an_id, render
 
 pytestmark = pytest.mark.unit

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from zlib_ng import zlib_ng
 
-from exporter.exposition.compression import EMPTY, compress, gzip_chunks, gzip_size, join, text_chunks
+from exporter.exposition import EMPTY, compress, gzip_chunks, gzip_size, join, text_chunks
 
 pytestmark = pytest.mark.unit
 

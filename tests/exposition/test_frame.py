@@ -2,9 +2,17 @@ import gzip
 
 import pytest
 
-from exporter.exposition.block import Frame
-from exporter.exposition.compression import EMPTY, compress, gzip_chunks, gzip_size, join, text_chunks
-from exporter.exposition.text import OPENMETRICS_END, PER_AUTOMATION
+from exporter.exposition import (
+    EMPTY,
+    OPENMETRICS_END,
+    PER_AUTOMATION,
+    Frame,
+    compress,
+    gzip_chunks,
+    gzip_size,
+    join,
+    text_chunks,
+)
 
 pytestmark = pytest.mark.unit
 

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.account.statistics import StatisticsStore
 from exporter.domain import Endpoint, Outcome, Standing, Statistics
-from exporter.exposition.compression import text_chunks
+from exporter.exposition import text_chunks
 from exporter.serving import Exposition
 from exporter.store import Store
 from exporter.telemetry import Telemetry

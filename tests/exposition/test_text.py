@@ -1,6 +1,6 @@
 import pytest
 
-from exporter.exposition.text import (
+from exporter.exposition import (
     Family,
     MetricType,
     escape,

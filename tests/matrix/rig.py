@@ -17,7 +17,7 @@ from requests.adapters import HTTPAdapter
 
 from exporter.about import about
 from exporter.domain import Automation, AutomationId, Outcome
-from exporter.exposition.text import PER_AUTOMATION
+from exporter.exposition import PER_AUTOMATION
 from exporter.labels import LabelHygiene, LabelRules
 from exporter.polling.poller import Poller
 from exporter.sendgrid.budget import Budget

@@ -6,7 +6,7 @@ import pytest
 from exporter import errors
 from exporter.domain import OVERFLOW_URL, Outcome, PollResult
 from exporter.errors import IncompleteError, KeyRefusedError, SendGridError, ServerError, UnauthorizedError
-from exporter.exposition.block import key_of
+from exporter.exposition import key_of
 from exporter.labels import LabelHygiene, UrlMode
 from exporter.polling.poller import Poller
 from exporter.store import Store

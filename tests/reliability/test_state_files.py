@@ -13,7 +13,7 @@ import pytest
 
 from exporter.domain import AutomationId, LinkClicks
 from exporter.errors import StateError
-from exporter.exposition.block import Block
+from exporter.exposition import Block
 from exporter.state import Answer, SavedBlock, open_state
 from sendgrid_simulator import Row, Simulator, fixed
 from tests.end_to_end.harness.process import COMMAND, ExporterProcess, run_exporter

@@ -1,4 +1,4 @@
-"""When a list is whole: the decision table of exporter/sendgrid/completeness.py, row by row."""
+"""When a list is whole: the decision table of exporter/sendgrid/pages.py, row by row."""
 
 import pytest
 

@@ -23,7 +23,7 @@ from exporter.settings import (
     load,
     reference,
 )
-from exporter.settings.config_file import read_config_file
+from exporter.settings.sources import read_config_file
 from tests.factories import KEY
 
 pytestmark = pytest.mark.unit

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.exposition.compression import compress, text_chunks
+from exporter.exposition import compress, text_chunks
 from exporter.web.ports import Limits
 from tests.programs import ROOT
 from tests.web.support import (

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.web.negotiation import wanted_names, wants_gzip, wants_openmetrics
+from exporter.web.handlers import wanted_names, wants_gzip, wants_openmetrics
 
 pytestmark = pytest.mark.unit
 

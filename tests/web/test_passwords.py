@@ -4,8 +4,8 @@ import base64
 import bcrypt
 import pytest
 
-from exporter.web.toolkit.parsing import BusyError
 from exporter.web.toolkit.passwords import BasicAuth, FairQueue, Verdict, configured_user, matches, parse_basic
+from exporter.web.toolkit.worker import BusyError
 
 pytestmark = pytest.mark.unit
 

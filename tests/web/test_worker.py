@@ -4,8 +4,7 @@ import threading
 import pytest
 
 from exporter.web.handlers import Reloads
-from exporter.web.toolkit.parsing import WorkerStoppedError
-from exporter.web.toolkit.worker import Worker
+from exporter.web.toolkit.worker import Worker, WorkerStoppedError
 from tests.web.support import FakeReloader
 
 pytestmark = pytest.mark.e2e

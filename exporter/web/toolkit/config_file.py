@@ -1,20 +1,26 @@
-"""The web config file, in the format of Prometheus's exporter-toolkit."""
+"""The web config file, in the format of Prometheus's exporter-toolkit, as it is now.
 
+It is read again when it or a certificate changes, at the price of a stat. A thread of its own looks at the files,
+because their disk may hang, and a scrape waits for no disk.
+"""
+
+import asyncio
+import logging
 import re
-from collections.abc import Mapping
+import ssl
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final, Generic, TypeVar
 
-from exporter.web.toolkit.files import Input, exposure, read_bounded
-from exporter.web.toolkit.parsing import Section, WebConfigError, seconds
-from exporter.web.toolkit.strict_yaml import YamlError, read_texts
-from exporter.web.toolkit.tls import TLSSettings, read_tls
+from exporter.web.toolkit.files import Input, exposure, fingerprint, read_bounded
+from exporter.web.toolkit.strict_yaml import Section, WebConfigError, YamlError, read_texts, seconds
+from exporter.web.toolkit.tls import ClientAuth, TLSSettings, admits, make_context, read_tls
+from exporter.web.toolkit.worker import Worker, WorkerStoppedError
 
 MAX_BCRYPT_COST: Final = 14
 """One check of a higher cost takes seconds: too long for a scrape, and for a process that is to end."""
-
 _MAX_SIZE: Final = 256 * 1024
 _HASH: Final = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 _UNITS: Final = MappingProxyType({"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0})
@@ -27,6 +33,10 @@ _HEADERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "X-XSS-Protection": (),
     }
 )
+_log = logging.getLogger(__name__)
+_PATIENCE: Final = 0.5
+"""Seconds that a request waits for a look at the files: a usual one takes less than a millisecond."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,3 +171,197 @@ def _duration(block: Section, key: str) -> float:
     if found is None:
         block.complain(key, "a duration such as 500ms, 1s or 1m30s is needed here, 0 to switch the limit off")
     return found or 0.0
+
+
+class ReloadingConfig:
+    """The rules of the web config file; without a path, those of an empty one.
+
+    Raise WebConfigError on construction when they cannot be used. Later the last ones that could be used stay in
+    effect, and what is wrong is logged once and reported: a half-written file must neither open what it protects nor
+    refuse the scrapes. The toolkit in Go answers every request with 500 until the file is right.
+    """
+
+    def __init__(self, path: Path | None, report: Callable[[bool], None] = lambda _: None) -> None:
+        """Call `report` with whether the file and its certificates are in effect, whenever that changes."""
+        self._path = path
+        self._report = report
+        self._config: _LastGood[WebConfig] = _LastGood("the web config file")
+        self._context: _LastGood[ssl.SSLContext] = _LastGood("the certificate")
+        self._usable = True
+        self._stalled = False
+        self.look()
+        self.encrypted = self.current().tls is not None
+        """Whether connections are encrypted: decided at start, for a port cannot change its protocol."""
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether there is a file to look at."""
+        return self._path is not None
+
+    def look(self) -> None:
+        """Read again what has changed; may wait for a disk, so one thread does this and no request."""
+        if self._path is None:
+            return
+        path = self._path
+        # The rules first: the settings of TLS are part of the certificate's key, so a changed block renews it, too.
+        tls = self._config.get((fingerprint(path),), lambda: self._load(path)).tls
+        if tls is not None:
+            self._context.get((tls, *map(fingerprint, tls.files)), lambda: make_context(tls))
+        self._report_change()
+
+    def stalled(self) -> None:
+        """Report that a look has not come back: whatever has changed since is not in effect."""
+        if not self._stalled:
+            self._stalled = True
+            _log.error(
+                "the web config file or its certificates cannot be looked at (does their disk hang?); what was loaded "
+                "before stays in effect"
+            )
+        if self._usable:
+            self._usable = False
+            self._report(False)
+
+    def current(self) -> WebConfig:
+        """Return the rules in effect; never waits."""
+        return self._config.value or WebConfig()
+
+    def context(self) -> ssl.SSLContext:
+        """Return the TLS context in effect, only where connections are encrypted; never waits."""
+        if self._context.value is None:
+            raise WebConfigError(["web.config_file: TLS is not configured"])
+        return self._context.value
+
+    def admits(self, certificate: Mapping[str, Any] | None) -> bool:
+        """Return whether the client behind a finished handshake may come in."""
+        tls = self.current().tls
+        return tls is not None and admits(tls, certificate)
+
+    def _load(self, path: Path) -> WebConfig:
+        config = load(path)
+        former = self._config.value
+        if former is not None and (lost := _lost_protection(former, config)):
+            raise WebConfigError([f"web.config_file: {lost} needs a restart"])
+        for warning in config.warnings:
+            _log.warning("web config file: %s", warning)
+        return config
+
+    def _report_change(self) -> None:
+        usable = not (self._config.problems or self._context.problems)
+        if self._stalled:
+            self._stalled = False
+            _log.info("the web config file and its certificates can be looked at again")
+        if usable != self._usable:
+            self._usable = usable
+            self._report(usable)
+
+
+class FreshConfig:
+    """What is in effect for the next request or handshake: after a look at the files, unless their disk hangs.
+
+    Used from the event loop alone. Requests that come during a look share it; while one hangs, they do not wait.
+    """
+
+    def __init__(self, config: ReloadingConfig, worker: Worker) -> None:
+        self._config = config
+        self._worker = worker
+        self._look: asyncio.Task[None] | None = None
+        self._hangs = False
+
+    async def current(self) -> WebConfig:
+        """Return the rules."""
+        await self._refresh()
+        return self._config.current()
+
+    async def context(self) -> ssl.SSLContext:
+        """Return the TLS context; only where connections are encrypted."""
+        await self._refresh()
+        return self._config.context()
+
+    async def _refresh(self) -> None:
+        if not self._config.is_watched:
+            return
+        if self._look is None:
+            self._look = asyncio.create_task(self._run())
+        elif self._hangs:
+            return
+        # wait, not wait_for: that would cancel the look at the time-out, and the others who share it with it.
+        _, pending = await asyncio.wait((self._look,), timeout=_PATIENCE)
+        if pending and not self._hangs:
+            self._hangs = True
+            self._config.stalled()
+
+    async def _run(self) -> None:
+        try:
+            await self._worker.run(self._config.look)
+        except WorkerStoppedError:
+            pass
+        except Exception:  # noqa: BLE001 - whatever a look meets, requests go on with what was loaded
+            _log.exception("the web config file cannot be looked at; what was loaded before stays in effect")
+        finally:
+            # Whatever happened, the next request starts a new look.
+            self._look, self._hangs = None, False
+
+
+def validate(path: Path) -> tuple[str, ...]:
+    """Return warnings about the web config file; raise WebConfigError when it, or a certificate, is wrong."""
+    config = load(path)
+    if config.tls is not None:
+        make_context(config.tls)
+    return config.warnings
+
+
+def _lost_protection(before: WebConfig, after: WebConfig) -> str | None:
+    """Return the change that a reload must not make, None where there is none.
+
+    A file that is emptied or cut short while it is written is often valid YAML that lets every client in.
+    """
+    if (before.tls is None) != (after.tls is None):
+        return "tls_server_config: switching TLS on or off"
+    if before.users and not after.users:
+        return "basic_auth_users: taking out every user"
+    if before.tls is None or after.tls is None:
+        return None
+    if before.tls.client_auth is ClientAuth.REQUIRE_AND_VERIFY is not after.tls.client_auth:
+        return "tls_server_config.client_auth_type: no longer requiring client certificates"
+    if before.tls.allowed_sans is not None and after.tls.allowed_sans is None:
+        return "tls_server_config.client_allowed_sans: taking out the list"
+    return None
+
+
+class _LastGood(Generic[T]):
+    """A value made again when its key changes; where that fails, the one before stays and the reason is logged."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._key: tuple[object, ...] | None = None
+        self.value: T | None = None
+        self.problems: tuple[str, ...] = ()
+        """Why the newest one cannot be used; empty where it is in effect."""
+
+    def get(self, key: tuple[object, ...], make: Callable[[], T]) -> T:
+        if key != self._key:
+            self._renew(key, make)
+        if self.value is None:
+            raise WebConfigError(self.problems)
+        return self.value
+
+    def _renew(self, key: tuple[object, ...], make: Callable[[], T]) -> None:
+        try:
+            value = make()
+        except WebConfigError as exc:
+            self._fail(exc.problems)
+            # What could not be read may be readable in a moment with the file unchanged; what was read stays wrong.
+            self._key = None if isinstance(exc.__cause__, OSError) else key
+            return
+        if self.value is not None:
+            _log.info("%s was %s", self._what, "mended" if self.problems else "read again")
+        self._key, self.value, self.problems = key, value, ()
+
+    def _fail(self, problems: tuple[str, ...]) -> None:
+        if self.value is not None and problems != self.problems:
+            _log.error(
+                "%s cannot be used any more, what was loaded before stays in effect until it is mended: %s",
+                self._what,
+                "; ".join(problems),
+            )
+        self.problems = problems

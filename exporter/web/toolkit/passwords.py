@@ -18,8 +18,7 @@ from typing import Final, NamedTuple, TypeVar
 import bcrypt
 
 from exporter.web.toolkit.config_file import RateLimitRule
-from exporter.web.toolkit.parsing import BusyError, WorkerStoppedError
-from exporter.web.toolkit.worker import Worker
+from exporter.web.toolkit.worker import BusyError, Worker, WorkerStoppedError
 
 _MOST_CLIENTS: Final = 4096
 """Buckets kept, about 1 MB; a client whose bucket was dropped begins with a full one."""

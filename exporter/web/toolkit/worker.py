@@ -8,9 +8,15 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from exporter.web.toolkit.parsing import WorkerStoppedError
-
 T = TypeVar("T")
+
+
+class BusyError(Exception):
+    """Too much work waits before this one."""
+
+
+class WorkerStoppedError(Exception):
+    """The worker's thread is stopping, so the work was not done."""
 
 
 class Worker:

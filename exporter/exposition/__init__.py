@@ -1,1 +1,0 @@
-"""Turning samples into the bytes of a scrape: pure functions over values."""
