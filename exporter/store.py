@@ -54,6 +54,10 @@ class Store:
         # Reading one attribute is atomic in CPython, and a snapshot never changes once it is assigned.
         return self._snapshot
 
+    def block(self, automation_id: AutomationId) -> Block | None:
+        """Return the block that is shown of an automation; None where there is none."""
+        return self._snapshot.block(automation_id)
+
     def total_clicks(self) -> Mapping[AutomationId, int]:
         """Return the total that is shown of each automation, where one is."""
         return {view.id: view.block.total_clicks for view in self._snapshot.views() if view.block is not None}

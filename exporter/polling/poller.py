@@ -144,11 +144,6 @@ class Poller:
         self.telemetry.polled(result.outcome, self.clock.monotonic() - started)
         return result
 
-    def last_outcome(self, automation_id: AutomationId) -> Outcome | None:
-        """Return the outcome of the automation's last poll; None before the first."""
-        result = self.last_result(automation_id)
-        return None if result is None else result.outcome
-
     def last_result(self, automation_id: AutomationId) -> PollResult | None:
         """Return what came of the automation's last poll; None before the first."""
         memory = self._memories.get(automation_id)
@@ -268,7 +263,7 @@ class Poller:
         if isinstance(stats, Unchanged):
             former = memory.block
             return former is not None and self._show(automation, memory, former, stale_after, question)
-        before = self.store.snapshot.block(automation.id)
+        before = self.store.block(automation.id)
         links = self._capped(automation.id, memory, self.hygiene.clean(stats.links), before)
         lines = lines_of(automation.id, links)
         block = block_of(lines, len(links), stats.total_clicks)
@@ -315,7 +310,8 @@ class Poller:
         capped = self.hygiene.cap(links, lambda row: key_of(automation_id, row) in published)
         # Two links with the same 32-bit hash only make the counter one too low.
         folded = array("I", (hash(row[:3]) & _HASH_MASK for row in capped.folded))
-        self.telemetry.folded(len(set(folded).difference(memory.folded)))
+        if entered := set(folded).difference(memory.folded):
+            self.telemetry.folded(len(entered))
         memory.folded = folded
         return capped.links
 

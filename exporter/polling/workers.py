@@ -173,7 +173,7 @@ class Workers:
         if self._all_tried:
             return 0
         untried = sum(
-            self._poller.last_outcome(id_) is None and self._poller.succeeded_at(id_) is None
+            self._poller.last_result(id_) is None and self._poller.succeeded_at(id_) is None
             for id_ in self._automations
         )
         self._all_tried = untried == 0

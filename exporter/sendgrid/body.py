@@ -201,6 +201,13 @@ def read_body(
         return body.getvalue()
 
 
+def read_charged(raw: RawAnswer, encoding: str, where: str, reserve: Reserve) -> bytes:
+    """Return the whole body as `read_body` does, once what parsing it will take is reserved too."""
+    body = read_body(raw, encoding, where, reserve=reserve)
+    reserve(cost(body) - len(body))
+    return body
+
+
 def _codings(encoding: str, where: str) -> Sequence[str]:
     """Return the codings to undo, the last applied one first (RFC 9110, 8.4)."""
     named = [name.strip().lower() for name in encoding.split(",")]

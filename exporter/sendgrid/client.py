@@ -47,7 +47,7 @@ from exporter.errors import (
     StoppedError,
     UnauthorizedError,
 )
-from exporter.sendgrid.body import MemoryBudget, cost, read_body
+from exporter.sendgrid.body import MemoryBudget, read_body, read_charged
 from exporter.sendgrid.budget import Budget, RateLimitHeaders, read_rate_limit
 from exporter.sendgrid.key import KeyTrial, Turn
 from exporter.sendgrid.pages import read_stats
@@ -352,9 +352,7 @@ class SendGridClient:
                     said = _explanation(response, url, hide)
                     raise refusal(url, answer.status, said, retry_after=answer.rate_limit.retry_after)
                 self._trial.accepted(key)
-                body = read_body(response.raw, response.headers.get("Content-Encoding", ""), url, reserve=reserve)
-                # read_body has reserved the bytes; now what parsing them will take, before it is done.
-                reserve(cost(body) - len(body))
+                body = read_charged(response.raw, response.headers.get("Content-Encoding", ""), url, reserve)
         except LIBRARY_ERRORS as exc:
             raise broken_exchange(url, exc, hide) from None
         if foreign := foreign_text(body, response.headers.get("Content-Type", ""), hide):

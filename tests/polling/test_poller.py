@@ -93,7 +93,7 @@ def test_every_failure_is_its_own_outcome_and_keeps_the_last_good(error):
     assert not bench.view.up
     assert (bench.view.block, bench.view.last_success) == (good.block, good.last_success)
     assert bench.count("polls_total", outcome=error.outcome) == 1
-    assert bench.poller.last_outcome(an_id()) is error.outcome
+    assert bench.poller.last_result(an_id()).outcome is error.outcome
 
 
 def test_defect_is_an_outcome_too_with_its_traceback_in_the_log(caplog):
@@ -479,8 +479,8 @@ def test_automations_that_left_are_forgotten():
 
     bench.poller.forget_all_but({an_id(2): an_automation(2)})
 
-    assert bench.poller.last_outcome(an_id(1)) is None
-    assert bench.poller.last_outcome(an_id(2)) is Outcome.SUCCESS
+    assert bench.poller.last_result(an_id(1)) is None
+    assert bench.poller.last_result(an_id(2)).outcome is Outcome.SUCCESS
 
 
 def test_success_of_an_earlier_run_is_remembered_without_an_outcome():
@@ -489,5 +489,5 @@ def test_success_of_an_earlier_run_is_remembered_without_an_outcome():
     bench.poller.remember(an_id(), 12.0, a_block())
 
     assert bench.poller.succeeded_at(an_id()) == 12.0
-    assert bench.poller.last_outcome(an_id()) is None
+    assert bench.poller.last_result(an_id()) is None
     assert bench.poller.succeeded_at(an_id(2)) is None

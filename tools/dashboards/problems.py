@@ -67,9 +67,9 @@ def panel(title: str, description: str, where: str = EVERYWHERE) -> AnyPanel:
     words = cells.state({name: (one.words, one.colour) for name, one in PROBLEMS.items()}, ("-", Colour.QUIET), 160)
     columns = [
         Column("alertname", "Problem", {**words, **cells.leads_to(_RUNBOOK, "What to do", new_tab=True)}),
-        Column("name", "Automation", {"custom.minWidth": 140, **cells.leads_to(_DETAIL, "Show this automation")}),
-        Column("step", "Step", {"custom.width": 140, **cells.leads_to(_DETAIL, "Show this step")}),
-        Column("url", "Link", {"custom.minWidth": 340, "mappings": cells.WITHOUT_SCHEME, **cells.OPEN}),
+        Column("name", "Automation", {"custom.width": 190, **cells.leads_to(_DETAIL, "Show this automation")}),
+        Column("step", "Step", {"custom.width": 130, **cells.leads_to(_DETAIL, "Show this step")}),
+        Column("url", "Link", {"custom.minWidth": 200, "mappings": cells.WITHOUT_SCHEME, **cells.OPEN}),
         Column("cause", "Cause", {"custom.width": 115, "mappings": cells.words(CAUSES)}),
         Column("Value #A", "Since", cells.MOMENT),
         Column("Value #B", "Missing clicks", {**cells.CLICKS, "custom.width": 155, "mappings": cells.DASH}),

@@ -97,8 +97,8 @@ def _parts() -> AnyPanel:
         rows(promql.each(expected, worst, labels), "C"),
     ]
     columns = [
-        Column("step", "Step", {"custom.minWidth": 130}),
-        Column("url", "Link", {"custom.minWidth": 340, **cells.OPEN}),
+        Column("step", "Step", {"custom.width": 150}),
+        Column("url", "Link", {"custom.minWidth": 260, **cells.OPEN}),
         Column("url_location", "Position", {"custom.width": 110}),
         Column("window", "Window", {"custom.width": 100}),
         Column("Value #B", "Clicks", cells.CLICKS),

@@ -23,10 +23,10 @@ _LINKS: Final[Mapping[str, str]] = MappingProxyType({"endpoint": "links"})
 def telemetry(story: Story, moment: float, since: float, version: int) -> Iterator[Sample]:
     """Yield the exporter's own samples of the process that runs since then."""
     ids = [automation.id for automation in story.automations if story.configured(automation.id, moment)]
-    failed = _failed(story, since, moment)
-    polls = [
-        max(0.0, min(moment, story.left.get(one.id, moment)) - max(since, one.started)) / STEP + 1
+    polled = [
+        (max(since, one.started), min(moment, story.left.get(one.id, moment)))
         for one in story.automations
+        if one.started <= moment
     ]
     down = any(begin <= moment < until for begin, until in story.outages)
     yield from _identity(moment, since, version)
@@ -40,7 +40,8 @@ def telemetry(story: Story, moment: float, since: float, version: int) -> Iterat
         )
         yield "sendgrid_exporter_automation_poll_interval_seconds", labels, STEP
         yield "sendgrid_exporter_clicks_decreased_total", labels, 0
-    yield from _polls(sum(polls), failed * len(ids))
+    polls = sum((until - begin) / STEP + 1 for begin, until in polled if begin <= until)
+    yield from _polls(polls, sum(_failed(story, begin, until) for begin, until in polled))
     yield from _budget(moment, len(ids))
     links = sum(len(source.rows(moment)) for identity in ids if (source := story.simulator.account.source(identity)))
     yield "sendgrid_exporter_link_series", {}, links if story.watched(moment) else 0

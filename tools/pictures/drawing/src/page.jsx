@@ -44,8 +44,10 @@ window.draw = async ({ dashboard, from, to, width, variables, scrapeInterval }) 
   return { height, errors: drawn.flatMap(({ panel, error }) => (error ? [`${panel.title}: ${error}`] : [])) };
 };
 
-// Whether every panel that has something to show has begun to show it: some measure their place first.
+// Whether every panel that has something to show has begun to show it: the page is rendered later, and some panels
+// measure their place first.
 window.drawn = () =>
+  document.querySelector('[data-kind]') !== null &&
   Object.entries({ table: '[role="gridcell"]', timeseries: '.u-over', stat: 'span', bargauge: 'span' }).every(([kind, content]) =>
     [...document.querySelectorAll(`[data-kind="${kind}"]`)].every((panel) => panel.querySelector(content))
   );
