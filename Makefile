@@ -126,6 +126,12 @@ test-fresh: ## README's commands on a fresh Debian, as a plain user and as root:
 	@scripts/install-packages fresh
 	@scripts/test-fresh "$(SUITE)" "$(EXTENT)"
 
+.PHONY: test-status
+test-status: setup-python ## look at the status page in Chromium, also at 3 a.m., and take its pictures: some three minutes; needs Node
+	@scripts/install-packages status
+	@cd tools/pictures/drawing && npm ci --silent --ignore-scripts
+	@$(BIN)/python -m tests.web.in_browser $(ARGS)
+
 .PHONY: test-wheel
 test-wheel: setup-python ## build the wheel, and try it in an environment of its own
 	@$(BIN)/python scripts/test-wheel

@@ -403,6 +403,7 @@ class App:
                 ceiling=settings.sendgrid.requests_per_minute / settings.shard.total,
             ),
             discovered={str(each): standings[each] for each in Standing} if account.options.discovers else None,
+            list_error=account.failure.message if account.failure else "",
             state_file=str(settings.state.path) if settings.state.path else None,
             configuration=redacted(settings, with_automations=False),
             reload=self._last_reload,

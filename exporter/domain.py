@@ -1,6 +1,7 @@
 """The values that travel through the exporter: frozen, without I/O."""
 
 import re
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,6 +20,10 @@ OVERFLOW_URL: Final = "__other__"
 ID_PLACEHOLDER: Final = "{automation_id}"
 """Stands for an automation's id in `sendgrid.app_url`."""
 
+_DAY: Final = 86400.0
+_SPACING: Final = 3300.0
+"""Seconds between two totals that are kept: a poll each hour, a little early now and then, keeps every one."""
+_ABOUT_A_DAY: Final = _DAY + 7200.0
 _KEY: Final = itemgetter(0, 1, 2)
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _UUID_IN_TEXT: Final = re.compile(rf"(/automations?/)?(?<![0-9a-zA-Z-])({_UUID.pattern})(?![0-9a-zA-Z-])")
@@ -122,6 +127,34 @@ class Unchanged:
     """SendGrid says of one automation what it said before, byte for byte."""
 
     pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClickHistory:
+    """An automation's totals of about a day, some one an hour, in 16 bytes each."""
+
+    times: "array[float]"
+    """Seconds since the epoch, ascending."""
+    totals: "array[int]"
+
+    def with_total(self, total: int, at: float) -> "ClickHistory":
+        """Return the history with this total, unless the last one is as new; a clock set back begins a new history."""
+        if self.times and 0 <= at - self.times[-1] < _SPACING:
+            return self
+        first = 0 if self.times and at >= self.times[-1] else len(self.times)
+        # The newest one of a day ago or more is what today is compared with.
+        while first + 1 < len(self.times) and at - self.times[first + 1] >= _DAY:
+            first += 1
+        return ClickHistory(self.times[first:] + array("d", [at]), self.totals[first:] + array("q", [total]))
+
+    def gained(self, total: int, now: float) -> int | None:
+        """Return how far this total is above that of a day ago; None where no total of that hour is known."""
+        day_ago = [then for at, then in zip(self.times, self.totals, strict=True) if now - at >= _DAY]
+        is_recent = bool(day_ago) and now - self.times[len(day_ago) - 1] < _ABOUT_A_DAY
+        return total - day_ago[-1] if is_recent else None
+
+
+NO_HISTORY: Final = ClickHistory(array("d"), array("q"))
 
 
 class Statistics(NamedTuple):

@@ -21,7 +21,7 @@ from typing import Final
 
 from zlib_ng import zlib_ng
 
-from exporter.domain import OVERFLOW_URL, AutomationId, LinkClicks, Statistics, label_name
+from exporter.domain import NO_HISTORY, OVERFLOW_URL, AutomationId, ClickHistory, LinkClicks, Statistics, label_name
 
 QUICK: Final = 2
 """The level of compression for what is compressed at every scrape; zlib-ng's level 1 saves little time for a third more
@@ -429,7 +429,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class AutomationView:
-    """All that a scrape shows of one automation."""
+    """What is known of one automation: all that a scrape shows of it, and more for the status page."""
 
     id: AutomationId
     name: str
@@ -442,6 +442,8 @@ class AutomationView:
     last_success: float | None = None
     """Seconds since the epoch."""
     decreased: int = 0
+    history: ClickHistory = NO_HISTORY
+    """Its totals of the last day; no part of a scrape, Prometheus has its own."""
     steps: tuple[tuple[str, str], ...] = ()
     """Ids and names of steps, as configured."""
     labels: tuple[tuple[str, str], ...] = ()

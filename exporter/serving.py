@@ -121,10 +121,11 @@ class AutomationStatus:
     def status(self, sought: str = "") -> Status:
         """Return the state of every automation, with the links in which the text is found."""
         plans = self.workers.plans()
-        rows = tuple(self._row(view, plans.get(view.id, _NO_PLAN), sought) for view in self.store.snapshot.views())
-        return replace(self.facts(), automations=rows, time=self.clock.time())
+        now, views = self.clock.time(), self.store.snapshot.views()
+        rows = tuple(self._row(view, plans.get(view.id, _NO_PLAN), sought, now) for view in views)
+        return replace(self.facts(), automations=rows, time=now)
 
-    def _row(self, view: AutomationView, plan: Plan, sought: str) -> AutomationRow:
+    def _row(self, view: AutomationView, plan: Plan, sought: str, now: float) -> AutomationRow:
         result = self.poller.last_result(view.id)
         is_stale = view.block is None and view.last_success is not None
         return AutomationRow(
@@ -141,6 +142,7 @@ class AutomationStatus:
             interval=view.poll_interval,
             series=view.block.series if view.block else 0,
             clicks=view.block.total_clicks if view.block else None,
+            day_clicks=view.history.gained(view.block.total_clicks, now) if view.block else None,
             page=view.page,
             found=tuple(islice(_links_with(sought, view.block), _MOST_FOUND)) if sought and view.block else (),
         )

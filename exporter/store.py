@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from exporter.domain import Automation, AutomationId, page_of
+from exporter.domain import NO_HISTORY, Automation, AutomationId, page_of
 from exporter.exposition import PER_AUTOMATION, AutomationView, Block, Compressed, Group, join, render_group
 
 _SMALLEST_GROUP: Final = 32
@@ -97,7 +97,8 @@ class Store:
 
         def published(view: AutomationView) -> AutomationView:
             fell = view.decreased + int(decreased)
-            return replace(view, block=block, up=True, last_success=last_success, decreased=fell)
+            history = view.history.with_total(block.total_clicks, last_success)
+            return replace(view, block=block, up=True, last_success=last_success, decreased=fell, history=history)
 
         with self._lock:
             # Asked under the lock that `withdraw` takes: checked before it, a withdrawal could slip in between.
@@ -113,8 +114,9 @@ class Store:
         with self._lock:
             if automation_id in self._snapshot.place:
                 self._expiry[automation_id] = expires
+                history = NO_HISTORY.with_total(block.total_clicks, last_success)
                 self._change(
-                    {automation_id: lambda view: replace(view, block=block, last_success=last_success)},
+                    {automation_id: lambda view: replace(view, block=block, last_success=last_success, history=history)}
                 )
 
     def failed(self, automation_id: AutomationId) -> None:
@@ -135,7 +137,7 @@ class Store:
             known = [id_ for id_ in automation_ids if id_ in self._snapshot.place]
             for id_ in known:
                 self._expiry.pop(id_, None)
-            self._change({id_: lambda view: replace(view, block=None, last_success=None, up=None) for id_ in known})
+            self._change(dict.fromkeys(known, _withdrawn))
 
     def expire(self, now: float) -> float:
         """Drop the blocks that have grown stale, so that Prometheus marks their series; return when the next will."""
@@ -160,6 +162,10 @@ class Store:
             views = [changes[view.id](view) if view.id in changes else view for view in groups[index].views]
             groups[index] = render_group(views, groups[index])
         self._snapshot = _snapshot(tuple(groups), self._snapshot.place, self._snapshot)
+
+
+def _withdrawn(view: AutomationView) -> AutomationView:
+    return replace(view, block=None, last_success=None, up=None, history=NO_HISTORY)
 
 
 def _with_interval(view: AutomationView, seconds: float) -> AutomationView:

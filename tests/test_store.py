@@ -136,6 +136,24 @@ def test_address_of_a_page_follows_the_configuration_and_keeps_the_data():
     assert view_of(store).page == ""
 
 
+def test_history_of_totals_ends_where_the_automation_is_asked_another_question():
+    store = a_store(1)
+    publish(store)
+    assert len(view_of(store).history.totals) == 1
+
+    store.withdraw([ID])
+
+    assert len(view_of(store).history.totals) == 0
+
+
+def test_restored_block_begins_the_history_at_its_true_time():
+    store = a_store(1)
+
+    store.restore(ID, a_block(total=5), last_success=100.0, expires=9e9)
+
+    assert view_of(store).history.gained(7, 100.0 + 86400.0) == 2
+
+
 def test_falls_are_counted():
     store = a_store()
 

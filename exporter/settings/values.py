@@ -51,7 +51,7 @@ _EMPTY: Final = "is empty; leave it out to get the default"
 _NOT_A_DURATION: Final = "must be a duration such as 30s, 5m or 1h30m, or a number of seconds"
 _HOST: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _PORT: Final = re.compile(r"[0-9]{1,5}")
-_PAGES: Final = ("/", "/-", "/status.json", "/status.css", "/status.js", "/sd/links")
+_PAGES: Final = ("/", "/-", "/status.json", "/status.css", "/status.js", "/status.svg", "/sd/links")
 _PATH: Final = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _HIGHEST_PORT: Final = 65535
 _URL_CHARACTERS: Final = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*")

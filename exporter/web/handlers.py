@@ -130,6 +130,7 @@ class Handlers:
             "/": _Route(_READ, self._status_page),
             "/status.json": _Route(_READ, self._status_json),
             "/status.css": _Route(_READ, partial(_asset, "status.css", "text/css; charset=utf-8")),
+            "/status.svg": _Route(_READ, partial(_asset, "status.svg", "image/svg+xml")),
             "/status.js": _Route(_READ, partial(_asset, "status.js", "text/javascript; charset=utf-8")),
             options.telemetry_path: _Route(_READ, self._metrics),
             HEALTHY: _Route(_READ, self._healthy),

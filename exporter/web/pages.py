@@ -7,6 +7,7 @@ result.
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from html import escape
 from importlib import resources
@@ -19,7 +20,7 @@ from exporter.web.ports import AutomationRow, Condition, LandingPage, Status
 
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
-    "style-src 'self'; script-src 'self'; connect-src 'self'"
+    "style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'"
 )
 MAX_ROWS: Final = 1000
 """Automations that the page shows; a search finds the others."""
@@ -33,12 +34,14 @@ _SORTS: Final[Mapping[str, str]] = {
     "name": "Automation",
     "state": "State",
     "success": "Last success",
-    "next": "Next poll",
+    "next": "Next poll in",
     "interval": "Interval",
     "links": "Links",
     "clicks": "Clicks",
+    "day": "Last day",
 }
 """The columns, by their names in `sort=`."""
+_DESCENDING: Final = frozenset({"links", "clicks", "day"})
 _SEVERITY: Final = (Condition.FAILING, Condition.STALE, Condition.WAITING, Condition.OK, Condition.IDLE)
 _SPOKEN: Final[Mapping[Condition, str]] = {
     Condition.FAILING: "failing",
@@ -47,15 +50,23 @@ _SPOKEN: Final[Mapping[Condition, str]] = {
     Condition.OK: "up to date",
     Condition.IDLE: "idle",
 }
+_LOOKS: Final[Mapping[Condition, str]] = {
+    Condition.FAILING: "bad",
+    Condition.STALE: "late",
+    Condition.WAITING: "late",
+    Condition.OK: "ok",
+    Condition.IDLE: "idle",
+}
+"""The classes of the style sheet."""
 
 _LINK: Final = Template('<li><a href="$target">$text</a>')
 _COLUMN: Final = Template('<th scope="col"$sorted><a id="sort-$key" href="?$query">$text</a>')
 _TABLE: Final = Template(
-    "<table>\n<caption hidden>Automations</caption>\n<thead><tr>$columns</thead>\n<tbody>$rows</tbody>\n</table>\n$more"
+    "<table>\n<caption>Automations</caption>\n<thead><tr>$columns</thead>\n<tbody>$rows</tbody>\n</table>\n$more"
 )
 # A page has a thousand of them, so what HTML lets one leave out is left out: a th beside td is its row's header.
 _ROW: Final = Template(
-    "<tr class=$state><th>$name$id$found<td>$spoken$error<td>$success<td>$next<td>$interval<td>$links<td>$clicks\n"
+    "<tr class=$look><th>$name$id$found<td>$spoken$error<td>$success<td>$next<td>$interval<td>$links<td>$clicks<td>$day"
 )
 _NAME: Final = Template("<bdi>$name</bdi>")
 _LINKED_NAME: Final = Template('<a href="$page" rel="noreferrer noopener"><bdi>$name</bdi></a>')
@@ -63,6 +74,7 @@ _ERROR: Final = Template("<p><bdi>$text</bdi><p>Next step: $step")
 _FOUND: Final = Template('<ul class="found">$links</ul>')
 _FOUND_LINK: Final = Template("<li><bdi>$url</bdi> ($clicks clicks)")
 _MORE: Final = Template("<p>$text</p>")
+_NOTICE: Final = Template("<li>$text")
 _FACT: Final = Template("<dt>$name<dd>$value")
 _ATTRIBUTE: Final = Template(' aria-sort="$order"')
 
@@ -116,8 +128,9 @@ def status_page(page: LandingPage, status: Status, view: View, *, telemetry_path
         links=_joined(_fill(_LINK, target=target, text=text) for text, target in links),
         sought=view.sought,
         sort=view.sort,
-        worst=next((condition for condition in _SEVERITY[:3] if counts[condition]), Condition.OK),
+        look=_LOOKS[next((condition for condition in _SEVERITY[:3] if counts[condition]), Condition.OK)],
         summary=_summary(counts, len(rows), view),
+        notices=_joined(_fill(_NOTICE, text=text) for text in _notices(status)),
         table=_table(rows, view, status.time),
         facts=_joined(_fill(_FACT, name=name, value=value) for name, value in _facts(status)),
         configuration=status.configuration,
@@ -136,6 +149,7 @@ def status_json(status: Status, view: View) -> bytes:
         "requests_per_minute": status.requests._asdict(),
         "discovered_automations": dict(status.discovered) if status.discovered is not None else None,
         "state_file": status.state_file,
+        "list_error": status.list_error or None,
         "last_reload": None if reload is None else {"time": reload.time, "problems": list(reload.problems)},
         "automations": [
             {
@@ -153,6 +167,7 @@ def status_json(status: Status, view: View) -> bytes:
                 "interval_seconds": row.interval,
                 "links": row.series,
                 "clicks": row.clicks,
+                "clicks_last_day": row.day_clicks,
                 "found_links": [found._asdict() for found in row.found],
             }
             for row in _chosen(status.automations, view)
@@ -197,6 +212,8 @@ def _chosen(rows: Iterable[AutomationRow], view: View) -> Sequence[AutomationRow
             found.sort(key=lambda row: -row.series)
         case "clicks":
             found.sort(key=lambda row: -(row.clicks or 0))
+        case "day":
+            found.sort(key=lambda row: (row.day_clicks is None, -(row.day_clicks or 0)))
     return found
 
 
@@ -227,7 +244,7 @@ def _below(more: int, rows: Iterable[AutomationRow]) -> Iterable[str]:
 
 def _column(key: str, text: str, view: View) -> _Markup:
     is_sorted = key == (view.sort or "state")
-    order = "descending" if key in ("links", "clicks") else "ascending"
+    order = "descending" if key in _DESCENDING else "ascending"
     query = urlencode({"q": view.sought, "sort": key} if view.sought else {"sort": key}, errors="replace")
     return _fill(_COLUMN, key=key, text=text, query=query, sorted=_fill(_ATTRIBUTE, order=order) if is_sorted else "")
 
@@ -244,18 +261,35 @@ def _rows(rows: Iterable[AutomationRow], now: float) -> Iterable[_Markup]:
         found = _joined(_fill(_FOUND_LINK, url=_cut(link.url), clicks=link.clicks) for link in row.found)
         yield _fill(
             _ROW,
-            state=row.state,
+            look=_LOOKS[row.state],
             name=_fill(_LINKED_NAME if row.page else _NAME, name=_cut(row.name), page=row.page),
             id="" if row.id == row.name else _cut(row.id),
             found=_fill(_FOUND, links=found) if found else "",
             spoken=_SPOKEN[row.state] + (", stale" if row.is_stale and row.state is Condition.FAILING else ""),
             error=error,
             success="never" if row.last_success is None else f"{_rough(now - row.last_success)} ago",
-            next=f"in {_rough(row.next_poll)}" if row.next_poll else "now",
+            next=_rough(row.next_poll) if row.next_poll else "now",
             interval=duration(row.interval),
             links=row.series,
             clicks="none" if row.clicks is None else row.clicks,
+            day="" if row.day_clicks is None else f"{row.day_clicks:+}",
         )
+
+
+def _notices(status: Status) -> Iterable[str]:
+    """Give what is wrong with the exporter as a whole, then when all of this was so."""
+    requests, reload = status.requests, status.reload
+    if reload is not None and reload.problems:
+        ago = duration(status.time - reload.time)
+        yield f"The configuration was not reloaded {ago} ago, the former one is in effect: {'; '.join(reload.problems)}"
+    if status.list_error:
+        yield f"The account's list of automations could not be read: {status.list_error}"
+    if requests.needed > requests.allowed:
+        yield (
+            f"The polls need {requests.needed:.1f} requests a minute and {requests.allowed:.1f} are allowed, so their "
+            "intervals are longer than configured"
+        )
+    yield f"As of {datetime.fromtimestamp(status.time, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _facts(status: Status) -> Iterable[tuple[str, str]]:

@@ -91,6 +91,8 @@ class AutomationRow:
     """SendGrid's total; None where there is no data."""
     found: tuple[FoundLink, ...] = ()
     """The first links in which the search was found."""
+    day_clicks: int | None = None
+    """What was added to the clicks in about a day; None where it is not known."""
     page: str = ""
     """The address of its page in SendGrid; empty where none is to be linked."""
 
@@ -133,6 +135,8 @@ class Status:
     requests: Requests = NO_REQUESTS
     discovered: Mapping[str, int] | None = None
     """Automations of the account by state; None while discovery is off."""
+    list_error: str = ""
+    """Why the account's list could not be read last; empty where it was."""
     state_file: str | None = None
     configuration: str = ""
     """YAML without secrets."""

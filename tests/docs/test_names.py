@@ -41,7 +41,7 @@ def test_page_names_settings_and_metrics_that_there_are(page: Path) -> None:
 
 
 def test_the_series_behind_an_alert_are_recorded() -> None:
-    rules = (ROOT / "prometheus" / "rules" / "sendgrid-clicks.yml").read_text()
+    rules = "\n".join(path.read_text() for path in (ROOT / "prometheus" / "rules").glob("*.yml"))
     page = (ROOT / "docs" / "alerts.md").read_text()
 
     named = set(re.findall(r"\bjob(?:_[a-z]+)*:sendgrid_[a-z_]+:[a-z_]+", page))

@@ -231,6 +231,57 @@ def test_a_stopped_journey_keeps_its_links_quiet(running: Running) -> None:
     )
 
 
+@needs("alertmanager-newer")
+def test_a_journey_that_sends_no_mail_makes_one_message(running: Running) -> None:
+    def alert(name: str, severity: str, cause: str) -> Mapping[str, Any]:
+        return {**ALERT, "labels": {**ALERT["labels"], "alertname": name, "severity": severity, "cause": cause}}
+
+    running.send(
+        alert("SendGridAutomationStoppedSending", "critical", "fewer_mails"),
+        alert("SendGridAutomationClicksDropped", "warning", "fewer_mails"),
+    )
+
+    def states() -> dict[str, str]:
+        found = exchange(f"http://{running.address}/api/v2/alerts").json()
+        return {one["labels"]["alertname"]: one["status"]["state"] for one in found}
+
+    wait_until(
+        lambda: (
+            states() == {"SendGridAutomationStoppedSending": "active", "SendGridAutomationClicksDropped": "suppressed"}
+        ),
+        "the alert on clicks is inhibited",
+    )
+
+
+@needs("alertmanager-newer")
+def test_a_warning_reaches_the_team_that_owns_the_journey_and_not_the_others(running: Running) -> None:
+    labels = {**ALERT["labels"], "severity": "warning", "team": "growth"}
+    running.send({**ALERT, "labels": labels})
+    message: EmailMessage = running.messages("mail")["mail"]
+
+    assert message["To"] == "growth@example.com"
+    assert running.caught.empty()
+
+
+@needs("amtool-newer")
+@pytest.mark.parametrize(
+    ("labels", "receivers"),
+    [
+        (("severity=warning",), "sendgrid-slack"),
+        (("severity=warning", "team=growth"), "sendgrid-growth"),
+        (("severity=warning", "team=other"), "sendgrid-slack"),
+        (("severity=info", "team=growth"), "sendgrid-email"),
+        (("severity=critical", "team=growth"), "sendgrid-teams,sendgrid-webhook,sendgrid-growth"),
+        (("severity=critical",), "sendgrid-teams,sendgrid-webhook,sendgrid-slack"),
+    ],
+)
+def test_amtool_says_who_hears_of_what(labels: tuple[str, ...], receivers: str) -> None:
+    command = [program("amtool-newer"), "config", "routes", "test", f"--config.file={CONFIG}", *labels]
+    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    assert said.stdout.strip() == receivers, said.stderr
+
+
 @needs("amtool-newer")
 def test_amtool_takes_the_configuration() -> None:
     checked = subprocess.run(

@@ -9,9 +9,10 @@ import pytest
 
 from tests.programs import needs
 from tests.rules.conftest import PROMETHEUS
-from tools.backtest import emulation, engine, link_traffic, traffic
+from tools.backtest import emulation, engine, link_traffic, sending, traffic
+from tools.rules.delivery_alerts import HOLIDAY_HOURS
 
-RULES = (PROMETHEUS / "rules" / "sendgrid-clicks.yml",)
+RULES = tuple(PROMETHEUS / "rules" / f"sendgrid-{name}.yml" for name in ("deliveries", "clicks"))
 PACE = emulation.Pace(minutes=15, poll_minutes=15, slow_minutes=15)
 LENGTH = 18 * 96
 CLICKS = ("SendGridAutomationClicksStopped", "SendGridAutomationClicksDropped")
@@ -28,12 +29,15 @@ def _cut(values: emulation.Numbers) -> emulation.Numbers:
 @pytest.mark.long
 @needs("promtool")
 def test_emulation_and_promtool_say_the_same() -> None:
-    """Totals with and without mails, a silence of sending, dead links and replaced ones; each in a job of its own."""
+    """Totals with and without mails, stops and drops of sending, dead and replaced links; each in a job of its own."""
     totals = {
         "stop": traffic.make("plain", 2000, 81_000, weeks=3, fall="stop"),
         "fall": traffic.make("office hours", 300, 81_001, weeks=3, fall="-70 %"),
         "irregular": traffic.make("batch irregular", 2000, 81_002, weeks=3),
         "missed": traffic.missed_send("batch daily", 300, 81_003, weeks=3),
+        "unclicked": traffic.make("plain", 2000, 81_010, weeks=3, fall="-70 %"),
+        "unsent": traffic.make("plain", 300, 81_011, weeks=3, fall="mails stop"),
+        "sent less": traffic.make("US + EU", 2000, 81_012, weeks=3, fall="mails -70 %"),
     }
     parts = {
         "dead": link_traffic.make("dead step", 2000, 81_004, weeks=3),
@@ -41,7 +45,7 @@ def test_emulation_and_promtool_say_the_same() -> None:
         "all edited": link_traffic.make("all edited", 2000, 81_006, weeks=3),
         "raised": link_traffic.make("max_links raised", 2000, 81_009, weeks=3),
     }
-    with_mails = {"irregular", "missed"}
+    with_mails = {"irregular", "missed", "unclicked", "unsent", "sent less"}
     series: dict[str, emulation.Numbers] = {}
     totals = {
         name: traffic.History(_cut(history.clicks), _cut(history.mails), history.drop)
@@ -59,31 +63,50 @@ def test_emulation_and_promtool_say_the_same() -> None:
     for name, history in totals.items():
         seen = PACE.polled(np.cumsum(history.clicks)[None, ::3])
         mails = np.cumsum(history.mails)[None, ::3] if name in with_mails else None
-        clicks = emulation.automations(seen, PACE, mails)[0]
-        fired = {f.step for f in firings if f.labels["job"] == name and f.alert in CLICKS}
-        found += len(fired)
-        assert set(_begins(clicks)) <= fired, name
-        assert all(clicks[step] for step in fired), name
-        silent = emulation.mails(mails, seen, PACE)[0] if mails is not None else np.zeros(LENGTH, dtype=bool)
-        sent = [f.step for f in firings if f.labels["job"] == name and f.alert == "SendGridAutomationMailsStopped"]
-        found += len(sent)
-        assert _begins(silent) == sent, name
+        clicks = emulation.automations(seen, PACE, mails)
+        own = [f for f in firings if f.labels["job"] == name]
+        fired = {f.step: f for f in own if f.alert in CLICKS and not (_of_mails(f) and not clicks.dropped[0, f.step])}
+        unsent = [f.step for f in own if f.alert == "SendGridAutomationStoppedSending"]
+        fewer = [f for f in own if f.alert in CLICKS and _of_mails(f) and not clicks.dropped[0, f.step]]
+        found += len(fired) + len(unsent) + len(fewer)
+        assert set(_begins(clicks.dropped[0])) <= set(fired), name
+        assert all(clicks.dropped[0, step] for step in fired), name
+        if mails is None:
+            assert not unsent + fewer, name
+            assert not any("cause" in f.labels for f in own), name
+            continue
+        said = sending.sending(mails, clicks, PACE)
+        silent = (emulation.mails(mails, clicks, PACE) | said.stopped)[0]
+        assert set(_begins(silent)) <= set(unsent), name
+        assert all(silent[step] for step in unsent), name
+        alone = said.dropped & ~said.stopped & ~clicks.dropped
+        assert _begins(alone[0]) == [f.step for f in fewer if f.labels["severity"] == "info"], name
+        long = emulation.held(said.dropped, PACE.steps(HOLIDAY_HOURS) + 1)
+        assert all((long & alone)[0, f.step] for f in fewer if f.labels["severity"] == "warning"), name
+        for step in _begins(clicks.dropped[0]):
+            cause = {1: "fewer_clicks", -1: "fewer_mails", 0: None}[int(said.cause[0, step])]
+            assert fired[step].labels.get("cause") == cause, (name, step)
     for name, links in parts.items():
-        clicks = np.diff(np.cumsum(links.clicks, axis=1)[:, ::3], prepend=0)
-        expected = emulation.links(replace(links, clicks=clicks), PACE)
+        came = np.diff(np.cumsum(links.clicks, axis=1)[:, ::3], prepend=0)
+        expected = emulation.links(replace(links, clicks=came), PACE)
         for row, state in enumerate(expected.dead):
-            own = [
+            steps = [
                 f.step for f in firings if f.labels["job"] == name and _row(f, links) == row and "Stopped" in f.alert
             ]
-            found += len(own)
-            assert _begins(state) == own, (name, row)
+            found += len(steps)
+            assert _begins(state) == steps, (name, row)
         for row, state in enumerate(expected.replaced):
-            own = [
+            steps = [
                 f.step for f in firings if f.labels["job"] == name and _row(f, links) == row and "Replaced" in f.alert
             ]
-            found += len(own)
-            assert _begins(state) == own, (name, row)
+            found += len(steps)
+            assert _begins(state) == steps, (name, row)
     assert found >= 5
+
+
+def _of_mails(firing: engine.Firing) -> bool:
+    """Return whether it says that clicks are missing because mails are."""
+    return firing.labels.get("cause") == "fewer_mails"
 
 
 def _row(firing: engine.Firing, links: link_traffic.Links) -> int | None:

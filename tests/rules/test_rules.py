@@ -86,7 +86,9 @@ def test_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not(alert: 
 def test_alert_says_what_people_need(rule: dict[str, Any]) -> None:
     assert rule["alert"].startswith("SendGrid")
     assert rule["labels"]["severity"] in {"info", "warning", "critical"}
-    assert set(rule["annotations"]) == {"summary", "description", "runbook_url", "dashboard_url"}
+    of_automation = "$labels.automation_id" in rule["annotations"]["dashboard_url"]
+    assert set(rule["annotations"]) - {"sendgrid_url"} == {"summary", "description", "runbook_url", "dashboard_url"}
+    assert ("sendgrid_url" in rule["annotations"]) == ("group_left (team)" in rule["expr"]) == of_automation
     assert rule["annotations"]["summary"].endswith(".")
 
 
@@ -95,7 +97,7 @@ def test_runbook_has_a_section_for_the_alert(alert: str) -> None:
     address, _, anchor = ALERTS[alert]["annotations"]["runbook_url"].partition("#")
     headings = re.findall(r"^### (\w+)$", (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8"), re.MULTILINE)
 
-    assert address.endswith("/docs/alerts.md")
+    assert address.endswith("/docs/alerts.md{{ end }}")
     assert anchor in [heading.lower() for heading in headings]
 
 
@@ -104,7 +106,17 @@ def test_public_address_is_the_one_of_the_project() -> None:
     homepage = package["project"]["urls"]["Homepage"]
 
     for rule in EVERY_ALERT:
-        assert str(rule["annotations"]["runbook_url"]).startswith(f"{homepage}/blob/main/docs/alerts.md#")
+        runbook = f"{{{{ . }}}}{{{{ else }}}}{homepage}/blob/main/docs/alerts.md{{{{ end }}}}#"
+        assert str(rule["annotations"]["runbook_url"]).startswith(
+            f"{{{{ with $externalLabels.sendgrid_runbook_url }}}}{runbook}"
+        )
+
+
+@pytest.mark.parametrize("rule", EVERY_ALERT, ids=lambda rule: f"{rule['alert']}-{rule['labels']['severity']}")
+def test_grafana_has_one_address_and_a_path_stays_without_it(rule: dict[str, Any]) -> None:
+    grafana = "{{ with $externalLabels.sendgrid_grafana_url }}{{ . }}{{ end }}/d/sendgrid-"
+
+    assert rule["annotations"]["dashboard_url"].startswith(grafana)
 
 
 def test_nothing_needs_a_feature_flag_or_takes_totals_for_counters() -> None:
@@ -125,8 +137,9 @@ def test_alerts_on_the_exporter_never_name_an_automation_in_a_label() -> None:
     assert named == []
 
 
-def test_rules_on_clicks_can_be_read_at_night() -> None:
-    path = PROMETHEUS / "rules" / "sendgrid-clicks.yml"
+@pytest.mark.parametrize("name", ["sendgrid-clicks.yml", "sendgrid-deliveries.yml"])
+def test_rules_can_be_read_at_night(name: str) -> None:
+    path = PROMETHEUS / "rules" / name
     recorded = {rule["record"] for rule in _rules(path) if "record" in rule}
     page = (ROOT / "docs" / "metrics-recorded.md").read_text(encoding="utf-8")
 

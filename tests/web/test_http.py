@@ -125,6 +125,7 @@ def test_status_page_escapes_every_value(server, fakes):
     [
         ("/status.json", "application/json"),
         ("/status.css", "text/css; charset=utf-8"),
+        ("/status.svg", "image/svg+xml"),
         ("/status.js", "text/javascript; charset=utf-8"),
     ],
 )

@@ -144,7 +144,7 @@ def test_what_is_wrong_stands_first_with_its_error_and_the_next_step():
 
 def test_name_leads_to_the_automation_in_sendgrid_where_its_page_is_known():
     page = read(replace(GOOD, name='<"Good">', page=HERE + "?a=1&b=%22"), FAILED)
-    rels = [value for name, value in page.values if name == "rel" and value != "stylesheet"]
+    rels = [value for name, value in page.values if name == "rel" and value not in ("icon", "stylesheet")]
 
     assert page.links[-1] == HERE + "?a=1&b=%22"
     assert rels == ["noreferrer noopener"]
@@ -181,6 +181,12 @@ def test_search_without_a_result_says_so():
     assert "No automation has this in its name, its id or a link." in read(GOOD, view=View("nothing")).text
 
 
+def test_change_of_a_day_sorts_with_the_unknown_last():
+    rows = [AutomationRow(str(n), str(n), Condition.OK, day_clicks=day) for n, day in enumerate((None, -2, 7, 0))]
+
+    assert "".join(names(*rows, view=View(sort="day"))) == "2310"
+
+
 @pytest.mark.parametrize(
     ("sort", "order"),
     [("", "bca"), ("name", "abc"), ("clicks", "cab"), ("links", "acb"), ("interval", "bac"), ("success", "bca")],
@@ -213,7 +219,7 @@ def test_time_is_written_as_people_say_it(age, text):
 
 @pytest.mark.parametrize(
     ("wait", "text"),
-    [(None, "now"), (0.0, "now"), (0.2, "in 1 s"), (59.0, "in 59 s"), (61.0, "in 2 min"), (3601.0, "in 1 h 1 min")],
+    [(None, "now"), (0.0, "now"), (0.2, "1 s"), (59.0, "59 s"), (61.0, "2 min"), (3601.0, "1 h 1 min")],
 )
 def test_next_poll_is_never_due_in_no_time(wait, text):
     assert text in read(replace(GOOD, next_poll=wait)).text
@@ -234,7 +240,15 @@ def test_long_table_is_cut_and_says_so():
 
 def test_thousand_automations_make_a_small_page():
     row = AutomationRow(
-        "i" * 36, "n" * 30, last_success=100.0, next_poll=171.0, interval=300.0, series=42, clicks=123456, page=PAGE_OF
+        "i" * 36,
+        "n" * 30,
+        last_success=100.0,
+        next_poll=171.0,
+        interval=300.0,
+        series=42,
+        clicks=123456,
+        day_clicks=1234,
+        page=PAGE_OF,
     )
     failing = replace(row, state=Condition.FAILING, error="e" * 250, next_step="s" * 100)
     for each in (replace(row, state=Condition.OK), failing):
@@ -269,6 +283,31 @@ def test_page_says_what_the_process_is_and_needs():
         assert expected in page.text
 
 
+def notices(**facts):
+    page = read(GOOD, **facts)
+    return [text for text in page.text if text.startswith(("The ", "As of"))]
+
+
+def test_what_is_wrong_with_the_exporter_as_a_whole_stands_above_the_table():
+    failed = LastReload(940.0, ("poll.interval: x", "log.level: y"))
+
+    assert notices() == ["As of 1970-01-01 00:16:40 UTC"]
+    assert notices(reload=LastReload(940.0, ())) == notices(requests=Requests(2.0, 2.0, 3.0)) == notices()
+    assert notices(reload=failed, list_error="HTTP 403", requests=Requests(40.0, 20.0, 300.0)) == [
+        "The configuration was not reloaded 1 min ago, the former one is in effect: poll.interval: x; log.level: y",
+        "The account's list of automations could not be read: HTTP 403",
+        "The polls need 40.0 requests a minute and 20.0 are allowed, so their intervals are longer than configured",
+        *notices(),
+    ]
+
+
+@pytest.mark.parametrize(("change", "text"), [(12, "+12"), (0, "+0"), (-3, "-3"), (None, None)])
+def test_change_of_a_day_is_shown_where_it_is_known(change, text):
+    page = read(replace(GOOD, day_clicks=change))
+
+    assert [each for each in page.text if each[:1] in "+-" and each] == ([text] if text else [])
+
+
 def test_data_have_the_documented_shape():
     data = json.loads(status_json(Status((FAILED,), requests=Requests(1.0, 2.0, 3.0)), View()))
 
@@ -281,6 +320,7 @@ def test_data_have_the_documented_shape():
         "requests_per_minute",
         "discovered_automations",
         "state_file",
+        "list_error",
         "last_reload",
         "automations",
         "configuration",
@@ -302,6 +342,7 @@ def test_data_have_the_documented_shape():
             "interval_seconds": 0.0,
             "links": 0,
             "clicks": None,
+            "clicks_last_day": None,
             "found_links": [],
         }
     ]

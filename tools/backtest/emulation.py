@@ -6,6 +6,7 @@ column is an evaluation; one row is one automation, or one part of an automation
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,7 +95,22 @@ def _last_weeks(values: Numbers, pace: Pace) -> tuple[Numbers, Numbers]:
     return last, before(last, pace.steps(WEEK))
 
 
-def automations(seen: Numbers, pace: Pace, delivered: Numbers | None = None, *, account: bool = False) -> Mask:
+@dataclass(frozen=True)
+class Clicks:
+    """What the rules say of the clicks of each automation at each evaluation."""
+
+    stopped: Mask
+    dropped: Mask
+    """Stopped ones are among them."""
+    missing: Mask
+    scarce: Mask
+    """A day's clicks are missing."""
+    judgeable: Mask
+    unlike: Mapping[float, Numbers]
+    """How unlike an automation's weeks are, by the hours of the window."""
+
+
+def automations(seen: Numbers, pace: Pace, delivered: Numbers | None = None, *, account: bool = False) -> Clicks:
     """Return when clicks of automations have stopped or dropped.
 
     `seen` are the totals at each evaluation, `delivered` the mails so far. With `account` the rows are automations of one
@@ -104,10 +120,10 @@ def automations(seen: Numbers, pace: Pace, delivered: Numbers | None = None, *, 
         return _automations(seen, pace, delivered, account=account)
 
 
-def _automations(seen: Numbers, pace: Pace, delivered: Numbers | None, *, account: bool) -> Mask:
-    seen = np.cumsum(np.maximum(np.diff(seen, axis=1, prepend=seen[:, :1]), 0), axis=1)
-    shape, interval = seen.shape, pace.poll_minutes * 60
-    low, missing, told = (np.zeros(shape, dtype=bool) for _ in range(3))
+def _automations(seen: Numbers, pace: Pace, delivered: Numbers | None, *, account: bool) -> Clicks:
+    seen = upwards(seen)
+    low, silent, missing, scarce, told = (np.zeros(seen.shape, dtype=bool) for _ in range(5))
+    unlike = {}
     for hours in constants.WINDOWS.values():
         observed = seen - before(seen, pace.steps(hours))
         last, earlier = _last_weeks(observed, pace)
@@ -115,26 +131,47 @@ def _automations(seen: Numbers, pace: Pace, delivered: Numbers | None, *, accoun
         telling = (usual >= totals.TELLING) & ~np.isnan(observed) & ~told
         told |= telling
         missing |= telling & (observed < usual * (1 + RATIO) / 2)
-        missed = np.maximum(usual - observed, 0)
-        day = pace.steps(DAY)
-        squares = [
-            before(_mean(_remembered(values, day), day), day)
-            for values in (missed**2 + missed - usual, np.where(np.isnan(observed), np.nan, usual**2))
-        ]
-        unlike = np.nan_to_num(np.maximum(squares[0] / squares[1], 0))
+        if hours == DAY:
+            scarce = observed < usual * (1 + RATIO) / 2
+        unlike[hours] = _unlike(observed, usual, pace)
         expected = np.fmin(usual, _by_mails(delivered, last, hours, pace)) if delivered is not None else usual
-        expected = expected * (_level(observed, usual) if account else 1) * np.where(np.isnan(earlier), 0.5, 1)
-        variance = (
-            constants.UNLIKE_WEIGHT * (np.exp(constants.UNLIKE_STEEPNESS * unlike) - 1)
-            + constants.USUAL_VARIANCE / np.maximum(expected, 0.01)
-            + constants.LEVEL_VARIANCE
-            + constants.HOURLY_VARIANCE / hours
-        )
-        asked = constants.ASKED - constants.LESS_BY_LENGTH * np.log(hours)
-        score = log_likelihood(observed, expected, 1 / variance) / asked
-        if hours * 3600 >= 4 * interval:
-            low |= (observed < RATIO * expected) & (expected >= MINIMUM) & (score >= SENSITIVITY)
-    return _lasting(low, missing, _judgeable(seen, interval, pace))
+        in_all = level(observed, usual, totals.COUNTABLE, totals.MEMBERS) if account else 1
+        expected = expected * in_all * np.where(np.isnan(earlier), 0.5, 1)
+        scored = score(observed, expected, unlike[hours], hours)
+        if hours * 3600 >= 4 * pace.poll_minutes * 60:
+            now = (observed < RATIO * expected) & (expected >= MINIMUM) & (scored >= SENSITIVITY)
+            low |= now
+            silent |= now & (observed == 0)
+    sure = judgeable(seen, pace)
+    stopped, dropped = (lasting(begins & missing & sure, missing | ~sure) for begins in (silent, low))
+    return Clicks(stopped, dropped, missing, scarce, sure, unlike)
+
+
+def upwards(totals_so_far: Numbers) -> Numbers:
+    """Return the totals with every downward correction taken out."""
+    return np.cumsum(np.maximum(np.diff(totals_so_far, axis=1, prepend=totals_so_far[:, :1]), 0), axis=1)
+
+
+def _unlike(observed: Numbers, usual: Numbers, pace: Pace) -> Numbers:
+    missed, day = np.maximum(usual - observed, 0), pace.steps(DAY)
+    squares = [
+        before(_mean(_remembered(values, day), day), day)
+        for values in (missed**2 + missed - usual, np.where(np.isnan(observed), np.nan, usual**2))
+    ]
+    return squares[0] / squares[1]
+
+
+def score(observed: Numbers, expected: Numbers, unlike: Numbers, hours: float) -> Numbers:
+    """Return the evidence for a drop."""
+    variance = (
+        constants.UNLIKE_WEIGHT * (np.exp(constants.UNLIKE_STEEPNESS * np.nan_to_num(np.maximum(unlike, 0))) - 1)
+        + constants.USUAL_VARIANCE / np.maximum(expected, 0.01)
+        + constants.LEVEL_VARIANCE
+        + constants.HOURLY_VARIANCE / hours
+    )
+    asked = constants.ASKED - constants.LESS_BY_LENGTH * np.log(hours)
+    evidence: Numbers = log_likelihood(observed, expected, 1 / variance) / asked
+    return evidence
 
 
 def _by_mails(delivered: Numbers, last: Numbers, hours: float, pace: Pace) -> Numbers:
@@ -144,58 +181,56 @@ def _by_mails(delivered: Numbers, last: Numbers, hours: float, pace: Pace) -> Nu
     return mails * np.fmin(rate, np.where(np.isnan(rate), np.nan, before(rate, pace.steps(WEEK))))
 
 
-def _level(observed: Numbers, usual: Numbers) -> Numbers:
-    countable = np.where(usual >= totals.COUNTABLE, observed / usual, np.nan)
-    enough = (~np.isnan(countable)).sum(axis=0) >= totals.MEMBERS
-    middle = np.full(countable.shape[1], np.nan)
-    middle[enough] = np.nanmedian(countable[:, enough], axis=0)
+def level(observed: Numbers, usual: Numbers, countable: float, members: int) -> Numbers:
+    """Return the part of the usual that the middle automation of an account has, 1 at most and where few can tell."""
+    parts_of = np.where(usual >= countable, observed / usual, np.nan)
+    enough = (~np.isnan(parts_of)).sum(axis=0) >= members
+    middle = np.full(parts_of.shape[1], np.nan)
+    middle[enough] = np.nanmedian(parts_of[:, enough], axis=0)
     return np.where(enough, np.minimum(middle, 1), 1)
 
 
-def _judgeable(seen: Numbers, interval: int, pace: Pace) -> Mask:
-    steps = np.arange(seen.shape[1])
+def judgeable(seen: Numbers, pace: Pace) -> Mask:
+    """Return when numbers that may stand still for an hour say something."""
+    steps, interval = np.arange(seen.shape[1]), pace.poll_minutes * 60
     moves = np.diff(seen, axis=1, prepend=seen[:, :1] - 1) > 0
     silent = (steps - np.maximum.accumulate(np.where(moves, steps, 0), axis=1)) * pace.minutes * 60
-    judgeable: Mask = (silent <= interval + 90) | (silent > 3600 + 2 * interval)
-    return judgeable
+    sure: Mask = (silent <= interval + 90) | (silent > 3600 + 2 * interval)
+    return sure
 
 
-def _lasting(begins: Mask, lasts: Mask, judgeable: Mask) -> Mask:
-    """Return the state that begins with the one and lasts with the other, as judged."""
+def lasting(begins: Mask, lasts: Mask) -> Mask:
+    """Return the state that begins with the one and lasts with the other."""
     state = np.zeros_like(begins)
     current = np.zeros(begins.shape[0], dtype=bool)
     for step in range(begins.shape[1]):
-        sure, missed = judgeable[:, step], lasts[:, step]
-        current = current & (missed | ~sure) | sure & missed & begins[:, step]
+        current = current & lasts[:, step] | begins[:, step]
         state[:, step] = current
     return state
 
 
-def mails(delivered: Numbers, seen: Numbers, pace: Pace) -> Mask:
-    """Return when automations have stopped sending."""
+def mails(delivered: Numbers, clicks: Clicks, pace: Pace) -> Mask:
+    """Return when automations have stopped sending, by the mails of seven hours and more."""
     with np.errstate(all="ignore"):
-        return _mails(delivered, seen, pace)
+        return _mails(delivered, clicks, pace)
 
 
-def _mails(delivered: Numbers, seen: Numbers, pace: Pace) -> Mask:
+def _mails(delivered: Numbers, clicks: Clicks, pace: Pace) -> Mask:
     found = np.zeros(delivered.shape, dtype=bool)
-    day = pace.steps(DAY)
     for hours in (1.0, 24.0):
         sent = before(delivered, pace.steps(1)) - before(delivered, pace.steps(hours + constants.MAIL_LAG_HOURS))
-        last, earlier = _last_weeks(sent, pace)
-        both = np.minimum(last, earlier)
-        observed = seen - before(seen, pace.steps(hours))
-        usual = np.fmin(*_last_weeks(observed, pace))
-        missed = np.maximum(usual - observed, 0)
-        squares = [
-            before(_mean(_remembered(values, day), day), day) for values in (missed**2 + missed - usual, usual**2)
-        ]
-        alike = squares[0] / squares[1] < click_alerts.UNLIKE_AT_MOST
+        both = np.minimum(*_last_weeks(sent, pace))
+        alike = clicks.unlike[hours] < click_alerts.UNLIKE_AT_MOST
         found |= (sent < click_alerts.NO_MAILS * both) & (both >= click_alerts.MAILS_AT_LEAST) & alike
     hold = pace.steps(click_alerts.MAILS_HOLD_MINUTES / 60)
+    return held(found, hold + 1)
+
+
+def held(found: Mask, steps: int) -> Mask:
+    """Return where something has been found for so many evaluations."""
     lasted = np.cumsum(found, axis=1)
-    held: Mask = found & (lasted - np.nan_to_num(before(lasted.astype(float), hold + 1)) == hold + 1)
-    return held
+    long: Mask = found & (lasted - np.nan_to_num(before(lasted.astype(float), steps)) == steps)
+    return long
 
 
 @dataclass(frozen=True)

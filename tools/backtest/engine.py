@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from tools.backtest.emulation import Numbers, Pace
 from tools.backtest.link_traffic import NO_PLACE, Links
 from tools.backtest.traffic import History
-from tools.rules import clicks
 
 STEP_MINUTES = 5
 FIRING = 'ALERTS{alertstate="firing"}'
@@ -88,7 +88,7 @@ def run(series: Mapping[str, Numbers], rules: Sequence[Path], pace: Pace, promto
 def _document(series: Mapping[str, Numbers], rules: Sequence[Path], pace: Pace) -> Iterator[str]:
     yield f"rule_files: [{', '.join(str(path.resolve()) for path in rules)}]"
     yield f"evaluation_interval: {pace.minutes}m"
-    yield f"group_eval_order: [{', '.join(group.name for group in clicks.groups())}]"
+    yield f"group_eval_order: [{', '.join(name for path in rules for name in _groups(path))}]"
     yield f"tests:\n- interval: {pace.minutes}m\n  input_series:"
     for name, values in series.items():
         yield f"  - {{series: '{name}', values: '{_values(values)}'}}"
@@ -96,6 +96,10 @@ def _document(series: Mapping[str, Numbers], rules: Sequence[Path], pace: Pace) 
     for step in range(1, max(values.size for values in series.values())):
         expression = f"{FIRING} unless {FIRING} offset {pace.minutes}m"
         yield f"  - {{expr: '{expression}', eval_time: {step * pace.minutes}m}}"
+
+
+def _groups(path: Path) -> list[str]:
+    return [group["name"] for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]]
 
 
 def _values(values: Numbers) -> str:

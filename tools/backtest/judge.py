@@ -11,8 +11,10 @@ from statistics import median
 
 import numpy as np
 
-from tools.backtest import emulation, link_traffic, traffic
-from tools.backtest.emulation import Mask, Numbers, Pace
+from tools.backtest import emulation, link_traffic, sending, traffic
+from tools.backtest.emulation import Clicks, Mask, Numbers, Pace
+from tools.backtest.sending import Sending
+from tools.rules.delivery_alerts import HOLIDAY_HOURS
 
 STORE = Path(__file__).parent / "results" / "outcomes.jsonl"
 FIRST_SEED = 70_000
@@ -31,17 +33,26 @@ RARE = 0.05
 ACCOUNT = 5
 """Automations of one account, where others may tell."""
 
+STEADY, RARELY_CLICKED = ("plain", "growth", "office hours", "US + EU", "batch daily"), 0.025
+"""Kinds of traffic in which the cause of a drop is judged, and the clicks by mail of every second history."""
+
+SMALL_SENDER = (50, 2000)
+"""Clicks and mails a day of the sender that stops."""
+
+CAUSE_HOURS = 72
+"""How long after a drop the cause that alerts name is looked at."""
+
 
 @dataclass(frozen=True)
 class Cell:
     """One kind of traffic at one volume, judged with or without mails, others of the account, or on its links."""
 
     sort: str
-    """`quiet`, `fall`, `send`, `links` or `dead`."""
+    """`quiet`, `fall`, `send`, `sender`, `cause`, `links` or `dead`."""
     kind: str
     volume: int
     with_: str = ""
-    """What is known besides clicks: nothing, `mails` or `others`."""
+    """What is known besides clicks: nothing, `mails` or `others`; the traffic, where a cause is judged."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,8 @@ class Outcome:
     alarms: int = 0
     delays: tuple[float, ...] = ()
     """Hours; minus one where nothing was found."""
+    causes: tuple[int, ...] = ()
+    """1 where the alerts named the right cause, minus one where they named the wrong one, 0 where they named none."""
 
 
 def cells() -> Iterator[Cell]:
@@ -69,10 +82,14 @@ def cells() -> Iterator[Cell]:
         for kind in ("batch daily", "batch weekly"):
             yield Cell("send", kind, volume)
             yield Cell("send", kind, volume, "mails")
+        for fall in (*traffic.FALLS, *traffic.MAIL_FALLS) if volume >= SEVERAL else ():
+            for kind in STEADY:
+                yield Cell("cause", fall, volume, kind)
         for kind in (*link_traffic.QUIET, link_traffic.AWAY):
             yield Cell("links", kind, volume)
         for kind in link_traffic.DEAD:
             yield Cell("dead", kind, volume)
+    yield Cell("sender", "mails stop", SMALL_SENDER[0])
 
 
 def run(store: Path, histories: int, progress: Callable[[str], object]) -> list[Outcome]:
@@ -93,7 +110,12 @@ def read(store: Path) -> list[Outcome]:
     if not store.exists():
         return []
     rows = [json.loads(line) for line in store.read_text(encoding="utf-8").splitlines()]
-    return [Outcome(Cell(**row["cell"]), row["histories"], row["alarms"], tuple(row["delays"])) for row in rows]
+    return [
+        Outcome(
+            Cell(**row["cell"]), row["histories"], row["alarms"], tuple(row["delays"]), tuple(row.get("causes", ()))
+        )
+        for row in rows
+    ]
 
 
 def judged(cell: Cell, histories: int) -> Outcome:
@@ -101,6 +123,8 @@ def judged(cell: Cell, histories: int) -> Outcome:
     seeds = range(FIRST_SEED, FIRST_SEED + histories)
     if cell.sort in ("links", "dead"):
         return _links(cell, seeds)
+    if cell.sort in ("sender", "cause"):
+        return _mail_falls(cell, seeds)
     if cell.with_ == "others":
         states = [state for seed in seeds[::ACCOUNT] for state in _account(cell, seed)]
         return Outcome(cell, len(states), sum(map(alarms, states)))
@@ -123,9 +147,46 @@ def _state(cell: Cell, clicks: Sequence[Numbers], sent: Sequence[Numbers]) -> Ma
     pace = Pace(poll_minutes=traffic.POLL_MINUTES.get(cell.kind, 5))
     seen = pace.polled(np.cumsum(clicks, axis=1))
     if cell.with_ != "mails":
-        return emulation.automations(seen, pace)
+        return emulation.automations(seen, pace).dropped
     mails = np.cumsum(sent, axis=1)
-    return emulation.automations(seen, pace, mails) | emulation.mails(mails, seen, pace)
+    found = emulation.automations(seen, pace, mails)
+    said = sending.sending(mails, found, pace)
+    return found.dropped | _unsent(mails, found, said, pace) | emulation.held(said.dropped, pace.steps(HOLIDAY_HOURS))
+
+
+def _unsent(mails: Numbers, found: Clicks, said: Sending, pace: Pace) -> Mask:
+    """Return when an alert says that automations send no mail."""
+    return emulation.mails(mails, found, pace) | said.stopped
+
+
+def _mail_falls(cell: Cell, seeds: Sequence[int]) -> Outcome:
+    """Return how soon a stop of sending was said, or which cause of a drop."""
+    pace, delays, causes = Pace(), [], []
+    for seed in seeds:
+        kind, rate = "plain", SMALL_SENDER[0] / SMALL_SENDER[1]
+        if cell.sort == "cause":
+            kind, rate = cell.with_, RARELY_CLICKED if seed % 2 else traffic.CLICKS_BY_MAIL
+        history = traffic.make(kind, cell.volume, seed, fall=cell.kind, clicks_by_mail=rate)
+        mails, drop = np.cumsum(history.mails)[None], history.drop or 0
+        found = emulation.automations(np.cumsum(history.clicks)[None], pace, mails)
+        said = sending.sending(mails, found, pace)
+        unsent = _unsent(mails, found, said, pace)
+        if cell.sort == "sender":
+            delays.append(_delay(unsent[0], drop))
+            continue
+        named = _causes(found, said, unsent, slice(drop, drop + pace.steps(CAUSE_HOURS)))
+        right = -1 if cell.kind in traffic.MAIL_FALLS else 1
+        causes.append(-1 if -right in named else int(right in named))
+    return Outcome(cell, len(seeds), 0, tuple(delays), tuple(causes))
+
+
+def _causes(found: Clicks, said: Sending, unsent: Mask, when: slice) -> set[int]:
+    """Return the causes that alerts name in this time: of clicks by the cause just before, of mails always these."""
+    named = {-1} if (unsent | said.dropped & ~found.dropped)[0, when].any() else set()
+    for state in (found.stopped[0], found.dropped[0]):
+        begins = np.flatnonzero(state[1:] & ~state[:-1])
+        named |= {int(said.cause[0, step]) for step in begins.tolist() if when.start <= step + 1 < when.stop}
+    return named
 
 
 def _account(cell: Cell, seed: int) -> Mask:
@@ -133,7 +194,7 @@ def _account(cell: Cell, seed: int) -> Mask:
     volumes = [cell.volume * (1 + other / 10) for other in range(ACCOUNT)]
     made = [traffic.make(cell.kind, volume, seed, days=seed) for volume in volumes]
     seen = np.cumsum([history.clicks for history in made], axis=1)
-    return emulation.automations(seen, Pace(), account=True)
+    return emulation.automations(seen, Pace(), account=True).dropped
 
 
 def _links(cell: Cell, seeds: Sequence[int]) -> Outcome:
@@ -254,7 +315,30 @@ def table(outcomes: Sequence[Outcome]) -> str:
             if one.cell.sort == "send" and one.cell.with_ == known and one.cell.volume >= SEVERAL
         ]
         lines.append(_delay_row(f"median delay, a send that does not happen, {WITH[known]}", limit, some))
+    sender = [one for one in outcomes if one.cell.sort == "sender"]
+    lines.append(
+        _delay_row("median delay, sending stops, {} clicks and {:,} mails a day".format(*SMALL_SENDER), 1.5, sender)
+    )
+    lines += _cause_rows([one for one in outcomes if one.cell.sort == "cause"])
     return "\n".join(lines) + "\n"
+
+
+def _cause_rows(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """Yield how often the cause that alerts name is right and wrong, then how often it is right of each fall and traffic."""
+
+    def row(name: str, bar: str, hits: int, count: int, *, kept: bool, most: bool = False) -> str:
+        if not count:
+            return f"| {name} | {bar} | not run | 0 | |"
+        bound = f"<= {1 - binomial_lower(count - hits, count):.1%}" if most else f">= {binomial_lower(hits, count):.1%}"
+        return f"| {name} | {bar} | {hits / count:.1%}{'' if kept else ' **missed**'} | {count} | {bound} |"
+
+    causes = [cause for one in outcomes for cause in one.causes]
+    right, wrong, count = causes.count(1), causes.count(-1), len(causes)
+    yield row("cause right, drops from 300 a day on", ">= 90%", right, count, kept=right >= 0.9 * count)
+    yield row("cause wrong", "<= 2%", wrong, count, kept=wrong <= 0.02 * count, most=True)
+    for name in (*traffic.FALLS, *traffic.MAIL_FALLS, *STEADY):
+        some = [cause for one in outcomes if name in (one.cell.kind, one.cell.with_) for cause in one.causes]
+        yield row(f"… right, {name}", "", some.count(1), len(some), kept=True)
 
 
 def _one(outcomes: Sequence[Outcome], kind: str, volume: int) -> list[Outcome]:

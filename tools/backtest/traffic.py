@@ -41,6 +41,8 @@ LATE = ("batch late",)
 KINDS = (*PLAIN, *BATCHES, *TRENDS, *LATE)
 POLL_MINUTES = {"polls every hour": 60, "polls every three hours": 180}
 FALLS = {"stop": 0.0, "-70 %": 0.3}
+MAIL_FALLS = {"mails stop": 0.0, "mails -70 %": 0.3}
+"""What is left of clicks while mails go on, and what is left of mails, whose clicks fade."""
 
 NOISE, NOISE_HOURS = 0.18, 10.0
 CLICKS_BY_MAIL = 0.08
@@ -58,8 +60,17 @@ class History:
     drop: int | None = None
 
 
-def make(kind: str, volume: float, seed: int, *, weeks: int = 5, fall: str = "", days: int | None = None) -> History:
-    """Return a history of a kind; with a fall, one in which clicks fall in the last week and mails go on.
+def make(
+    kind: str,
+    volume: float,
+    seed: int,
+    *,
+    weeks: int = 5,
+    fall: str = "",
+    days: int | None = None,
+    clicks_by_mail: float = CLICKS_BY_MAIL,
+) -> History:
+    """Return a history of a kind; with a fall, one in which clicks, or mails and then clicks, fall in the last week.
 
     Histories of the same `days` have their weekdays, holidays and odd weeks on the same days.
     """
@@ -68,7 +79,7 @@ def make(kind: str, volume: float, seed: int, *, weeks: int = 5, fall: str = "",
     mails, clicks = maker.sends() if kind.startswith("batch") or kind == "cohorts" else maker.flow()
     spread, hours = (0.4, NOISE_HOURS) if kind == "noise 40 %" else (NOISE, NOISE_HOURS)
     first, second = (noise(draw, maker.length, spread / np.sqrt(2), hours) for _ in range(2))
-    clicks, mails = clicks * first * second, mails * first / CLICKS_BY_MAIL
+    clicks, mails = clicks * first * second, mails * first / clicks_by_mail
     scanned = {"scanners 6 %": 0.06, "scanners 20 %": 0.2}.get(kind, 0.0)
     came = draw.poisson(clicks * (1 - scanned)).astype(float)
     if scanned:
@@ -79,8 +90,15 @@ def make(kind: str, volume: float, seed: int, *, weeks: int = 5, fall: str = "",
     drop = None
     if fall:
         drop = int(draw.uniform((weeks - 1) * 7, (weeks - 1) * 7 + 3.9) * PER_DAY)
-        came[drop:] = draw.binomial(came[drop:].astype(int), FALLS[fall])
-    return History(came, draw.poisson(mails).astype(float), drop)
+        if fall in FALLS:
+            came[drop:] = draw.binomial(came[drop:].astype(int), FALLS[fall])
+    sent = draw.poisson(mails).astype(float)
+    if fall in MAIL_FALLS:
+        left = MAIL_FALLS[fall]
+        sent[drop:] = draw.binomial(sent[drop:].astype(int), left)
+        part = left + (1 - left) * (1 - np.cumsum(delay(draw, came.size - (drop or 0))))
+        came[drop:] = draw.binomial(came[drop:].astype(int), np.clip(part, 0, 1))
+    return History(came, sent, drop)
 
 
 def missed_send(kind: str, volume: float, seed: int, *, weeks: int = 5) -> History:
@@ -161,7 +179,7 @@ class _Maker:
                 sent[step : step + lasts] += size / lasts
         mails = self.volume * (sent / sent.sum() * self.length / PER_DAY + 0.02 * self.rhythm / PER_DAY)
         awake = 0.25 + 0.75 * (1 + 0.8 * np.cos(2 * np.pi * (self.hours - 14) / 24)) / 1.2
-        clicks = _convolved(mails, self._delay()) * awake
+        clicks = _convolved(mails, delay(self.draw, 6 * PER_DAY)) * awake
         return mails, clicks * self.volume * self.length / PER_DAY / clicks.sum()
 
     def _sends(self) -> list[tuple[int, float]]:
@@ -197,14 +215,16 @@ class _Maker:
             sends = [(step + int(hours * PER_HOUR), size) for (step, size), hours in zip(sends, late, strict=True)]
         return sends
 
-    def _delay(self) -> Numbers:
-        hours = np.arange(6 * PER_DAY) / PER_HOUR
-        soon = self.draw.uniform(0.8, 2.5)
-        delay: Numbers = (
-            0.6 * np.exp(-hours / soon) / soon + 0.3 * np.exp(-hours / 12) / 12 + 0.1 * np.exp(-hours / 60) / 60
-        )
-        delay /= delay.sum()
-        return delay
+
+def delay(draw: np.random.Generator, length: int) -> Numbers:
+    """Return how the clicks of a mail are spread over the time after it, which is a day or more."""
+    hours = np.arange(length) / PER_HOUR
+    soon = draw.uniform(0.8, 2.5)
+    spread: Numbers = (
+        0.6 * np.exp(-hours / soon) / soon + 0.3 * np.exp(-hours / 12) / 12 + 0.1 * np.exp(-hours / 60) / 60
+    )
+    spread /= spread.sum()
+    return spread
 
 
 def _convolved(values: Numbers, kernel: Numbers) -> Numbers:

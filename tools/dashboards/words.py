@@ -37,7 +37,6 @@ PROBLEMS: Final = {
     "SendGridStepClicksStopped": Problem("Step dead", Colour.ACT),
     "SendGridAutomationClicksStopped": Problem("Clicks stopped", Colour.ACT),
     "SendGridAutomationClicksDropped": Problem("Clicks dropped"),
-    "SendGridAutomationMailsStopped": Problem("No mails", Colour.ACT),
     "SendGridAutomationStoppedSending": Problem("Mails stopped", Colour.ACT),
     "SendGridAccountClicksStopped": Problem("All clicks stopped", Colour.ACT),
     "SendGridAccountStoppedSending": Problem("All mails stopped", Colour.ACT),

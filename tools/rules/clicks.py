@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tools.rules import click_alerts, counting, parts, totals
 from tools.rules.rules import Group
+from tools.rules.sentences import owned
 
 
 def groups() -> list[Group]:
@@ -18,12 +19,12 @@ def groups() -> list[Group]:
                 *totals.evidence(),
                 *totals.drops(),
                 *totals.account(),
-                *click_alerts.of_automations(),
+                *owned(click_alerts.of_automations()),
             ],
         ),
         Group(
             "sendgrid-click-parts",
-            [*parts.counting(), *parts.windows(), *parts.evidence(), *click_alerts.of_parts()],
+            [*parts.counting(), *parts.windows(), *parts.evidence(), *owned(click_alerts.of_parts())],
             interval="5m",
         ),
         Group("sendgrid-click-weeks", [*totals.unlikeness(), *parts.shares()], interval="30m"),

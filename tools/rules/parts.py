@@ -151,10 +151,9 @@ def evidence() -> Iterator[Recording]:
     yield Recording(
         PART_SCORE,
         f"""\
-(
-  {clicks} * {on} ln({clicks} / {on} ({PART_EXPECTED} >= {FEWEST}))
-  - {on} ({clicks} + {on} {PART_CERTAINTY}) * {on} ln(({clicks} + {on} {PART_CERTAINTY}) / {on} ({PART_EXPECTED} + {on} {PART_CERTAINTY}))
-)
+  ({clicks} * {on} ln({clicks} / {on} ({PART_EXPECTED} >= {FEWEST}))
+- {on}
+  ({clicks} + {on} {PART_CERTAINTY}) * {on} ln(({clicks} + {on} {PART_CERTAINTY}) / {on} ({PART_EXPECTED} + {on} {PART_CERTAINTY})))
 / on (window) group_left () ({PART_ASKED} - {PART_LESS_BY_LENGTH} * ln(last_over_time({HOURS}[20m])))
 and {on} ({PART_OBSERVED} < {on} ({SHORT} * {PART_EXPECTED}))""",
         """Evidence that the part has lost its clicks, on the scale of the totals' score. There are many parts, so more is asked of

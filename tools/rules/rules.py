@@ -36,7 +36,10 @@ class Alert:
     summary: str
     description: str
     dashboard: str
+    """The path of the dashboard in Grafana."""
     why: str = ""
+    page: str = ""
+    """The template of the address in SendGrid."""
     hold: str = ""
     keep: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -75,6 +78,12 @@ def anchor(alert: str) -> str:
     return alert.lower()
 
 
+def set_by(label: str, otherwise: str = "") -> str:
+    """Return the template of an address that Prometheus's external label of this name sets."""
+    rest = f"{{{{ else }}}}{otherwise}" if otherwise else ""
+    return f"{{{{ with $externalLabels.{label} }}}}{{{{ . }}}}{rest}{{{{ end }}}}"
+
+
 def _recording(rule: Recording) -> list[str]:
     return [*_comment(rule.why), f"- record: {rule.name}", *_expression(rule.expression), *_labels(rule.labels)]
 
@@ -85,8 +94,9 @@ def _alert(rule: Alert, runbook: str) -> list[str]:
     lines += [f"  keep_firing_for: {rule.keep}"] if rule.keep else []
     lines += _labels({"severity": rule.severity, **rule.labels})
     lines += ["  annotations:", f"    summary: {_text(rule.summary)}", f"    description: {_text(rule.description)}"]
-    lines += [f"    runbook_url: {runbook}#{anchor(rule.name)}"]
-    return [*lines, f"    dashboard_url: {json.dumps(rule.dashboard)}"]
+    lines += [f"    runbook_url: {_text(set_by('sendgrid_runbook_url', runbook) + '#' + anchor(rule.name))}"]
+    lines += [f"    dashboard_url: {_text(set_by('sendgrid_grafana_url') + rule.dashboard)}"]
+    return [*lines, f"    sendgrid_url: {_text(rule.page)}"] if rule.page else lines
 
 
 def _text(text: str) -> str:
@@ -111,4 +121,5 @@ def _expression(text: str) -> list[str]:
 def _labels(labels: Mapping[str, str]) -> list[str]:
     if not labels:
         return []
-    return ["  labels: {" + ", ".join(f"{key}: {json.dumps(value)}" for key, value in labels.items()) + "}"]
+    pairs = (f"{key}: {_text(value) if '{{' in value else json.dumps(value)}" for key, value in labels.items())
+    return [f"  labels: {{{', '.join(pairs)}}}"]

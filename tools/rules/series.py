@@ -58,6 +58,7 @@ MOVED = "job_automation:sendgrid_clicks:last_moved_timestamp_seconds"
 INTERVAL = "job_automation:sendgrid_poll_interval:seconds"
 FRESH = "job_automation:sendgrid_data:fresh"
 CONFIGURED = "job_automation:sendgrid_data:configured"
+TEAM = "job_automation:sendgrid_automation:team"
 SHARDS = "job:sendgrid_exporter:shards"
 HOURS = "sendgrid:click_window:hours"
 
@@ -79,6 +80,28 @@ SILENT = "job:sendgrid_account:silent_automations"
 MAILS = "job_automation_window:sendgrid_mails:delivered"
 MAILS_LAST_WEEK = "job_automation_window:sendgrid_mails:last_week"
 CLICK_RATE = "job_automation_window:sendgrid_mails:click_rate"
+
+DELIVERY_WINDOWS = {"1h": 1.0, "3h": 3.0, "8h": 8.0, "24h": 24.0, "72h": 72.0}
+"""The windows in which deliveries are judged, in hours."""
+
+STOP_WINDOWS, FALL_WINDOWS = ("1h", "3h"), ("8h", "24h", "72h")
+"""Those in which a stop of sending shows soon, and those in which fewer mails than usual are no batch that is late."""
+
+DELIVERIES = "job_automation:sendgrid_deliveries:total"
+DELIVERIES_FRESH = "job_automation:sendgrid_deliveries:fresh"
+DELIVERIES_MOVED = "job_automation:sendgrid_deliveries:last_moved_timestamp_seconds"
+DELIVERIES_COUNTED = "job_automation:sendgrid_deliveries:counted"
+DELIVERIES_OBSERVED = "job_automation_window:sendgrid_deliveries:observed"
+DELIVERIES_LAST_WEEK = "job_automation_window:sendgrid_deliveries:last_week"
+DELIVERIES_USUAL = "job_automation_window:sendgrid_deliveries:usual"
+DELIVERIES_LEVEL = "job_window:sendgrid_deliveries:level"
+DELIVERIES_EXPECTED = "job_automation_window:sendgrid_deliveries:expected"
+UNLIKE = "job_automation_window:sendgrid_clicks:unlike"
+DELIVERIES_CERTAINTY = "job_automation_window:sendgrid_deliveries:certainty"
+DELIVERIES_SCORE = "job_automation_window:sendgrid_deliveries:score"
+DELIVERIES_SINCE = "job_automation:sendgrid_delivery_drop:since_timestamp_seconds"
+CAUSE = "job_automation:sendgrid_click_drop:cause"
+UNSENT = "job:sendgrid_account:unsent_automations"
 
 PART_TOTAL = "job_part:sendgrid_clicks:total"
 PART_COUNTED = "job_part:sendgrid_clicks:counted"

@@ -9,6 +9,7 @@ from tools.rules.rules import Recording, by_window
 from tools.rules.series import (
     ASKED,
     AUTOMATION,
+    CAUSE,
     CERTAINTY,
     CLICK_RATE,
     CONFIGURED,
@@ -127,7 +128,7 @@ or on (job, window)
         f"""How the account is doing: the part of its usual clicks that the middle one of its automations has, 1 at most and where
         fewer than {MEMBERS} can tell. A holiday and a broken tracking domain fall on all of them.""",
     )
-    by_mails = f"{MAILS} * on ({WINDOW}) ({CLICK_RATE} < on ({WINDOW}) {CLICK_RATE} offset 1w {OR_WINDOW} {CLICK_RATE})"
+    by_mails = f"{MAILS} * on ({WINDOW}) ({CLICK_RATE} < on ({WINDOW}) {CLICK_RATE} offset 1w {OR_WINDOW} ({CLICK_RATE} offset 1w {AND_WINDOW} {CLICK_RATE}) {OR_WINDOW} {CLICK_RATE})"
     yield Recording(
         EXPECTED,
         f"""\
@@ -161,13 +162,10 @@ or on (job, window)
     yield Recording(
         SCORE,
         f"""\
-(
-    {clicks} * on ({WINDOW}) ln({clicks} / on ({WINDOW}) ({EXPECTED} > on ({WINDOW}) {OBSERVED}))
-  - on ({WINDOW})
-    ({clicks} + on ({WINDOW}) {CERTAINTY}) * on ({WINDOW}) ln(({clicks} + on ({WINDOW}) {CERTAINTY}) / on ({WINDOW}) ({EXPECTED} + on ({WINDOW}) {CERTAINTY}))
-)
-/ on (window) group_left ()
-({ASKED} - {LESS_BY_LENGTH} * ln({HOURS}))
+  ({clicks} * on ({WINDOW}) ln({clicks} / on ({WINDOW}) ({EXPECTED} > on ({WINDOW}) {OBSERVED}))
+- on ({WINDOW})
+  ({clicks} + on ({WINDOW}) {CERTAINTY}) * on ({WINDOW}) ln(({clicks} + on ({WINDOW}) {CERTAINTY}) / on ({WINDOW}) ({EXPECTED} + on ({WINDOW}) {CERTAINTY})))
+/ on (window) group_left () ({ASKED} - {LESS_BY_LENGTH} * ln({HOURS}))
 {OR_WINDOW}
 {EXPECTED} * 0""",
         """Evidence for a drop: the logarithm of how much better these clicks fit a lower rate than the expected one (negative
@@ -212,14 +210,21 @@ unless on ({WINDOW})
         yield Recording(
             SINCE,
             f"""\
-  max by ({AUTOMATION}) (last_over_time({SINCE}{{kind="{kind}"}}[20m])) {AND} {CONFIGURED} {AND} ({MISSING} {OR} ({CONFIGURED} {UNLESS} {JUDGEABLE}))
+  max by ({AUTOMATION}, cause) (last_over_time({SINCE}{{kind="{kind}"}}[20m])) {AND} {CONFIGURED} {AND} ({MISSING} {OR} ({CONFIGURED} {UNLESS} {JUDGEABLE}))
 {OR}
-  time() * ({JUDGEABLE} {AND} {MISSING} {AND} {sign})""",
-            "When a drop was noticed, as long as clicks are missing. Old or standing numbers neither begin nor end it."
+  {_caused(f"{JUDGEABLE} {AND} {MISSING} {AND} {sign}")}""",
+            """When a drop was noticed, as long as clicks are missing. Old or standing numbers neither begin nor end it. The label cause is
+            decided when the drop is noticed and stays until it ends, so that it never makes a second alert."""
             if kind == "stopped"
             else "",
             {"kind": kind},
         )
+
+
+def _caused(begins: str) -> str:
+    """Return what begins, with its cause as a label where the rules on deliveries have one."""
+    cause = f"topk by ({AUTOMATION}) (1, last_over_time({CAUSE}[20m]))"
+    return f"(time() + 0 * {cause} {AND} ({begins})) {OR} time() * ({begins})"
 
 
 def account() -> Iterator[Recording]:

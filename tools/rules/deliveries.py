@@ -1,0 +1,285 @@
+"""Rules that compare an automation's delivered mails with those of the weeks before, and say why clicks are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tools.rules.counting import AND, OR, UNLESS
+from tools.rules.rules import Recording, by_window
+from tools.rules.series import (
+    ASKED,
+    AUTOMATION,
+    CAUSE,
+    CONFIGURED,
+    DELIVERIES,
+    DELIVERIES_CERTAINTY,
+    DELIVERIES_COUNTED,
+    DELIVERIES_EXPECTED,
+    DELIVERIES_FRESH,
+    DELIVERIES_LAST_WEEK,
+    DELIVERIES_LEVEL,
+    DELIVERIES_MOVED,
+    DELIVERIES_OBSERVED,
+    DELIVERIES_SCORE,
+    DELIVERIES_SINCE,
+    DELIVERIES_USUAL,
+    DELIVERY_WINDOWS,
+    FALL_WINDOWS,
+    HOURLY_VARIANCE,
+    HOURS,
+    INTERVAL,
+    LESS_BY_LENGTH,
+    LEVEL_VARIANCE,
+    MISSED_SQUARED,
+    MISSING,
+    OBSERVED,
+    OF_AUTOMATION,
+    SENSITIVITY,
+    STOP_WINDOWS,
+    UNLIKE,
+    UNLIKE_STEEPNESS,
+    UNLIKE_WEIGHT,
+    UNSENT,
+    USUAL,
+    USUAL_SQUARED,
+    USUAL_VARIANCE,
+    WINDOW,
+)
+
+OR_WINDOW, AND_WINDOW, ON_WINDOW = f"or on ({WINDOW})", f"and on ({WINDOW})", f"on ({WINDOW})"
+
+STOPPED, DROPPED = 0.1, 0.5
+"""Mails have stopped, or dropped, below this part of those expected."""
+
+FEWEST = 10
+"""Mails that must be expected in a window before it is looked at, and that must come before sending goes on."""
+
+AS_USUAL, MANY = 0.75, 50
+"""From this part of the usual ones on mails are as usual, in windows in which at least so many are usual."""
+
+COUNTABLE, MEMBERS = 20, 3
+"""Usual mails from which an automation has a say in how the account is doing, and how many must have one."""
+
+OLD_SECONDS = 3600
+"""How old the account's list may be. Mails that stand still are judged later than that."""
+
+ALIKE_IN, UNLIKE_AT_MOST = ("24h", "72h"), 0.15
+"""A drop is told only of automations whose weeks are no more unlike than this in these windows."""
+
+LATE_HOURS = 4
+"""A batch that is late by so much is one that is missing."""
+
+WEEK_SECONDS = 7 * 86400
+
+
+def rules() -> Iterator[Recording]:
+    """Return the rules in order."""
+    yield from (*counting(), *windows(), *evidence(), *drops())
+
+
+def read(name: str) -> str:
+    """Return a series of another group as it was last recorded, in whatever order the groups run."""
+    return f"last_over_time({name}[20m])"
+
+
+def counting() -> Iterator[Recording]:
+    """Return the rules that count deliveries upwards only."""
+    yield Recording(
+        DELIVERIES_FRESH,
+        f"""\
+max by ({AUTOMATION}) (
+  sendgrid_automation_delivered
+unless on (job, instance)
+  (time() - sendgrid_exporter_list_last_success_timestamp_seconds > {OLD_SECONDS})
+) ^ 0""",
+        "1 while the account's list is read. Old numbers neither raise nor end an alert.",
+    )
+    yield Recording(
+        DELIVERIES,
+        f"""\
+  max by ({AUTOMATION}) (sendgrid_automation_delivered) {AND} {DELIVERIES_FRESH}
+{OR}
+  ({read(DELIVERIES)} {AND} {read(CONFIGURED)})""",
+        "Mails that the automation has delivered, the last number while the list is not read.",
+    )
+    yield Recording(
+        DELIVERIES_MOVED,
+        f"""\
+  time() + 0 * (idelta({DELIVERIES}[3h]) > 0)
+{OR}
+  (last_over_time({DELIVERIES_MOVED}[3h]) {AND} {DELIVERIES})
+{OR}
+  time() + 0 * {DELIVERIES}""",
+        "When deliveries last grew, to five minutes, as a Unix time.",
+    )
+    yield Recording(
+        DELIVERIES_COUNTED,
+        f"""\
+  last_over_time({DELIVERIES_COUNTED}[3h]) + on ({AUTOMATION}) (clamp_min(idelta({DELIVERIES}[3h]), 0) {OR} {DELIVERIES} * 0)
+{OR}
+  {DELIVERIES}""",
+        "The mails with every downward correction taken out. Differences of it are what was delivered in between.",
+    )
+
+
+def windows() -> Iterator[Recording]:
+    """Return the rules that say how many mails went out and how many usually do."""
+    differences = {
+        window: f"{DELIVERIES_COUNTED} - on ({AUTOMATION}) {DELIVERIES_COUNTED} offset {window}"
+        for window in DELIVERY_WINDOWS
+    }
+    yield Recording(DELIVERIES_OBSERVED, by_window(differences), "Mails delivered in the window.")
+    yield Recording(
+        DELIVERIES_LAST_WEEK,
+        f"""\
+  min_over_time({DELIVERIES_OBSERVED}{{window!="3h"}}[2h] offset 167h)
+or
+  min_over_time({DELIVERIES_OBSERVED}{{window="3h"}}[6h] offset 165h)""",
+        """The fewest that the same window had last week, an hour earlier to an hour later. Three hours for the window of three: so a batch
+        is usual in neither of the two short windows, only mails that flow all the time are.""",
+    )
+    yield Recording(
+        DELIVERIES_USUAL,
+        f"""\
+  {DELIVERIES_LAST_WEEK} < {ON_WINDOW} {DELIVERIES_LAST_WEEK} offset 1w
+{OR_WINDOW}
+  ({DELIVERIES_LAST_WEEK} offset 1w {AND_WINDOW} {DELIVERIES_LAST_WEEK})
+{OR_WINDOW}
+  {DELIVERIES_LAST_WEEK} / 2""",
+        "The fewest in the last two weeks; half of them where only one week is known.",
+    )
+    part = f"{DELIVERIES_OBSERVED} / {ON_WINDOW} ({DELIVERIES_USUAL} >= {COUNTABLE})"
+    yield Recording(
+        DELIVERIES_LEVEL,
+        f"clamp_max(quantile by (job, window) (0.5, {part}), 1) and on (job, window) (count by (job, window) ({part}) >= {MEMBERS})",
+        f"""How the account is doing: the part of its usual mails that the middle one of its automations has, 1 at most; absent where fewer
+        than {MEMBERS} can tell. A holiday and a suspended account show in all of them.""",
+    )
+    yield Recording(
+        DELIVERIES_EXPECTED,
+        f"""\
+  {DELIVERIES_USUAL} * on (job, window) group_left () {DELIVERIES_LEVEL}
+{OR_WINDOW}
+  {DELIVERIES_USUAL}""",
+        "Mails expected: the usual ones, fewer where the whole account has fewer.",
+    )
+
+
+def evidence() -> Iterator[Recording]:
+    """Return the rules that weigh what is missing, as for clicks."""
+    unlike = f"avg_over_time({MISSED_SQUARED}[1d] offset 1d) / {ON_WINDOW} avg_over_time({USUAL_SQUARED}[1d] offset 1d)"
+    yield Recording(
+        UNLIKE,
+        f"clamp_min({unlike}, 0)",
+        "How unlike the automation's weeks are, in clicks: 0.03 (a sixth of the usual ones, squared) is little, 0.15 is much.",
+    )
+    yield Recording(
+        DELIVERIES_CERTAINTY,
+        f"""\
+1 / (
+    (
+        {UNLIKE_WEIGHT} * (exp({UNLIKE_STEEPNESS} * {UNLIKE}) - 1)
+      {OR_WINDOW}
+        {DELIVERIES_EXPECTED} * 0
+    )
+  + {ON_WINDOW}
+    {USUAL_VARIANCE} / clamp_min({DELIVERIES_EXPECTED}, 0.01)
+  + on (window) group_left ()
+    ({LEVEL_VARIANCE} + {HOURLY_VARIANCE} / {read(HOURS)})
+)""",
+        """How many mails the expectation is worth: what its own chance, the noise that all have, and how unlike the automation's weeks are
+        (in clicks) leave of it.""",
+    )
+    mails, expected = f"clamp_min({DELIVERIES_OBSERVED}, 0.01)", f"({DELIVERIES_EXPECTED} >= {FEWEST})"
+    certainty = DELIVERIES_CERTAINTY
+    yield Recording(
+        DELIVERIES_SCORE,
+        f"""\
+(
+    {mails} * {ON_WINDOW} ln({mails} / {ON_WINDOW} ({expected} > {ON_WINDOW} {DELIVERIES_OBSERVED}))
+  - {ON_WINDOW}
+    ({mails} + {ON_WINDOW} {certainty}) * {ON_WINDOW} ln(({mails} + {ON_WINDOW} {certainty}) / {ON_WINDOW} ({DELIVERIES_EXPECTED} + {ON_WINDOW} {certainty}))
+)
+/ on (window) group_left ()
+({ASKED} - {LESS_BY_LENGTH} * ln({read(HOURS)}))""",
+        "Evidence that mails are missing, on the scale of the clicks' score; absent where none are, or too few are expected.",
+    )
+
+
+def drops() -> Iterator[Recording]:
+    """Return the rules that say when sending has stopped or dropped, and which of the two clicks are missing for."""
+    short = f"{DELIVERIES_SCORE}{{windows}} >= {OF_AUTOMATION} {read(SENSITIVITY.record)}"
+    judgeable = f"""\
+({DELIVERIES_FRESH} {AND} (
+    time() - {DELIVERIES_MOVED} <= on ({AUTOMATION}) {read(INTERVAL)} + 90
+  {OR}
+    (time() - {DELIVERIES_MOVED} > on ({AUTOMATION}) 3600 + 2 * {read(INTERVAL)})
+))"""
+
+    def fewer(part: float, which: tuple[str, ...]) -> str:
+        chosen = short.replace("windows", f'window=~"{"|".join(which)}"')
+        return f"({chosen} {AND_WINDOW} ({DELIVERIES_OBSERVED} < {ON_WINDOW} ({part} * {DELIVERIES_EXPECTED})))"
+
+    three = '{window="3h"}'
+    again = f"({DELIVERIES_OBSERVED}{three} >= {FEWEST} {AND} ({DELIVERIES_OBSERVED}{three} >= on ({AUTOMATION}) {DROPPED} * {DELIVERIES_USUAL}{three}))"
+    yield Recording(
+        DELIVERIES_SINCE,
+        f"""\
+  max by ({AUTOMATION}) (last_over_time({DELIVERIES_SINCE}{{kind="stopped"}}[20m])) > time() - {WEEK_SECONDS} {AND} {read(CONFIGURED)} {UNLESS} {again}
+{OR}
+  time() * ({judgeable} {AND} {fewer(STOPPED, STOP_WINDOWS)})""",
+        f"""When it was noticed that sending had stopped (below {STOPPED} of the mails expected), until mails come again; that mails are fewer (below
+        {DROPPED}); and that they had dropped (fewer for {LATE_HOURS} hours), as long as they and clicks are missing. Old or standing numbers begin no drop.""",
+        {"kind": "stopped"},
+    )
+    day = '{window="24h"}'
+    yield Recording(
+        DELIVERIES_SINCE,
+        f"""\
+  max by ({AUTOMATION}) (last_over_time({DELIVERIES_SINCE}{{kind="fewer"}}[20m])) {AND} {fewer(DROPPED, FALL_WINDOWS)}
+{OR}
+  time() + 0 * max by ({AUTOMATION}) {fewer(DROPPED, FALL_WINDOWS)}""",
+        "",
+        {"kind": "fewer"},
+    )
+    scarce = f"({DELIVERIES_OBSERVED}{day} < on ({AUTOMATION}) ({AS_USUAL} * {DELIVERIES_USUAL}{day}))"
+    clicks = f"({read(OBSERVED + day)} < on ({AUTOMATION}) {AS_USUAL} * {read(USUAL + day)})"
+    alike = f'(max by ({AUTOMATION}) ({UNLIKE}{{window=~"{"|".join(ALIKE_IN)}"}}) < {UNLIKE_AT_MOST})'
+    long = f'({DELIVERIES_SINCE}{{kind="fewer"}} <= time() - {LATE_HOURS * 3600})'
+    yield Recording(
+        DELIVERIES_SINCE,
+        f"""\
+  max by ({AUTOMATION}) (last_over_time({DELIVERIES_SINCE}{{kind="dropped"}}[20m])) {AND} {scarce} {AND} ({read(MISSING)} {OR} {clicks})
+{OR}
+  time() * ({judgeable} {AND} {long} {AND} {read(MISSING)} {AND} {scarce} {AND} {alike})""",
+        "",
+        {"kind": "dropped"},
+    )
+    low = f"""\
+max by ({AUTOMATION}) ({DELIVERIES_SINCE}{{kind=~"stopped|dropped"}} or {long} or on ({AUTOMATION}) {fewer(DROPPED, STOP_WINDOWS)})"""
+    usual = (
+        f"(min by ({AUTOMATION}) ({DELIVERIES_OBSERVED} / {ON_WINDOW} ({DELIVERIES_USUAL} >= {MANY})) >= {AS_USUAL})"
+    )
+    yield Recording(
+        CAUSE,
+        f"""\
+  label_replace(time() + 0 * {low}, "cause", "fewer_mails", "", "")
+{OR}
+  label_replace(time() + 0 * ({usual} {AND} {DELIVERIES_FRESH}), "cause", "fewer_clicks", "", "")
+{OR}
+  time() + 0 * {DELIVERIES}""",
+        f"""Why clicks would be missing now, as a label: mails have stopped or dropped, or every window of {MANY} usual mails or more has at least
+        {AS_USUAL} of them; no label where neither is sure. A drop of clicks takes the label that stands here when it is noticed.""",
+    )
+    hour = '{window="1h"}'
+    unsent = f"{DELIVERIES_OBSERVED}{hour} < {ON_WINDOW} ({STOPPED} * ({DELIVERIES_USUAL}{hour} >= {COUNTABLE}))"
+    hourly = f"(sum by (job) ({DELIVERIES_OBSERVED}{hour}) < on (job) {STOPPED} / 24 * sum by (job) ({DELIVERIES_USUAL}{day}))"
+    yield Recording(
+        UNSENT,
+        f"""\
+  (count by (job) ({unsent}) and on (job) ({DELIVERIES_LEVEL}{hour} < {STOPPED}))
+or on (job)
+  ({read(UNSENT)} and on (job) {hourly})""",
+        """Automations that have sent no mail in an hour where most of the account's have not; the same number until the account sends a tenth of
+        its hourly mean again.""",
+    )
