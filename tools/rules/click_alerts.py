@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tools.rules import parts
-from tools.rules.rules import Alert
+from tools.rules.rules import Alert, read
 from tools.rules.sentences import (
     ACCOUNT_BOARD,
     AUTOMATION_BOARD,
@@ -90,7 +90,7 @@ max by ({AUTOMATION}) ({MAILS}{which} < on ({WINDOW}) ({NO_MAILS} * ({both} >= {
   and on ({WINDOW})
     {unlike} < {UNLIKE_AT_MOST})
 and on ({AUTOMATION})
-  {CONFIGURED} unless on ({AUTOMATION}) last_over_time({DELIVERIES_SINCE}{{kind="stopped"}}[20m]) unless on (job) last_over_time({UNSENT}[20m])""",
+  {CONFIGURED} unless on ({AUTOMATION}) {read(f'{DELIVERIES_SINCE}{{kind="stopped"}}')} unless on (job) {read(UNSENT)}""",
         "critical",
         f"The automation {NAME} sends no mail.",
         f'The automation {NAME} delivered {{{{ $value | printf "%.0f" }}}} mail{{{{ if ne $value 1.0 }}}}s{{{{ end }}}} in seven hours or longer'
@@ -119,7 +119,7 @@ and on ({AUTOMATION})
 
 def of_parts() -> Iterator[Alert]:
     """Return the alerts on links and steps."""
-    sensitivity = f"last_over_time({SENSITIVITY.record}[20m])"
+    sensitivity = read(SENSITIVITY.record)
     dead = f"max by ({PART}) (max_over_time({PART_SCORE}{{which}}[2h])) >= {OF_AUTOMATION} {sensitivity} and on ({PART}) {PART_COUNTED}"
     yield Alert(
         "SendGridStepClicksStopped",

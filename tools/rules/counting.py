@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tools.rules.evidence import never_falling
 from tools.rules.rules import Recording
 from tools.rules.series import (
     AUTOMATION,
@@ -84,10 +85,7 @@ or
     )
     yield Recording(
         HELD,
-        f"""\
-  last_over_time({HELD}[3h]) + on ({AUTOMATION}) (clamp_min(idelta({TOTAL}[3h]), 0) {OR} {TOTAL} * 0)
-{OR}
-  {TOTAL}""",
+        never_falling(HELD, TOTAL),
         "The total with every downward correction taken out: it only grows, and stands while the numbers are old.",
     )
     yield Recording(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tools.rules.counting import AND, OR, UNLESS
-from tools.rules.rules import Recording, by_window
+from tools.rules.evidence import certainty, never_falling, score
+from tools.rules.rules import Recording, by_window, read
 from tools.rules.series import (
     ASKED,
     AUTOMATION,
@@ -25,11 +26,9 @@ from tools.rules.series import (
     DELIVERIES_USUAL,
     DELIVERY_WINDOWS,
     FALL_WINDOWS,
-    HOURLY_VARIANCE,
     HOURS,
     INTERVAL,
     LESS_BY_LENGTH,
-    LEVEL_VARIANCE,
     MISSED_SQUARED,
     MISSING,
     OBSERVED,
@@ -37,12 +36,9 @@ from tools.rules.series import (
     SENSITIVITY,
     STOP_WINDOWS,
     UNLIKE,
-    UNLIKE_STEEPNESS,
-    UNLIKE_WEIGHT,
     UNSENT,
     USUAL,
     USUAL_SQUARED,
-    USUAL_VARIANCE,
     WINDOW,
 )
 
@@ -77,11 +73,6 @@ def rules() -> Iterator[Recording]:
     yield from (*counting(), *windows(), *evidence(), *drops())
 
 
-def read(name: str) -> str:
-    """Return a series of another group as it was last recorded, in whatever order the groups run."""
-    return f"last_over_time({name}[20m])"
-
-
 def counting() -> Iterator[Recording]:
     """Return the rules that count deliveries upwards only."""
     yield Recording(
@@ -114,10 +105,7 @@ unless on (job, instance)
     )
     yield Recording(
         DELIVERIES_COUNTED,
-        f"""\
-  last_over_time({DELIVERIES_COUNTED}[3h]) + on ({AUTOMATION}) (clamp_min(idelta({DELIVERIES}[3h]), 0) {OR} {DELIVERIES} * 0)
-{OR}
-  {DELIVERIES}""",
+        never_falling(DELIVERIES_COUNTED, DELIVERIES),
         "The mails with every downward correction taken out. Differences of it are what was delivered in between.",
     )
 
@@ -175,33 +163,20 @@ def evidence() -> Iterator[Recording]:
     )
     yield Recording(
         DELIVERIES_CERTAINTY,
-        f"""\
-1 / (
-    (
-        {UNLIKE_WEIGHT} * (exp({UNLIKE_STEEPNESS} * {UNLIKE}) - 1)
-      {OR_WINDOW}
-        {DELIVERIES_EXPECTED} * 0
-    )
-  + {ON_WINDOW}
-    {USUAL_VARIANCE} / clamp_min({DELIVERIES_EXPECTED}, 0.01)
-  + on (window) group_left ()
-    ({LEVEL_VARIANCE} + {HOURLY_VARIANCE} / {read(HOURS)})
-)""",
+        certainty(DELIVERIES_EXPECTED, UNLIKE, read(HOURS)),
         """How many mails the expectation is worth: what its own chance, the noise that all have, and how unlike the automation's weeks are
         (in clicks) leave of it.""",
     )
-    mails, expected = f"clamp_min({DELIVERIES_OBSERVED}, 0.01)", f"({DELIVERIES_EXPECTED} >= {FEWEST})"
-    certainty = DELIVERIES_CERTAINTY
     yield Recording(
         DELIVERIES_SCORE,
-        f"""\
-(
-    {mails} * {ON_WINDOW} ln({mails} / {ON_WINDOW} ({expected} > {ON_WINDOW} {DELIVERIES_OBSERVED}))
-  - {ON_WINDOW}
-    ({mails} + {ON_WINDOW} {certainty}) * {ON_WINDOW} ln(({mails} + {ON_WINDOW} {certainty}) / {ON_WINDOW} ({DELIVERIES_EXPECTED} + {ON_WINDOW} {certainty}))
-)
-/ on (window) group_left ()
-({ASKED} - {LESS_BY_LENGTH} * ln({read(HOURS)}))""",
+        score(
+            DELIVERIES_OBSERVED,
+            f"({DELIVERIES_EXPECTED} >= {FEWEST}) > {ON_WINDOW} {DELIVERIES_OBSERVED}",
+            DELIVERIES_EXPECTED,
+            DELIVERIES_CERTAINTY,
+            labels=WINDOW,
+            scale=f"{ASKED} - {LESS_BY_LENGTH} * ln({read(HOURS)})",
+        ),
         "Evidence that mails are missing, on the scale of the clicks' score; absent where none are, or too few are expected.",
     )
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tools.rules.deliveries import read
-from tools.rules.rules import Alert
+from tools.rules.rules import Alert, read
 from tools.rules.sentences import ACCOUNT_BOARD, AUTOMATION_BOARD, DELIVERED, NAME, NO_MAIL_SINCE
 from tools.rules.series import AUTOMATION, DELIVERIES_SINCE, SINCE, UNSENT
 

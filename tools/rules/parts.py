@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tools.rules.counting import AND, UNLESS
-from tools.rules.rules import Recording, by_window
+from tools.rules.evidence import score
+from tools.rules.rules import Recording, by_window, read
 from tools.rules.series import (
     AUTOMATION,
     CLICKS_MORE,
@@ -41,8 +42,8 @@ from tools.rules.series import (
 OR, OR_WINDOW = f"or on ({PART})", f"or on ({PART_WINDOW})"
 STEP = f"{AUTOMATION}, step_id"
 PLACE = f"{STEP}, url_location"
-OLD = f"(last_over_time({CONFIGURED}[20m]) {UNLESS} last_over_time({FRESH}[20m]))"
-"""Automations whose numbers are old. Rules of other groups are read as they were last recorded, in whatever order groups run."""
+OLD = f"({read(CONFIGURED)} {UNLESS} {read(FRESH)})"
+"""Automations whose numbers are old."""
 
 LINK, STEPS = 'url!~"|__other__"', 'url=""'
 ODDS = f"last_over_time({PART_ODDS}[2h])"
@@ -147,14 +148,19 @@ def evidence() -> Iterator[Recording]:
 )""",
         """How many clicks the expectation is worth: what its own chance, that of the others, and the part's own unevenness leave of it.""",
     )
-    clicks, on = f"clamp_min({PART_OBSERVED}, 0.01)", f"on ({PART_WINDOW})"
+    on = f"on ({PART_WINDOW})"
+    lost = score(
+        PART_OBSERVED,
+        f"{PART_EXPECTED} >= {FEWEST}",
+        PART_EXPECTED,
+        PART_CERTAINTY,
+        labels=PART_WINDOW,
+        scale=f"{PART_ASKED} - {PART_LESS_BY_LENGTH} * ln({read(HOURS)})",
+    )
     yield Recording(
         PART_SCORE,
         f"""\
-  ({clicks} * {on} ln({clicks} / {on} ({PART_EXPECTED} >= {FEWEST}))
-- {on}
-  ({clicks} + {on} {PART_CERTAINTY}) * {on} ln(({clicks} + {on} {PART_CERTAINTY}) / {on} ({PART_EXPECTED} + {on} {PART_CERTAINTY})))
-/ on (window) group_left () ({PART_ASKED} - {PART_LESS_BY_LENGTH} * ln(last_over_time({HOURS}[20m])))
+{lost}
 and {on} ({PART_OBSERVED} < {on} ({SHORT} * {PART_EXPECTED}))""",
         """Evidence that the part has lost its clicks, on the scale of the totals' score. There are many parts, so more is asked of
         short windows.""",

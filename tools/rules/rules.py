@@ -73,6 +73,11 @@ def by_window(expressions: Mapping[str, str]) -> str:
     )
 
 
+def read(name: str) -> str:
+    """Return a series of another group as it was last recorded, in whatever order the groups run."""
+    return f"last_over_time({name}[20m])"
+
+
 def anchor(alert: str) -> str:
     """Return the anchor of the alert's section in docs/alerts.md."""
     return alert.lower()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tools.rules.counting import AND, OR, UNLESS
-from tools.rules.rules import Recording, by_window
+from tools.rules.evidence import certainty, score
+from tools.rules.rules import Recording, by_window, read
 from tools.rules.series import (
     ASKED,
     AUTOMATION,
@@ -16,14 +17,12 @@ from tools.rules.series import (
     COUNTED,
     EXPECTED,
     FRESH,
-    HOURLY_VARIANCE,
     HOURS,
     INTERVAL,
     JUDGEABLE,
     LAST_WEEK,
     LESS_BY_LENGTH,
     LEVEL,
-    LEVEL_VARIANCE,
     LOW,
     MAIL_LAG_HOURS,
     MAILS,
@@ -40,11 +39,8 @@ from tools.rules.series import (
     SENSITIVITY,
     SILENT,
     SINCE,
-    UNLIKE_STEEPNESS,
-    UNLIKE_WEIGHT,
     USUAL,
     USUAL_SQUARED,
-    USUAL_VARIANCE,
     WINDOW,
     WINDOWS,
 )
@@ -143,29 +139,22 @@ or on (job, window)
     )
     yield Recording(
         CERTAINTY,
-        f"""\
-1 / (
-    (
-        {UNLIKE_WEIGHT} * (exp({UNLIKE_STEEPNESS} * clamp_min({unlike}, 0)) - 1)
-      {OR_WINDOW}
-        {EXPECTED} * 0
-    )
-  + on ({WINDOW})
-    {USUAL_VARIANCE} / clamp_min({EXPECTED}, 0.01)
-  + on (window) group_left ()
-    ({LEVEL_VARIANCE} + {HOURLY_VARIANCE} / {HOURS})
-)""",
+        certainty(EXPECTED, f"clamp_min({unlike}, 0)", HOURS),
         """How many clicks the expectation is worth: what its own chance, the noise that all have, and this automation's weeks,
         where they were unlike, leave of it.""",
     )
-    clicks = f"clamp_min({OBSERVED}, 0.01)"
+    evidence = score(
+        OBSERVED,
+        f"{EXPECTED} > on ({WINDOW}) {OBSERVED}",
+        EXPECTED,
+        CERTAINTY,
+        labels=WINDOW,
+        scale=f"{ASKED} - {LESS_BY_LENGTH} * ln({HOURS})",
+    )
     yield Recording(
         SCORE,
         f"""\
-  ({clicks} * on ({WINDOW}) ln({clicks} / on ({WINDOW}) ({EXPECTED} > on ({WINDOW}) {OBSERVED}))
-- on ({WINDOW})
-  ({clicks} + on ({WINDOW}) {CERTAINTY}) * on ({WINDOW}) ln(({clicks} + on ({WINDOW}) {CERTAINTY}) / on ({WINDOW}) ({EXPECTED} + on ({WINDOW}) {CERTAINTY})))
-/ on (window) group_left () ({ASKED} - {LESS_BY_LENGTH} * ln({HOURS}))
+{evidence}
 {OR_WINDOW}
 {EXPECTED} * 0""",
         """Evidence for a drop: the logarithm of how much better these clicks fit a lower rate than the expected one (negative
@@ -223,7 +212,7 @@ unless on ({WINDOW})
 
 def _caused(begins: str) -> str:
     """Return what begins, with its cause as a label where the rules on deliveries have one."""
-    cause = f"topk by ({AUTOMATION}) (1, last_over_time({CAUSE}[20m]))"
+    cause = f"topk by ({AUTOMATION}) (1, {read(CAUSE)})"
     return f"(time() + 0 * {cause} {AND} ({begins})) {OR} time() * ({begins})"
 
 
@@ -242,7 +231,7 @@ and on (job)
 
 def unlikeness() -> Iterator[Recording]:
     """Return the rules that say how unlike an automation's weeks are; they need no minute."""
-    usual, observed = f"last_over_time({USUAL}[20m])", f"last_over_time({OBSERVED}[20m])"
+    usual, observed = read(USUAL), read(OBSERVED)
     missed = f"clamp_min({usual} - on ({WINDOW}) {observed}, 0)"
     for name, expression, why in (
         (
