@@ -397,7 +397,7 @@ def _are_known(known: Fingerprint, fetch: Fetch, fetched: list[bytes], url: str)
         if hash(body) != digest:
             return False
         try:
-            token = _token_in(next_address(body), url)
+            token = _next_token(next_address(body), url)
         except InvalidResponseError:
             return False
         if token is None:
@@ -466,7 +466,7 @@ def _pages(
         if rows > form.most_rows:
             raise InvalidResponseError(f"{url}: the list does not end after {rows} rows")
         yield content
-        token = _next_token(page, url)
+        token = _next_token(page.metadata.next if page.metadata else None, url)
         if token is None:
             return
         if token in seen:
@@ -493,7 +493,7 @@ class _TokenRefused(Exception):  # noqa: N818  # it never leaves this module: a 
     """A page token that SendGrid gave is no longer taken."""
 
 
-def _next_token(page: AnyPage, url: str) -> str | None:
+def _next_token(address: str | None, url: str) -> str | None:
     """Return the token in the address of the next page, None where there is no next page.
 
     Nothing but its query is read: a gateway in front of SendGrid passes addresses on that name SendGrid's host, and the
@@ -501,10 +501,6 @@ def _next_token(page: AnyPage, url: str) -> str | None:
     API that appends the new one to the address it was asked for puts it there. Bytes that are no UTF-8 are kept as
     surrogates, and sent as they came.
     """
-    return _token_in(page.metadata.next if page.metadata else None, url)
-
-
-def _token_in(address: str | None, url: str) -> str | None:
     if not address:
         return None
     query = address.partition("#")[0].partition("?")[2]
