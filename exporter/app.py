@@ -39,7 +39,8 @@ from exporter.sendgrid.transport import ClientOptions, proxy_secrets
 from exporter.serving import AutomationStatus, Exposition, LinkTargets, ProcessHealth, TargetOptions
 from exporter.settings import Settings, key_oddity, read_key_file, redacted, redacted_line
 from exporter.signals import Signals
-from exporter.state import EVERY_AUTOMATION, StateWriter, examine
+from exporter.state import EVERY_AUTOMATION
+from exporter.state.writer import StateWriter
 from exporter.store import Store
 from exporter.telemetry import Telemetry
 from exporter.web.ports import LandingPage, LastReload, Limits, Ports, Requests, Status, WebOptions
@@ -543,6 +544,7 @@ def state_file_warning(settings: Settings) -> str | None:
     path, found = settings.state.path, list[StateError]()
     if path is None:
         return None
+    from exporter.state.file import examine  # noqa: PLC0415  # SQLite takes 1 MB, and most have no state file
 
     def look() -> None:
         try:
