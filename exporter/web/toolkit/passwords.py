@@ -41,13 +41,11 @@ class ClientRateLimit:
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
         """In the order of the last request, the oldest first."""
 
-    def allows(self, rules: RateLimitRule | None, address: str) -> bool:
-        """Take a token of the client at this address; return whether there was one. Without rules there always is."""
+    def allows(self, rules: RateLimitRule, address: str) -> bool:
+        """Take a token of the client at this address; return whether there was one."""
         if rules != self._rules:
             self._rules = rules
             self._buckets.clear()
-        if rules is None:
-            return True
         client, now = client_of(address), self._monotonic()
         bucket = self._buckets.pop(client, None) or _Bucket(float(rules.burst), now)
         tokens = min(bucket.tokens + (now - bucket.counted_at) / rules.interval, float(rules.burst))
