@@ -3,10 +3,8 @@
 settings ─▶ app. SendGrid ─▶ sendgrid.client ─▶ polling ─▶ store ─▶ serving ─▶ web ─▶ Prometheus.
 """
 
-import gc
 import logging
 import math
-import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -22,6 +20,7 @@ from exporter.about import DISTRIBUTION, ProgramInfo, about
 from exporter.account.account import AccountRunner
 from exporter.account.discovery import account_options
 from exporter.account.memory import ACCOUNT
+from exporter.account.statistics import StatisticsStore
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationId, Endpoint, Outcome, PollResult, Standing
 from exporter.errors import ConfigurationError, ForeignFileError, StateError
@@ -29,17 +28,17 @@ from exporter.exposition import Block, compress, line_format
 from exporter.labels import LabelHygiene, LabelRules
 from exporter.logs import LineWriter, set_up_logs
 from exporter.once import Round
-from exporter.polling.poller import Poller
+from exporter.polling.poller import Poller, Questions
 from exporter.polling.workers import Workers, start_thread
-from exporter.sendgrid.body import MemoryBudget
-from exporter.sendgrid.budget import Budget
+from exporter.sendgrid.budget import Budget, MemoryBudget
 from exporter.sendgrid.client import SendGridClient
 from exporter.sendgrid.key import FixedKey, Key, KeyFile
 from exporter.sendgrid.transport import ClientOptions, proxy_secrets
 from exporter.serving import AutomationStatus, Exposition, LinkTargets, ProcessHealth, TargetOptions
 from exporter.settings import Settings, key_oddity, read_key_file, redacted, redacted_line
 from exporter.signals import Signals
-from exporter.state import EVERY_AUTOMATION, StateWriter, examine
+from exporter.state import EVERY_AUTOMATION
+from exporter.state.writer import StateWriter
 from exporter.store import Store
 from exporter.telemetry import Telemetry
 from exporter.web.ports import LandingPage, LastReload, Limits, Ports, Requests, Status, WebOptions
@@ -63,12 +62,6 @@ _STATE_SECONDS: Final = 5.0
 """The longest that a start waits for the state file's disk."""
 _UNCHANGEABLE: Final = ("web", "state", "shard")
 """Groups that are only read at start."""
-_SWITCH_INTERVAL: Final = 0.001
-"""Seconds after which a thread leaves the interpreter to one that waits for it."""
-_M_MMAP_THRESHOLD: Final = -3
-"""Of glibc's malloc.h."""
-_LARGE_BUFFER: Final = 1024 * 1024
-"""Bytes: more than usual answers and scrapes take, so that these cost no calls of the system."""
 
 Load = Callable[[], Settings]
 """Reads the settings again, as they are now; raises ConfigurationError."""
@@ -92,8 +85,8 @@ class App:
         self._telemetry = Telemetry(
             self._about,
             clock=clock,
-            link_series=lambda: self._store.snapshot.link_series,
-            dropped_lines=lambda: lines.dropped,
+            link_series=self._store.link_series,
+            log=lines,
         )
         # Before the logs are set up, which hide the key.
         self._key = key_source(settings)
@@ -113,19 +106,20 @@ class App:
             telemetry=self._telemetry,
             keeper=None,
             clock=clock,
-            question=_question_of(settings),
+            questions=_questions_of(settings),
         )
         self._workers = Workers(self._poller, clock=clock, stop=signals.stop)
+        statistics = StatisticsStore(self._bounded)
         self._account = AccountRunner(
             self._client,
             account_options(settings),
+            store=statistics,
             follower=self,
             telemetry=self._telemetry,
             budget=self._budget,
             clock=clock,
             stop=signals.stop,
             spawn=start_thread,
-            bounded=self._bounded,
             total_clicks=self._store.total_clicks,
         )
         self._health = ProcessHealth(self._workers, self._account.account.is_tried)
@@ -136,7 +130,7 @@ class App:
             stop=signals.stop,
             ready=lambda: self._health.unready_reason() is None,
         )
-        self._exposition = Exposition(self._store, self._telemetry, self._account.lines)
+        self._exposition = Exposition(self._store, self._telemetry, statistics.lines)
         self._telemetry.sharded(settings.shard.index, settings.shard.total)
         self._configure_workers()
 
@@ -159,7 +153,6 @@ class App:
         self._workers.start()
         self._account.start()
         start_thread(self._watch_key, "key-file")
-        tune_runtime()
         try:
             return self._supervise(server)
         finally:
@@ -219,7 +212,7 @@ class App:
         self._workers.rest(idle, interval)
         if self._state is not None:
             block = Block(compress([self._account.remembered()]), 0, 0)
-            self._state.save(ACCOUNT, _question_of(self._settings)(ACCOUNT), block, self._clock.time())
+            self._state.save(ACCOUNT, _questions_of(self._settings).of(ACCOUNT), block, self._clock.time())
 
     def reload(self) -> Sequence[str]:
         """Read the settings again and take them over, or keep the old ones whole; return the problems.
@@ -262,7 +255,7 @@ class App:
         former, self._client, self._key = self._client, client, key
         self._set_up_logs()
         self._budget.allow(settings.sendgrid.requests_per_minute)
-        self._poller.take_over(client, hygiene, _question_of(settings))
+        self._poller.take_over(client, hygiene, _questions_of(settings))
         self._account.take_over(client, account_options(settings))
         self._targets.take_over(_target_options(settings))
         # Only when nobody is handed the former client any more.
@@ -350,7 +343,7 @@ class App:
             EVERY_AUTOMATION if account.options.discovers else {ACCOUNT, *(each.id for each in account.automations())}
         )
         try:
-            saved = self._state.start(_question_of(self._settings), wanted, _STATE_SECONDS)
+            saved = self._state.start(_questions_of(self._settings).of, wanted, _STATE_SECONDS)
         except ForeignFileError as exc:
             raise ConfigurationError([str(exc)]) from exc
         self._poller.keeper = self._state
@@ -497,16 +490,15 @@ def _label_rules(settings: Settings) -> LabelRules:
     )
 
 
-def _question_of(settings: Settings) -> Callable[[AutomationId], str]:
-    """Return what an automation's block answers: who was asked, for which steps, which label rules, which form.
-
-    A block of an earlier run that answers another question is not shown: nor is one that an earlier version wrote with
-    other names of metrics or labels.
-    """
+def _questions_of(settings: Settings) -> Questions:
+    """Return what each automation's block answers; the account's has neither labels nor metrics."""
     asked, labels, form = _asked_of(settings), _label_rules(settings), line_format()
-    return lambda automation_id: repr(
-        asked(automation_id) if automation_id == ACCOUNT else (asked(automation_id), labels, form)
-    )
+
+    def full(asked_of_it: str) -> str:
+        return repr((asked_of_it, labels, form))
+
+    own = {automation.id: full(asked.of(automation.id)) for automation in settings.automations}
+    return Questions(full(asked.common), {ACCOUNT: repr(asked.of(ACCOUNT)), **own})
 
 
 @dataclass(frozen=True, slots=True)
@@ -521,18 +513,23 @@ class _Changes:
 
 def _changed_questions(before: Settings, after: Settings, automations: Sequence[Automation]) -> _Changes:
     """Compare what is asked. Blocks that only need other labels stay until the next poll, so that nothing is lost."""
-    asked, asks, question, questions = _asked_of(before), _asked_of(after), _question_of(before), _question_of(after)
     ids = [automation.id for automation in automations]
+
+    def differ(former: Questions, now: Questions) -> frozenset[AutomationId]:
+        return frozenset(id_ for id_ in ids if former.of(id_) != now.of(id_))
+
     return _Changes(
-        again=frozenset(id_ for id_ in ids if question(id_) != questions(id_)),
-        withdrawn=frozenset(id_ for id_ in ids if asked(id_) != asks(id_)),
+        again=differ(_questions_of(before), _questions_of(after)),
+        withdrawn=differ(_asked_of(before), _asked_of(after)),
     )
 
 
-def _asked_of(settings: Settings) -> Callable[[AutomationId], str]:
+def _asked_of(settings: Settings) -> Questions:
+    """Return the part of the questions that SendGrid hears."""
     whom = (settings.sendgrid.base_url, settings.sendgrid.on_behalf_of)
-    steps = {automation.id: automation.step_ids for automation in settings.automations}
-    return lambda automation_id: repr((whom, steps.get(automation_id, ())))
+    return Questions(
+        repr((whom, ())), {automation.id: repr((whom, automation.step_ids)) for automation in settings.automations}
+    )
 
 
 def state_file_warning(settings: Settings) -> str | None:
@@ -543,6 +540,7 @@ def state_file_warning(settings: Settings) -> str | None:
     path, found = settings.state.path, list[StateError]()
     if path is None:
         return None
+    from exporter.state.file import examine  # noqa: PLC0415  # SQLite takes 1 MB, and most have no state file
 
     def look() -> None:
         try:
@@ -567,29 +565,3 @@ def _needing_restart(before: Settings, after: Settings) -> Iterator[str]:
         for name in type(former).model_fields:
             if getattr(former, name) != getattr(wanted, name):
                 yield f"{group}.{name}: a changed value needs a restart"
-
-
-def tune_runtime() -> None:
-    """Set the process up for threads that wait for one another, once all that lives as long as it is built.
-
-    That is taken out of the collector's rounds: a full one over all modules and classes would hold every thread for
-    some 30 ms. And a thread that renders gives way after one millisecond instead of five, since a scrape asks for the
-    interpreter several times.
-    """
-    gc.collect()
-    gc.freeze()
-    sys.setswitchinterval(_SWITCH_INTERVAL)
-    _return_large_buffers()
-
-
-def _return_large_buffers() -> None:
-    """Let glibc give every large buffer back to the system when it is freed.
-
-    By itself it raises the size from which it does so to that of the largest buffer freed so far, so that each thread
-    would keep its largest answer's memory: 184 MB were measured with 16 workers, in place of 57. Setting the size ends
-    that (mallopt(3)). Other C libraries have no such function, and a hardened system may refuse to load ctypes.
-    """
-    with suppress(ImportError, OSError, AttributeError, MemoryError):
-        import ctypes  # noqa: PLC0415  # see above
-
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BUFFER)

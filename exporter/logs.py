@@ -64,7 +64,8 @@ class LineWriter:
         self._changed = threading.Condition()
         self._lines: deque[str] = deque()
         self._writing = False
-        self._dropped = 0
+        self.dropped = 0
+        """How many lines were dropped so far."""
         self._reported = 0
         self.is_terminal = descriptor is not None and os.isatty(descriptor)
         self._status = self._drawn = ""
@@ -83,16 +84,11 @@ class LineWriter:
         if not self.flush() and not self._writing:
             self.flush(_PATIENCE)
 
-    @property
-    def dropped(self) -> int:
-        """Return how many lines were dropped so far."""
-        return self._dropped
-
     def put(self, line: str) -> None:
         """Queue the line; never wait."""
         with self._changed:
             if self._descriptor is None or len(self._lines) >= _QUEUED:
-                self._dropped += 1
+                self.dropped += 1
                 return
             # A condition is held for a few instructions only; the write itself happens without it.
             self._lines.append(line)
@@ -133,12 +129,12 @@ class LineWriter:
             write_all(descriptor, text.encode(errors="backslashreplace"))
         except OSError:
             with self._changed:
-                self._dropped += 1
+                self.dropped += 1
             return
         with self._changed:
-            if self._dropped == self._reported or len(self._lines) > _QUEUED // 2:  # or there would be no room for it
+            if self.dropped == self._reported or len(self._lines) > _QUEUED // 2:  # or there would be no room for it
                 return
-            lost, self._reported = self._dropped - self._reported, self._dropped
+            lost, self._reported = self.dropped - self._reported, self.dropped
         _log.warning("%d log lines were dropped, because stderr was not read or could not be written", lost)
 
 

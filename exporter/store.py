@@ -58,6 +58,10 @@ class Store:
         """Return the block that is shown of an automation; None where there is none."""
         return self._snapshot.block(automation_id)
 
+    def link_series(self) -> int:
+        """Return how many link series are shown."""
+        return self._snapshot.link_series
+
     def total_clicks(self) -> Mapping[AutomationId, int]:
         """Return the total that is shown of each automation, where one is."""
         return {view.id: view.block.total_clicks for view in self._snapshot.views() if view.block is not None}

@@ -1,7 +1,7 @@
 """The exporter's own metrics that are not about one automation, on a registry of their own."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -62,16 +62,23 @@ class _Account(Collector):
         yield discovered
 
 
+class DropsLines(Protocol):
+    """A log that loses a line rather than wait."""
+
+    dropped: int
+    """How many lines were dropped so far."""
+
+
 class _DroppedLines(Collector):
     """The log's own count, read at each scrape: a line can be dropped at any moment, by any thread."""
 
-    def __init__(self, count: Callable[[], int]) -> None:
-        self._count = count
+    def __init__(self, log: DropsLines) -> None:
+        self._log = log
 
     def collect(self) -> Iterator[Metric]:
         name = "sendgrid_exporter_log_lines_dropped"
         explanation = "Log lines that were dropped, because stderr was not read or could not be written."
-        yield CounterMetricFamily(name, explanation, value=self._count())
+        yield CounterMetricFamily(name, explanation, value=self._log.dropped)
 
 
 class Telemetry:
@@ -83,8 +90,9 @@ class Telemetry:
         *,
         clock: Clock,
         link_series: Callable[[], int],
-        dropped_lines: Callable[[], int] = int,
+        log: DropsLines | None = None,
     ) -> None:
+        """Count the log's dropped lines too, where one is given."""
         self._clock = clock
         self._link_series = link_series
         self._rendered: dict[tuple[bool, int], Compressed] = {}
@@ -153,7 +161,8 @@ class Telemetry:
             "sendgrid_exporter_state_failing",
             "Whether that file cannot be used now: locked, full, out of reach, or a disk that does not answer.",
         )
-        self.process_registry.register(_DroppedLines(dropped_lines))
+        if log is not None:
+            self.process_registry.register(_DroppedLines(log))
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.process_registry)
         self._reload_ok.set(1)

@@ -34,7 +34,6 @@ from exporter.errors import (
     some_of,
     text_of,
 )
-from exporter.exposition import Compressed
 from exporter.sendgrid.budget import Budget
 from exporter.sendgrid.statistics import MOST_IDS
 from exporter.telemetry import Telemetry
@@ -401,34 +400,32 @@ class AccountRunner:
         source: AccountSource,
         options: AccountOptions,
         *,
+        store: StatisticsStore,
         follower: Follower,
         telemetry: Telemetry,
         budget: Budget,
         clock: Clock,
         stop: threading.Event,
         spawn: Spawn,
-        bounded: Callable[[str], str],
         total_clicks: Callable[[], Mapping[AutomationId, int]],
     ) -> None:
-        """Tell the follower whom to poll; `bounded` cuts a step's id, `total_clicks` gives the links' shown totals."""
+        """Tell the follower whom to poll; `total_clicks` gives the links' shown totals."""
         self._source = source
         self._follower = follower
         self._clock = clock
         self._stop = stop
         self._spawn = spawn
-        self._store = StatisticsStore(bounded)
+        self._statistics = store
         self._account = Account(
             source,
             options,
-            store=self._store,
+            store=store,
             telemetry=telemetry,
             clock=clock,
             rate=lambda: budget.rate_of(Endpoint.STATISTICS),
             total_clicks=total_clicks,
         )
-        self._steps = Steps(
-            source, store=self._store, clock=clock, rate=lambda: budget.rate_of(Endpoint.STEP_STATISTICS)
-        )
+        self._steps = Steps(source, store=store, clock=clock, rate=lambda: budget.rate_of(Endpoint.STEP_STATISTICS))
         self._threads: dict[str, threading.Thread] = {}
         self._key_seen: str | None = None
 
@@ -441,10 +438,6 @@ class AccountRunner:
     def requests_per_second(self) -> float:
         """The requests that all of this takes in the long run."""
         return self._account.requests_per_second + self._steps.requests_per_second
-
-    def lines(self) -> Mapping[str, Compressed]:
-        """Return the lines of the statistics for a scrape, by the family's name, without waiting."""
-        return self._store.lines
 
     def take_over(self, source: AccountSource, options: AccountOptions) -> None:
         """Follow other settings, and read from another source."""
@@ -483,7 +476,7 @@ class AccountRunner:
         """Bring what a scrape shows to what is known now."""
         now = self._clock.monotonic()
         oldest = now - self._account.staleness
-        self._store.refresh(lambda _: oldest, lambda automation_id: now - self._steps.staleness(automation_id))
+        self._statistics.refresh(lambda _: oldest, lambda automation_id: now - self._steps.staleness(automation_id))
 
     def read_first(self) -> None:
         """Read once what names the automations to poll."""

@@ -52,7 +52,6 @@ class StatisticsStore:
         self._changed = False
         self._lines: Mapping[str, Compressed] = MappingProxyType({})
 
-    @property
     def lines(self) -> Mapping[str, Compressed]:
         """Return the lines of each family that has any, without waiting; the same object until something changes."""
         return self._lines

@@ -2,7 +2,7 @@
 
 import logging
 from array import array
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -59,6 +59,22 @@ class Keeper(Protocol):
         """Keep the block, and what it answers; never raise."""
 
 
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What each automation's block answers: who was asked, for which steps, which label rules, which form.
+
+    A block that answers another question is not shown, whether a reload or an earlier version asked it.
+    """
+
+    common: str = ""
+    """Of every automation that has none of its own."""
+    own: Mapping[AutomationId, str] = field(default_factory=dict)
+
+    def of(self, automation_id: AutomationId) -> str:
+        """Return the automation's question."""
+        return self.own.get(automation_id, self.common)
+
+
 @dataclass(slots=True)
 class _Doubted:
     """Rows that nothing showed to be the whole list."""
@@ -105,15 +121,15 @@ class Poller:
     telemetry: Telemetry
     keeper: Keeper | None
     clock: Clock
-    question: Callable[[AutomationId], str] = str
-    """Returns what an automation's block answers: an answer to a former question is not published."""
+    questions: Questions = field(default_factory=Questions)
+    """An answer to a former question is not published."""
     failure_level: int = logging.WARNING
     """The level of a new failure's log line; lower where somebody else reports the results."""
     _memories: dict[AutomationId, _Memory] = field(default_factory=dict)
 
-    def take_over(self, source: Source, hygiene: LabelHygiene, question: Callable[[AutomationId], str]) -> None:
+    def take_over(self, source: Source, hygiene: LabelHygiene, questions: Questions) -> None:
         """Read from another source, or clean by other rules, from the next poll on."""
-        self.source, self.hygiene, self.question = source, hygiene, question
+        self.source, self.hygiene, self.questions = source, hygiene, questions
 
     def forget_all_but(self, automations: Collection[AutomationId]) -> None:
         """Forget the automations that are neither configured nor being polled."""
@@ -127,7 +143,7 @@ class Poller:
         """
         memory = self._memories.setdefault(automation.id, _Memory())
         started = self.clock.monotonic()
-        question = self.question(automation.id)
+        question = self.questions.of(automation.id)
         try:
             with self.source.holding():
                 stats = self._read(automation, memory, deadline, question)
@@ -157,7 +173,7 @@ class Poller:
     def remember(self, automation_id: AutomationId, succeeded_at: float, block: Block) -> None:
         """Take note of a success of an earlier run (monotonic) and of what it showed."""
         memory = self._memories.setdefault(automation_id, _Memory())
-        memory.succeeded_at, memory.question = succeeded_at, self.question(automation_id)
+        memory.succeeded_at, memory.question = succeeded_at, self.questions.of(automation_id)
         memory.block = block
 
     def _read(
@@ -258,7 +274,7 @@ class Poller:
         question: str,
     ) -> bool:
         """Show and keep what was read; return False, and do neither, where a reload asks another question by now."""
-        if question != self.question(automation.id):
+        if question != self.questions.of(automation.id):
             return False
         if isinstance(stats, Unchanged):
             former = memory.block
@@ -293,7 +309,7 @@ class Poller:
             last_success=wall,
             expires=succeeded_at + stale_after,
             decreased=decreased,
-            is_wanted=lambda: question == self.question(automation.id),  # a reload may come while this is rendered
+            is_wanted=lambda: question == self.questions.of(automation.id),  # a reload may come while this is rendered
         )
         if not published:
             return False
@@ -316,7 +332,8 @@ class Poller:
         return capped.links
 
     def _note_success(self, automation: Automation, memory: _Memory) -> None:
-        if memory.failing.end():
+        # Mostly nothing failed before, and there is nothing to end.
+        if memory.failing.reason is not None and memory.failing.end():
             _log.info("the automation recovered", extra=log_fields(automation, Outcome.SUCCESS))
 
     def _note_failure(self, automation: Automation, memory: _Memory, exc: Exception) -> None:

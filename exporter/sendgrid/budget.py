@@ -1,17 +1,24 @@
-"""The request budget of one API key: every request passes here before it is sent."""
+"""What may be spent: the requests of one API key, and the memory of all polls.
+
+Every request passes `Budget` before it is sent. A poll is charged for its answers before they are kept, and until its
+numbers are published. Small polls share one amount. A poll that finds it spent may go on alone, up to what one list may
+take, while the others that need more wait for it: so the sum is bounded, and no two polls can wait for each other.
+"""
 
 import math
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Final
 
 from exporter.clock import Clock
 from exporter.domain import Endpoint
-from exporter.errors import ExchangeTimeoutError, RateLimitedError, StoppedError
+from exporter.errors import ExchangeTimeoutError, InvalidResponseError, RateLimitedError, StoppedError
 
 _MINUTE: Final = 60.0
 _EPOCH_FROM: Final = 1e9
@@ -21,9 +28,15 @@ _LONGEST_PAUSE: Final = 300.0
 _RESET_MARGIN: Final = 1.0
 """SendGrid gives the reset in whole seconds, so it may be up to a second later than it says."""
 _RECHECK: Final = 0.1
-"""A waiting worker looks again after this long, since an answer may have freed a place."""
+"""A waiting worker looks again after this long, since an answer may have freed a place, or a poll's end memory."""
 _BURST_SHARE: Final = 0.05
 """This share of a minute's requests may go out without pacing, so that a small configuration starts at once."""
+SHARED: Final = 32 * 1024 * 1024
+"""Bytes for all polls that are not alone: 16 workers have 2 MB each, for 1,500 rows."""
+LARGEST_POLL: Final = 64 * 1024 * 1024
+"""Bytes of one poll: about 45,000 rows, which are 900 pages. Within its deadline of 5 minutes and the default budget of
+300 requests a minute, a poll can read 1,500."""
+_MEBIBYTE: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +258,99 @@ class _Learned:
         backoff = min(2.0**self._limited_in_a_row, _MINUTE)
         # Only ever later: answers arrive out of order, and a short pause must not cut a longer one.
         self.paused_until = max(self.paused_until, now + max(asked or 0.0, backoff) + _RESET_MARGIN)
+
+
+class MemoryBudget:
+    """Lends memory to polls; a thread has one poll at a time."""
+
+    def __init__(self, *, clock: Clock, shared: int = SHARED, largest: int = LARGEST_POLL) -> None:
+        self._clock = clock
+        self._shared = shared
+        self._largest = largest
+        self._lock = threading.Lock()
+        self._of_thread = threading.local()
+        self._alone: _Poll | None = None
+        self._lent = 0
+        """Bytes of the shared amount that are lent."""
+
+    @contextmanager
+    def poll(self) -> Iterator[None]:
+        """Keep what this thread reserves until the end of the block; a block within another is a part of it."""
+        if self._mine() is not None:
+            yield
+            return
+        self._of_thread.poll = poll = _Poll()
+        try:
+            yield
+        finally:
+            self._of_thread.poll = None
+            self._give_back(poll, poll.held)
+
+    def settle(self, size: int) -> None:
+        """Give back what this thread's poll holds beyond the size: what it read is smaller than what reading took."""
+        poll = self._mine()
+        if poll is not None and poll.held > size:
+            self._give_back(poll, poll.held - size)
+
+    @contextmanager
+    def exchange(self, deadline: float, stop: threading.Event, where: str) -> Iterator[Callable[[int], None]]:
+        """Yield what reserves bytes for one answer to this thread's poll; a failure within the block gives them back.
+
+        A reservation waits where other polls hold the memory, and raises ExchangeTimeoutError when they still do at the
+        deadline (monotonic), InvalidResponseError where the poll would hold more than one may, and StoppedError when
+        `stop` is set meanwhile. Each names `where`.
+        """
+        with self.poll():
+            poll = self._of_thread.poll
+            before = poll.held
+            try:
+                yield partial(self._reserve, poll, deadline, stop, where)
+            except BaseException:
+                self._give_back(poll, poll.held - before)
+                raise
+
+    def _reserve(self, poll: "_Poll", deadline: float, stop: threading.Event, where: str, size: int) -> None:
+        if poll.held + size > self._largest:
+            most = f"{self._largest // _MEBIBYTE} MiB of memory"
+            raise InvalidResponseError(f"{where}: the list would take more than {most}; fewer step_ids would help")
+        while not self._lend(poll, size):
+            if self._clock.monotonic() >= deadline:
+                raise ExchangeTimeoutError(f"{where}: other automations' lists held the memory until the deadline")
+            if self._clock.wait(stop, _RECHECK):
+                raise StoppedError("the exporter is stopping")
+
+    def _lend(self, poll: "_Poll", size: int) -> bool:
+        with self._lock:
+            # The first that the shared amount cannot serve goes on alone, and gives back to the others what it held.
+            if self._alone is None and self._lent + size > self._shared:
+                self._alone = poll
+                self._lent -= poll.held
+            if self._alone is not poll:
+                if self._lent + size > self._shared:
+                    return False
+                self._lent += size
+            poll.held += size
+            return True
+
+    def _give_back(self, poll: "_Poll", size: int) -> None:
+        with self._lock:
+            # The one that goes on alone is not part of `_lent`: it left the shared amount when it began to.
+            poll.held -= size
+            if self._alone is not poll:
+                self._lent -= size
+            elif poll.held == 0:
+                self._alone = None
+
+    def _mine(self) -> "_Poll | None":
+        mine: _Poll | None = getattr(self._of_thread, "poll", None)
+        return mine
+
+
+class _Poll:
+    """What one poll holds."""
+
+    def __init__(self) -> None:
+        self.held = 0
 
 
 def _number(text: str | None) -> float | None:

@@ -47,13 +47,12 @@ from exporter.errors import (
     StoppedError,
     UnauthorizedError,
 )
-from exporter.sendgrid.body import MemoryBudget, read_body, read_charged
-from exporter.sendgrid.budget import Budget, RateLimitHeaders, read_rate_limit
+from exporter.sendgrid.budget import Budget, MemoryBudget, RateLimitHeaders, read_rate_limit
 from exporter.sendgrid.key import KeyTrial, Turn
 from exporter.sendgrid.pages import read_stats
 from exporter.sendgrid.statistics import MOST_IDS, read_automations, read_steps
 from exporter.sendgrid.transport import ApiSession, ClientOptions, Deadline, deadline_adapters, proxy_secrets
-from exporter.sendgrid.wire import explain_error, foreign_text, named_automation
+from exporter.sendgrid.wire import explain_error, foreign_text, named_automation, read_body, read_charged
 
 _AUTOMATIONS: Final = "/v3/marketing/stats/automations"
 _SCOPES: Final = "/v3/scopes"
@@ -182,10 +181,11 @@ class SendGridClient:
     def stats(self, automation: Automation, deadline: float, known: Fingerprint = ()) -> AutomationStats | Unchanged:
         """Return the automation's stats, whole, before the deadline (monotonic); raise one SendGridError otherwise.
 
-        Returns Unchanged where all pages are those that the fingerprint was taken of.
+        Returns Unchanged where all pages are those that the fingerprint was taken of. Call it within `holding`, so that
+        what it returns is accounted for.
         """
         question = self.links_question(automation)
-        with self._memory.poll(), _named(question.url):
+        with _named(question.url):
             return read_stats(lambda token: self.fetch(question, token, deadline), question.url, self._explain, known)
 
     def listed(self, deadline: float, only: Sequence[AutomationId] | None = None) -> AutomationList:

@@ -518,8 +518,28 @@ class ApiSession:
         self.was_used = False
 
 
+class _Trust:
+    """The one context of all connections, made when the first of them needs it.
+
+    Reading some 300 certificates takes 40 ms: the first poll waits for them, and the first scrape does not.
+    """
+
+    def __init__(self, options: ClientOptions) -> None:
+        self._authorities = options.authorities
+        self._is_needed = any(address.startswith("https:") for address in (options.base_url, options.proxy or ""))
+        self._lock = threading.Lock()
+        self._context: SSLContext | None = None
+
+    def context(self) -> SSLContext | None:
+        """Return the context; None where nothing is encrypted."""
+        with self._lock:
+            if self._context is None and self._is_needed:
+                self._context = trusting_context(self._authorities)
+            return self._context
+
+
 class _DeadlineAdapter(HTTPAdapter):
-    """An adapter whose connections obey the deadline and trust one context, made once."""
+    """An adapter whose connections obey the deadline and trust one context."""
 
     def __init__(self, deadline: Deadline, trust: SSLContext | None, resolver: Resolver) -> None:
         self._pool_classes = pool_classes(deadline, resolver)
@@ -547,10 +567,8 @@ class _DeadlineAdapter(HTTPAdapter):
 
 def deadline_adapters(options: ClientOptions, resolver: Resolver | None = None) -> Callable[[Deadline], HTTPAdapter]:
     """Return what makes each connection's adapter; the authorities, some megabytes, are read once and only for TLS."""
-    encrypted = any(address.startswith("https:") for address in (options.base_url, options.proxy or ""))
-    trust = trusting_context(options.authorities) if encrypted else None
-    resolver = resolver or Resolver()
-    return lambda deadline: _DeadlineAdapter(deadline, trust, resolver)
+    trust, resolver = _Trust(options), resolver or Resolver()
+    return lambda deadline: _DeadlineAdapter(deadline, trust.context(), resolver)
 
 
 def _headers(options: ClientOptions) -> dict[str, str]:

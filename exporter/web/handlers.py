@@ -85,7 +85,8 @@ class Middleware:
             return plain(HTTPStatus.INTERNAL_SERVER_ERROR, "internal server error")
 
     async def _guarded(self, request: Request, config: WebConfig) -> Response:
-        if not self._rate_limit.allows(config.rate_limit, request.client):
+        rule = config.rate_limit
+        if rule is not None and not self._rate_limit.allows(rule, request.client):
             return plain(HTTPStatus.TOO_MANY_REQUESTS, "too many requests")
         return with_headers(await self._admitted(request, config), config.headers)
 

@@ -11,6 +11,7 @@ from exporter.about import about
 from exporter.account.account import AccountRunner
 from exporter.account.discovery import AccountOptions, DiscoveryRules
 from exporter.account.memory import Remembered, Still, encoded
+from exporter.account.statistics import StatisticsStore
 from exporter.domain import Automation, AutomationId, DiscoveryMode, Endpoint, Statistics
 from exporter.labels import LabelHygiene, LabelRules
 from exporter.polling.poller import Poller
@@ -84,13 +85,13 @@ class Account:
         self.runner = AccountRunner(
             client,
             AccountOptions(rules=DiscoveryRules(DiscoveryMode.POLL), discovery_interval=600.0),
+            store=StatisticsStore(),
             follower=self,
             telemetry=telemetry,
             budget=self.budget,
             clock=self.clock,
             stop=self.stop,
             spawn=lambda work, _name: self.clock.run(work),
-            bounded=str,
             total_clicks=self.store.total_clicks,
         )
         if idle_since is not None:

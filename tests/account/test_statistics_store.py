@@ -15,7 +15,7 @@ SOME = Statistics(*range(12))
 
 def refreshed(store, oldest=-math.inf):
     store.refresh(lambda _: oldest, lambda _: oldest)
-    return store.lines
+    return store.lines()
 
 
 def text(store, name, oldest=-math.inf):

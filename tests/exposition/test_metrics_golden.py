@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.account.statistics import StatisticsStore
 from exporter.domain import Endpoint, Outcome, Standing, Statistics
 from exporter.exposition import text_chunks
+from exporter.logs import LineWriter
 from exporter.serving import Exposition
 from exporter.store import Store
 from exporter.telemetry import Telemetry
@@ -31,7 +32,7 @@ def full_exposition() -> Exposition:
     disable_created_metrics()
     clock = FakeClock()
     store = Store()
-    telemetry = Telemetry(an_about(), clock=clock, link_series=lambda: store.snapshot.link_series)
+    telemetry = Telemetry(an_about(), clock=clock, link_series=store.link_series, log=LineWriter(None))
     labels = (("team", "growth"),)
     second = an_automation(2, name="Win back", steps=(("s-1", "Day 1"),), labels=labels)
     store.configure([an_automation(1), second], "https://app.example/automations/{automation_id}/detail")
@@ -49,7 +50,7 @@ def full_exposition() -> Exposition:
     statistics.publish({an_id(1): Statistics(*range(12)), an_id(2): Statistics(delivered=7)}, 0.0)
     statistics.publish_steps(an_id(1), {'st"ep': Statistics(*range(12))}, 0.0)
     statistics.refresh(lambda _: 0.0, lambda _: 0.0)
-    return Exposition(store, telemetry, lambda: statistics.lines)
+    return Exposition(store, telemetry, statistics.lines)
 
 
 def text_of(exposition: Exposition, *, openmetrics: bool = False, names: frozenset[str] | None = None) -> str:

@@ -8,7 +8,7 @@ from exporter.domain import OVERFLOW_URL, Outcome, PollResult
 from exporter.errors import IncompleteError, KeyRefusedError, SendGridError, ServerError, UnauthorizedError
 from exporter.exposition import key_of
 from exporter.labels import LabelHygiene, UrlMode
-from exporter.polling.poller import Poller
+from exporter.polling.poller import Poller, Questions
 from exporter.store import Store
 from exporter.telemetry import Telemetry
 from tests.factories import a_block, a_link, an_about, an_automation, an_id, label_rules, some_stats
@@ -290,7 +290,7 @@ def test_rest_row_is_no_link_that_could_be_lost():
 def test_what_answered_another_question_says_nothing_of_what_is_lost():
     bench = Bench(sure("abcd"), doubtful("ef"))
     bench.poll()
-    bench.poller.take_over(bench.source, LabelHygiene(label_rules()), lambda _: "another one")
+    bench.poller.take_over(bench.source, LabelHygiene(label_rules()), Questions("another one"))
 
     assert bench.polls(3) == [Outcome.INCOMPLETE] * 2 + [Outcome.SUCCESS]
 
@@ -303,7 +303,7 @@ def test_reload_while_an_answer_is_rendered_leaves_nothing_of_the_former_questio
         """Rules that are applied just when a reload names another base URL and withdraws the block."""
 
         def clean(self, rows):
-            bench.poller.take_over(bench.source, rules, lambda id_: f"of another account: {id_}")
+            bench.poller.take_over(bench.source, rules, Questions("of another account"))
             bench.store.withdraw([an_id()])
             return rules.clean(rows)
 
@@ -325,7 +325,7 @@ def test_polls_of_another_account_say_nothing_of_what_lasts():
     bench = Bench(doubtful("abc"))
     bench.polls(2)
 
-    bench.poller.take_over(bench.source, bench.poller.hygiene, lambda id_: f"of another account: {id_}")
+    bench.poller.take_over(bench.source, bench.poller.hygiene, Questions("of another account"))
 
     assert bench.polls(3) == [Outcome.INCOMPLETE, Outcome.INCOMPLETE, Outcome.SUCCESS]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from exporter.domain import Outcome, Unchanged
 from exporter.errors import BadRequestError, ServerError
 from exporter.labels import LabelHygiene
-from exporter.polling.poller import Poller
+from exporter.polling.poller import Poller, Questions
 from exporter.sendgrid.pages import read_stats
 from exporter.store import Store
 from exporter.telemetry import Telemetry
@@ -198,7 +198,7 @@ def test_another_question_is_never_answered_by_what_was_said_to_the_former():
     bench.poll(*listing(1, 2, 3))
     hygiene = LabelHygiene(label_rules(max_links=1))
 
-    bench.poller.take_over(bench.source, hygiene, lambda _: "other rules")
+    bench.poller.take_over(bench.source, hygiene, Questions("other rules"))
     bench.poll()
 
     assert bench.source.unchanged == [False, False]

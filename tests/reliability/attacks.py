@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from exporter.sendgrid.body import LARGEST_BODY
-from exporter.sendgrid.wire import MOST_ROWS
+from exporter.sendgrid.wire import LARGEST_BODY, MOST_ROWS
 from tests.end_to_end.harness.process import ExporterProcess
 from tests.end_to_end.harness.waiting import wait_until
 

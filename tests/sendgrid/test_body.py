@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.errors import InvalidResponseError
-from exporter.sendgrid.body import LARGEST_BODY, read_body
+from exporter.sendgrid.wire import LARGEST_BODY, read_body
 
 pytestmark = pytest.mark.unit
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import ExchangeTimeoutError, InvalidResponseError, StoppedError
-from exporter.sendgrid.body import MemoryBudget, cost
+from exporter.sendgrid.budget import MemoryBudget
+from exporter.sendgrid.wire import cost
 from tests.factories import a_page, a_row
 from tests.fakes import FakeClock
 

@@ -15,8 +15,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, TypeVar
 
-import bcrypt
-
 from exporter.web.toolkit.config_file import RateLimitRule
 from exporter.web.toolkit.worker import BusyError, Worker, WorkerStoppedError
 
@@ -43,13 +41,11 @@ class ClientRateLimit:
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
         """In the order of the last request, the oldest first."""
 
-    def allows(self, rules: RateLimitRule | None, address: str) -> bool:
-        """Take a token of the client at this address; return whether there was one. Without rules there always is."""
+    def allows(self, rules: RateLimitRule, address: str) -> bool:
+        """Take a token of the client at this address; return whether there was one."""
         if rules != self._rules:
             self._rules = rules
             self._buckets.clear()
-        if rules is None:
-            return True
         client, now = client_of(address), self._monotonic()
         bucket = self._buckets.pop(client, None) or _Bucket(float(rules.burst), now)
         tokens = min(bucket.tokens + (now - bucket.counted_at) / rules.interval, float(rules.burst))
@@ -92,6 +88,8 @@ _WAITING_OF_ONE: Final = 16
 
 def matches(password: bytes, hashed: bytes) -> bool:
     """Return whether the password, of at most 72 bytes, has this bcrypt hash; slow on purpose."""
+    import bcrypt  # noqa: PLC0415  # 0.4 MB that only a web config file with users needs
+
     try:
         return bcrypt.checkpw(password, hashed)
     except ValueError:
