@@ -490,7 +490,7 @@ def _too_late(url: str, exc: Exception) -> SendGridError:
     if connecting:
         text = "no connection in time; check the network, a firewall that discards packets, or sendgrid.proxy"
         return ExchangeTimeoutError(f"{url}: {text}", reason="no connection")
-    return ExchangeTimeoutError(f"{url}: no whole answer in time; check the network, or raise sendgrid.timeout")
+    return ExchangeTimeoutError(f"{url}: no complete answer in time; check the network, or raise sendgrid.timeout")
 
 
 def _no_tunnel(url: str, status: int) -> SendGridError:

@@ -437,7 +437,7 @@ def read_list(fetch: Fetch, url: str, explain: Explain, form: Form[PageT, RowT])
 def _incomplete(walks: Sequence[Walk[LinkClicks]], url: str) -> IncompleteError:
     links, counted = best_list(walks)
     stats = _stats(walks, links, counted=counted) if links else None
-    return IncompleteError(f"{url}: the pages do not make one whole list: {disagreement(walks)}", stats=stats)
+    return IncompleteError(f"{url}: the pages do not form one complete list: {disagreement(walks)}", stats=stats)
 
 
 def _stats(walks: Sequence[Walk[LinkClicks]], rows: Sequence[LinkClicks], *, counted: bool) -> AutomationStats:

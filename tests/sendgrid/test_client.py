@@ -575,7 +575,7 @@ def reason(exc: Exception) -> Exception:
         (requests.exceptions.SSLError(ssl.SSLCertVerificationError("self-signed")), "certificate", "sendgrid.ca_file"),
         (requests.exceptions.SSLError(ssl.SSLError("wrong version number")), "TLS", "check that the port"),
         (requests.ConnectTimeout(), "no connection", "no connection in time; check the network"),
-        (requests.ReadTimeout(), None, "no whole answer in time; check the network, or raise sendgrid.timeout"),
+        (requests.ReadTimeout(), None, "no complete answer in time; check the network, or raise sendgrid.timeout"),
         (requests.exceptions.ProxyError(OSError("gone")), None, "the proxy: gone"),
     ],
     ids=["DNS", "refused", "certificate", "TLS", "connect", "read", "proxy"],
