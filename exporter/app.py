@@ -24,7 +24,7 @@ from exporter.account.memory import ACCOUNT
 from exporter.account.statistics import StatisticsStore
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationId, Endpoint, Standing
-from exporter.errors import ConfigurationError, ForeignFileError, StateError
+from exporter.errors import ConfigurationError, ForeignFileError, StateError, text_of
 from exporter.exposition import Block, compress, line_format
 from exporter.labels import LabelHygiene, LabelRules
 from exporter.logs import LineWriter, set_up_logs
@@ -370,7 +370,7 @@ class App:
                 ceiling=settings.sendgrid.requests_per_minute / settings.shard.total,
             ),
             discovered={str(each): standings[each] for each in Standing} if account.options.discovers else None,
-            list_error=account.failure.message if account.failure else "",
+            list_error=text_of(account.failure) if account.failure else "",
             state_file=str(settings.state.path) if settings.state.path else None,
             configuration=redacted(settings, with_automations=False),
             reload=self._last_reload,

@@ -17,7 +17,7 @@ from typing import Final
 from exporter.account.account import AccountRunner
 from exporter.clock import Clock
 from exporter.domain import Automation, Outcome, PollResult
-from exporter.errors import some_of
+from exporter.errors import some_of, text_of
 from exporter.logs import LineWriter
 from exporter.polling.poller import Poller
 from exporter.polling.workers import start_thread
@@ -166,10 +166,10 @@ def failures(ended: Round) -> Iterator[str]:
     alike: dict[tuple[Outcome, str], list[Automation]] = {}
     list_failure = ended.list_failure
     for automation, result in ended.failed:
-        alike.setdefault((result.outcome, result.message), []).append(automation)
-    if list_failure is not None and (list_failure.outcome, list_failure.message) not in alike:
+        alike.setdefault((result.outcome, text_of(result)), []).append(automation)
+    if list_failure is not None and (list_failure.outcome, text_of(list_failure)) not in alike:
         without = "which automations there are is not known" if ended.needs_list else "their statistics are missing"
-        said = f"the list of automations failed ({list_failure.outcome}): {list_failure.message}"
+        said = f"the list of automations failed ({list_failure.outcome}): {text_of(list_failure)}"
         yield f"{said}; {without}"
     for (outcome, message), automations in alike.items():
         names = some_of([_named(each) for each in automations], _MOST_NAMES)
