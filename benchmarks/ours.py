@@ -16,8 +16,8 @@ from typing import Any, Final
 from benchmarks.holds import LockWatch
 from benchmarks.pages import ADDRESS, pages
 from benchmarks.workload import Workload
+from exporter.__main__ import tune_runtime
 from exporter.about import about
-from exporter.app import tune_runtime
 from exporter.clock import SystemClock
 from exporter.domain import Automation, AutomationId, AutomationStats, Endpoint, Fingerprint, Outcome, Unchanged
 from exporter.labels import LabelHygiene, LabelRules

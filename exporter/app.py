@@ -3,13 +3,10 @@
 settings ─▶ app. SendGrid ─▶ sendgrid.client ─▶ polling ─▶ store ─▶ serving ─▶ web ─▶ Prometheus.
 """
 
-import gc
 import logging
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -38,7 +35,8 @@ from exporter.sendgrid.transport import ClientOptions, proxy_secrets
 from exporter.serving import AutomationStatus, Exposition, LinkTargets, ProcessHealth, TargetOptions
 from exporter.settings import Settings, key_oddity, read_key_file, redacted, redacted_line
 from exporter.signals import Signals
-from exporter.state import EVERY_AUTOMATION, StateWriter, examine
+from exporter.state import EVERY_AUTOMATION
+from exporter.state.writer import StateWriter
 from exporter.store import Store
 from exporter.telemetry import Telemetry
 from exporter.web.ports import LandingPage, LastReload, Limits, Ports, Requests, Status, WebOptions
@@ -60,12 +58,6 @@ _STATE_SECONDS: Final = 5.0
 """The longest that a start waits for the state file's disk."""
 _UNCHANGEABLE: Final = ("web", "state", "shard")
 """Groups that are only read at start."""
-_SWITCH_INTERVAL: Final = 0.001
-"""Seconds after which a thread leaves the interpreter to one that waits for it."""
-_M_MMAP_THRESHOLD: Final = -3
-"""Of glibc's malloc.h."""
-_LARGE_BUFFER: Final = 1024 * 1024
-"""Bytes: more than usual answers and scrapes take, so that these cost no calls of the system."""
 
 Load = Callable[[], Settings]
 """Reads the settings again, as they are now; raises ConfigurationError."""
@@ -157,7 +149,6 @@ class App:
         self._workers.start()
         self._account.start()
         start_thread(self._watch_key, "key-file")
-        tune_runtime()
         try:
             return self._supervise(server)
         finally:
@@ -514,6 +505,7 @@ def state_file_warning(settings: Settings) -> str | None:
     path, found = settings.state.path, list[StateError]()
     if path is None:
         return None
+    from exporter.state.file import examine  # noqa: PLC0415  # SQLite takes 1 MB, and most have no state file
 
     def look() -> None:
         try:
@@ -538,29 +530,3 @@ def _needing_restart(before: Settings, after: Settings) -> Iterator[str]:
         for name in type(former).model_fields:
             if getattr(former, name) != getattr(wanted, name):
                 yield f"{group}.{name}: a changed value needs a restart"
-
-
-def tune_runtime() -> None:
-    """Set the process up for threads that wait for one another, once all that lives as long as it is built.
-
-    That is taken out of the collector's rounds: a full one over all modules and classes would hold every thread for
-    some 30 ms. And a thread that renders gives way after one millisecond instead of five, since a scrape asks for the
-    interpreter several times.
-    """
-    gc.collect()
-    gc.freeze()
-    sys.setswitchinterval(_SWITCH_INTERVAL)
-    _return_large_buffers()
-
-
-def _return_large_buffers() -> None:
-    """Let glibc give every large buffer back to the system when it is freed.
-
-    By itself it raises the size from which it does so to that of the largest buffer freed so far, so that each thread
-    would keep its largest answer's memory: 184 MB were measured with 16 workers, in place of 57. Setting the size ends
-    that (mallopt(3)). Other C libraries have no such function, and a hardened system may refuse to load ctypes.
-    """
-    with suppress(ImportError, OSError, AttributeError, MemoryError):
-        import ctypes  # noqa: PLC0415  # see above
-
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BUFFER)

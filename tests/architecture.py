@@ -44,7 +44,7 @@ LIBRARY_HOMES: Final[Mapping[str, tuple[str, ...]]] = {
     "pydantic_settings": ("exporter.settings",),
     "time": ("exporter.clock", "exporter.web.toolkit.files", "sendgrid_simulator.clock"),
     "sqlite3": ("exporter.state",),
-    "yaml": ("exporter.web.toolkit.strict_yaml", "exporter.settings.sources", "exporter.settings.reference"),
+    "yaml": ("exporter.web.toolkit.strict_yaml", "exporter.settings.reference"),
 }
 """Library → the only modules, or packages with all in them, that may import it."""
 

@@ -307,7 +307,7 @@ class SendGridClient:
             self._closed = True
             idle, self._idle = self._idle, deque()
         for connection, _ in idle:
-            connection.session.close()
+            connection.close()
 
     def _try(self, question: "Question", page_token: str | None, deadline: float, answer: "_Exchange") -> bytes:
         self._budget.acquire(deadline, self._stop, question.endpoint)
@@ -353,7 +353,7 @@ class SendGridClient:
         if foreign := foreign_text(body, response.headers.get("Content-Type", ""), hide):
             raise InvalidResponseError(f"{url}: HTTP 200 with {foreign}")
         if self._names_another(question, body, is_new=is_new):
-            connection.reconnect()
+            connection.close()
             raise ConnectionFailedError(f"{url}: the answer was about another automation")
         # An answer may quote what it was asked with, and its texts become labels.
         for secret in secrets:
@@ -393,7 +393,7 @@ class SendGridClient:
                 if keep:
                     self._idle.append((connection, self._clock.monotonic()))
             if not keep:
-                connection.session.close()
+                connection.close()
 
     def _idle_connection(self) -> ApiSession | None:
         """Return the connection that is idle for the shortest time, and close those that are idle for too long."""
@@ -405,7 +405,7 @@ class SendGridClient:
             # The last one in is the least likely to have been closed by the server meanwhile.
             found = self._idle.pop()[0] if self._idle else None
         for connection in old:
-            connection.session.close()
+            connection.close()
         return found
 
 

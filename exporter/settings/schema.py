@@ -1,7 +1,7 @@
-"""Every setting, once: its type, its bounds, its default and its meaning, in the group that the file puts it in.
+"""Every setting, once: its type, bounds, default and meaning, in the group that it has in the file.
 
 A new setting is one field here, and a new group one class and one field of `Settings`. Flags, variables, the file, the
-help, the documentation and the redacted configuration are all read off these classes.
+help, the documentation and the redacted configuration are all derived from these classes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,8 +57,8 @@ def _setting(
 ) -> Any:
     """Declare a setting.
 
-    `metavar` stands for its value in the help, empty for a switch; `shown` is how the documentation writes the default
-    where the value itself does not say; the flag of a `repeatable` one adds up.
+    `metavar` stands for its value in the help, empty for a switch; `shown` is the default as the documentation writes
+    it, where the value itself is unclear; the flag of a `repeatable` one may be given several times.
     """
     extra: dict[str, Any] = {"metavar": metavar, "shown": shown, "repeatable": repeatable}
     return Field(default, description=meaning, json_schema_extra=extra, **options)
@@ -109,41 +109,41 @@ class SendGridSettings(Group):
     )
     app_url: Annotated[str, BeforeValidator(values.app_url)] = _setting(
         "https://mc.sendgrid.com/automations/{automation_id}/detail",
-        "The address of an automation's page in SendGrid, to which the status page and `automation_page_info` link; "
-        "SendGrid publishes no such address, the default is a guess from third parties. Empty for no links.",
+        "The address of an automation's page in SendGrid, which the status page and `automation_page_info` link to. "
+        "SendGrid does not document it; the default is a guess from third parties. Empty for no links.",
         metavar="URL",
     )
     on_behalf_of: Annotated[str, BeforeValidator(_header_text)] | None = _setting(
         None, "The subuser, or `account-id <id>`, whose automations are read.", metavar="NAME"
     )
     timeout: Annotated[float, BeforeValidator(values.duration(0.1, 300.0))] = _setting(
-        30.0, "The longest that one request may take, from the first byte to the last.", metavar="DURATION"
+        30.0, "Time limit of one request, from the first byte to the last.", metavar="DURATION"
     )
     page_size: Annotated[int, BeforeValidator(values.whole_number(1, 50))] = _setting(
-        50, "Rows asked for in one request, 1 to 50.", metavar="NUMBER"
+        50, "Rows per request, 1 to 50.", metavar="NUMBER"
     )
     requests_per_minute: Annotated[float, BeforeValidator(values.number(0.1, 100_000))] = _setting(
-        300.0, "The most requests a minute, over all automations; SendGrid's own limits narrow it.", metavar="NUMBER"
+        300.0, "Maximum requests per minute, over all automations; SendGrid's own limits reduce it.", metavar="NUMBER"
     )
     proxy: Annotated[str, BeforeValidator(values.proxy)] | None = _setting(
         None,
-        "The HTTP proxy for all requests; the proxy variables of the system are not read.",
+        "The HTTP proxy for all requests; the system's proxy variables are not read.",
         metavar="URL",
         repr=False,
     )
     ca_file: _Path | None = _setting(
         None,
-        "A PEM bundle of the authorities to trust instead of the system's, such as a TLS-intercepting proxy's.",
+        "A PEM bundle of the authorities to trust instead of the system's, for example a TLS-intercepting proxy's.",
         metavar="FILE",
     )
 
 
 class PollSettings(Group):
-    """When the automations are asked."""
+    """When the automations are polled."""
 
     interval: Annotated[float, BeforeValidator(values.duration(0.001, LONGEST_INTERVAL))] = _setting(
         300.0,
-        "The time between two polls of an automation, at least 10s (1s where the base URL is a loopback address).",
+        "Time between two polls of an automation, at least 10s (1s if the base URL is a loopback address).",
         metavar="DURATION",
     )
     concurrency: Annotated[int, BeforeValidator(values.whole_number(1, 256))] = _setting(
@@ -151,49 +151,49 @@ class PollSettings(Group):
     )
     stale_after: Annotated[float, BeforeValidator(values.duration(0.001, 12 * LONGEST_INTERVAL))] | None = _setting(
         None,
-        "The age at which values that could not be renewed disappear; at least the interval.",
+        "Age at which values that could not be refreshed disappear; at least the interval.",
         metavar="DURATION",
         shown="3 intervals",
     )
     idle_after: Annotated[float, BeforeValidator(values.duration(1.0, 12 * LONGEST_INTERVAL))] = _setting(
         604800.0,
-        "An automation whose statistics have not moved for so long is idle, until the first list in which they move; "
-        "needs `statistics` or `discovery`.",
+        "An automation is idle when its statistics have not changed for this long, until a list shows a change; needs "
+        "`statistics` or `discovery`.",
         metavar="DURATION",
     )
     idle_interval: Annotated[float, BeforeValidator(values.duration(0.001, LONGEST_INTERVAL))] = _setting(
         3600.0,
-        "The time between two polls of an idle automation; longer where all of them would need more than 3 requests a "
-        "minute.",
+        "Time between two polls of an idle automation; longer if all idle automations would need more than 3 requests "
+        "per minute.",
         metavar="DURATION",
     )
 
 
 class DiscoverySettings(Group):
-    """Which automations of the account are found without being listed here."""
+    """Which of the account's automations are found without being listed."""
 
     mode: Annotated[DiscoveryMode, BeforeValidator(values.choice(DiscoveryMode))] = _setting(
         DiscoveryMode.OFF,
-        "`report` tells which automations the account has and nobody polls; `poll` polls them too, as "
-        "`automations: all` does.",
+        "`report` reports the account's automations that are not polled; `poll` polls them too, as `automations: all` "
+        "does.",
         metavar="MODE",
     )
     interval: Annotated[float, BeforeValidator(values.duration(0.001, LONGEST_INTERVAL))] = _setting(
-        600.0, "The longest time between two readings of the account's list of automations.", metavar="DURATION"
+        600.0, "Maximum time between two reads of the account's list of automations.", metavar="DURATION"
     )
     exclude: Annotated[tuple[str, ...], BeforeValidator(values.texts)] = _setting(
         (),
-        "Ids that discovery leaves out, as patterns with commas: `2d4f8a5c-*`; entries of `automations` are polled "
-        "all the same.",
+        "Ids that discovery excludes, as comma-separated patterns: `2d4f8a5c-*`; entries of `automations` are polled "
+        "nevertheless.",
         metavar="PATTERNS",
         shown="none",
     )
     forget_after: Annotated[int, BeforeValidator(values.whole_number(1, 1000))] = _setting(
-        3, "An automation leaves after so many whole lists in a row without it.", metavar="NUMBER"
+        3, "An automation is dropped after this many complete lists in a row without it.", metavar="NUMBER"
     )
     max_automations: Annotated[int, BeforeValidator(values.whole_number(1, 100_000))] = _setting(
         1000,
-        "The most automations that are polled; beyond it none is added, and the rest is counted.",
+        "Maximum number of automations polled; beyond it none is added, and the rest is counted.",
         metavar="NUMBER",
     )
 
@@ -202,39 +202,39 @@ class StatisticsSettings(Group):
     """What SendGrid counts beside clicks: deliveries, opens, bounces, unsubscribes."""
 
     enabled: _Bool = _setting(
-        default=True, meaning="Read the statistics of the automations: one request for 25 to 50 of them.", metavar=""
+        default=True, meaning="Read the automations' statistics: one request for 25 to 50 automations.", metavar=""
     )
     steps: _Bool = _setting(
-        default=False, meaning="Read them by step too: one request for each automation.", metavar=""
+        default=False, meaning="Read the statistics by step too: one request per automation.", metavar=""
     )
     interval: Annotated[float, BeforeValidator(values.duration(0.001, LONGEST_INTERVAL))] = _setting(
         300.0,
-        "The time between two readings of the statistics, at least as long as that of a poll may be.",
+        "Time between two reads of the statistics; the minimum is that of `poll.interval`.",
         metavar="DURATION",
     )
 
 
 class SdSettings(Group):
-    """Which links are handed out to a prober."""
+    """Which links are listed for a prober."""
 
     links: _Bool = _setting(
         default=False,
-        meaning="Answer `GET /sd/links`, Prometheus's HTTP service discovery of the links that are clicked now.",
+        meaning="Serve `/sd/links`: the links that people click now, for Prometheus's HTTP service discovery.",
         metavar="",
     )
     exclude: Annotated[tuple[str, ...], BeforeValidator(values.probe_patterns)] = _setting(
         ALWAYS_EXCLUDED,
-        "Links to leave out, as words or patterns with `*` that stand anywhere in the address, in any spelling; beside "
-        "the built-in words for unsubscribing, preferences, confirming and opting out, which always count.",
+        "Links to exclude, as words or patterns with `*` that match anywhere in the address, in any spelling; in "
+        "addition to the built-in words for unsubscribing, preferences, confirming and opting out.",
         metavar="PATTERNS",
         shown="the built-in words",
     )
     max_links: Annotated[int, BeforeValidator(values.whole_number(1, 10_000))] = _setting(
-        500, "The most links handed out, those with the most clicks.", metavar="NUMBER"
+        500, "Maximum number of links listed, those with the most clicks first.", metavar="NUMBER"
     )
     private_addresses: _Bool = _setting(
         default=False,
-        meaning="Hand out links to private, loopback and link-local addresses and to names of local networks too.",
+        meaning="Include links to private, loopback and link-local addresses and to names of local networks.",
         metavar="",
     )
 
@@ -245,26 +245,28 @@ class LabelSettings(Group):
     url: Annotated[UrlMode, BeforeValidator(values.choice(UrlMode))] = _setting(
         UrlMode.FULL,
         "`full` publishes a URL exactly as SendGrid gives it; `strip_fragment` and `strip_query` cut it, "
-        "and add up what then is the same.",
+        "and links that become equal are added up.",
         metavar="FORM",
     )
     drop_params: Annotated[tuple[str, ...], BeforeValidator(values.texts)] = _setting(
         (),
-        "Parameters to leave out of URLs, as patterns with commas: `utm_*,token`.",
+        "Parameters to remove from URLs, as comma-separated patterns: `utm_*,token`.",
         metavar="PATTERNS",
         shown="none",
     )
     drop_paths: Annotated[tuple[str, ...], BeforeValidator(values.path_patterns)] = _setting(
         (),
-        "Parts of paths to leave out, each given as a `*`: `/unsubscribe/*`; a `*` at the end is all that follows.",
+        "Parts of paths to remove, each written as `*`: `/unsubscribe/*`; a `*` at the end matches all that follows.",
         metavar="PATTERNS",
         shown="none",
     )
     max_links: Annotated[int, BeforeValidator(values.whole_number(1, 1_000_000))] = _setting(
-        1000, "Links published for each automation; the rest is one row, `__other__`.", metavar="NUMBER"
+        1000, "Maximum number of links per automation; the rest is summed in one row, `__other__`.", metavar="NUMBER"
     )
     max_url_length: Annotated[int, BeforeValidator(values.whole_number(64, 1_000_000))] = _setting(
-        2048, "The longest URL in a label, 64 or more; a longer one is cut and ends in a hash.", metavar="NUMBER"
+        2048,
+        "Maximum length of a URL in a label, at least 64; a longer one is cut and ends in a hash.",
+        metavar="NUMBER",
     )
 
 
@@ -273,15 +275,15 @@ class WebSettings(Group):
 
     listen_address: Annotated[tuple[str, ...], BeforeValidator(values.listen_addresses)] = _setting(
         (":10154",),
-        "Where to listen: `:10154`, `127.0.0.1:10154`, `[::1]:10154`. Several are a list, or a text with commas; the "
-        "flag may be given several times.",
+        "Where to listen: `:10154`, `127.0.0.1:10154`, `[::1]:10154`. Several are a list or comma-separated; the flag "
+        "may be repeated.",
         metavar="ADDRESS",
         shown=":10154",
         repeatable=True,
     )
     systemd_socket: _Bool = _setting(
         default=False,
-        meaning="Serve the sockets that systemd opened (a `.socket` unit), in place of `web.listen_address`.",
+        meaning="Use sockets opened by systemd (a `.socket` unit) instead of `web.listen_address`.",
         metavar="",
     )
     config_file: _Path | None = _setting(
@@ -291,7 +293,7 @@ class WebSettings(Group):
         "/metrics", "The path of the metrics.", metavar="PATH"
     )
     enable_lifecycle: _Bool = _setting(
-        default=False, meaning="Answer `POST /-/reload`, which reads the configuration again.", metavar=""
+        default=False, meaning="Enable `POST /-/reload`, which reloads the configuration.", metavar=""
     )
     open_health: _Bool = _setting(
         default=True, meaning="Answer `/-/healthy` and `/-/ready` without a password.", metavar=""
@@ -318,15 +320,15 @@ class StateSettings(Group):
     """What outlives a restart."""
 
     path: _Path | None = _setting(
-        None, "The file that keeps the last good values over a restart.", metavar="FILE", shown="off"
+        None, "The file that keeps the last good values across restarts.", metavar="FILE", shown="off"
     )
 
 
 class ShardSettings(Group):
-    """Which part of the automations is this process's."""
+    """Which share of the automations this process polls."""
 
     index: Annotated[int, BeforeValidator(_shard_index)] = _setting(
-        0, "This process's number, from 0; `pod` takes the number that ends `POD_NAME`.", metavar="NUMBER"
+        0, "This process's number, from 0; `pod` takes the number at the end of `POD_NAME`.", metavar="NUMBER"
     )
     total: Annotated[int, BeforeValidator(values.whole_number(1, 10_000))] = _setting(
         1, "The number of processes that share the automations and the request budget.", metavar="NUMBER"
@@ -334,7 +336,7 @@ class ShardSettings(Group):
 
 
 def _automations(value: object, info: ValidationInfo) -> tuple[Automation, ...]:
-    """Return the automations; those without an interval of their own have that of `poll`, which was read before."""
+    """Return the automations; those without their own interval take that of `poll`, which has been read before."""
     if isinstance(value, tuple):
         return value
     poll = info.data.get("poll", PollSettings())
@@ -344,8 +346,8 @@ def _automations(value: object, info: ValidationInfo) -> tuple[Automation, ...]:
 class Settings(BaseSettings):
     """Every setting, checked and frozen; printing it shows no secret.
 
-    Only what is handed over counts: `sources`, the first of which wins, or else the fields themselves. The process's
-    environment is never read behind the caller's back.
+    Only arguments count: `sources`, the first of which wins, or else the fields themselves. The process's environment
+    is never read implicitly.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -363,16 +365,16 @@ class Settings(BaseSettings):
     # Behind poll: pydantic reads the fields in this order, and the automations need its interval.
     automations: Annotated[tuple[Automation, ...], PlainValidator(_automations)] = _setting(
         (),
-        "The automations to poll. In a file a list of `{id, name, step_ids, interval, steps, labels}`, where all but "
-        "`id` may be left out; in a flag or a variable that list as JSON, or ids with commas. An id may also be the "
-        "address of the automation's page. `all` polls what the account has.",
+        "The automations to poll. In a file, a list of `{id, name, step_ids, interval, steps, labels}`, where only "
+        "`id` is required; in a flag or a variable, that list as JSON, or comma-separated ids. An id may also be the "
+        "address of the automation's page. `all` polls every automation of the account.",
         metavar="IDS",
         shown="none",
     )
     authorities: Authorities | None = Field(default=None, repr=False)
-    """What `sendgrid.ca_file` holds; the file was read once, so what was checked is what is trusted."""
+    """The content of `sendgrid.ca_file`; the file is read once, so what was checked is what is trusted."""
     key_of_file: SecretStr | None = None
-    """What `sendgrid.api_key_file` held when it was checked, so that a pipe need not be read again."""
+    """The content of `sendgrid.api_key_file` when it was checked, so that a pipe need not be read again."""
 
     @classmethod
     def settings_customise_sources(
@@ -382,7 +384,7 @@ class Settings(BaseSettings):
         *_: PydanticBaseSettingsSource,
         **__: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the sources that were handed over instead of pydantic-settings' own."""
+        """Return the sources that were passed, instead of pydantic-settings' own."""
         if isinstance(init_settings, InitSettingsSource) and "sources" in init_settings.init_kwargs:
             return tuple(init_settings.init_kwargs["sources"])
         return (init_settings,)
@@ -394,13 +396,13 @@ class Settings(BaseSettings):
         return cls(**arguments)
 
     def with_sendgrid(self, **changes: Any) -> "Settings":
-        """Return these settings with others in the group `sendgrid`, which are not checked again."""
+        """Return these settings with changes in the group `sendgrid`, which are not validated."""
         return self.model_copy(update={"sendgrid": self.sendgrid.model_copy(update=changes)})
 
     def with_demo(self, *, base_url: str, api_key: str, automations: Sequence[Automation]) -> "Settings":
-        """Return these settings turned to the simulator: its address, its key and its automations."""
-        turned = self.with_sendgrid(base_url=base_url, api_key=SecretStr(api_key))
-        return turned.model_copy(update={"automations": tuple(automations)})
+        """Return these settings pointed at the simulator: its address, key and automations."""
+        simulated = self.with_sendgrid(base_url=base_url, api_key=SecretStr(api_key))
+        return simulated.model_copy(update={"automations": tuple(automations)})
 
 
 def _groups() -> Mapping[str, type[Group]]:

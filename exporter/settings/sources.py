@@ -7,14 +7,13 @@ the line of each.
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
-
-import yaml
 
 from exporter.inputs import LARGEST_BUNDLE, Authorities, Inputs, parse_authorities
 from exporter.settings.automations import AUTOMATIONS
@@ -45,7 +44,6 @@ from exporter.settings.values import (
     why_unread,
 )
 from exporter.web.toolkit.files import Input
-from exporter.web.toolkit.strict_yaml import YamlError, read_values
 
 _MODES: Final[Mapping[str, str]] = {flag: mode.flags[-1].removeprefix("--") for mode in MODES for flag in mode.flags}
 _YAML: Final = (".yaml", ".yml")
@@ -346,24 +344,22 @@ class ConfigFile(Layer):
         return self._lines.of(path) if self._lines else ""
 
 
+@dataclass(frozen=True, slots=True)
 class Lines:
     """Where each part of the file stands."""
 
-    def __init__(self, name: str, root: yaml.Node | None) -> None:
-        self._name = name
-        self._root = root
+    name: str
+    line_of: Callable[[Sequence[str | int]], int]
 
     def of(self, path: Sequence[str | int]) -> str:
         """Return file:line of the deepest node on the path."""
-        node = self._root
-        line = node.start_mark.line if node else 0
-        for part in path:
-            node, line = _step(node, part, line)
-        return f"{self._name}:{line + 1}"
+        return f"{self.name}:{self.line_of(path)}"
 
 
 def read_config_file(path: Path, origin: str, inputs: Inputs) -> ConfigFile:
     """Read and take apart the file, which `origin` names; what is wrong with it goes to its problems."""
+    from exporter.web.toolkit.strict_yaml import YamlError, read_values  # noqa: PLC0415  # 1 MB and 11 ms, for a file
+
     name = shown_path(path)
     try:
         source = inputs.read(path, _LARGEST)
@@ -374,7 +370,7 @@ def read_config_file(path: Path, origin: str, inputs: Inputs) -> ConfigFile:
         return unreadable(f"{name} is not UTF-8 text", origin)
     except YamlError as exc:
         return unreadable(f"{name} is not valid YAML: {exc}", origin)
-    lines = Lines(name, read.root)
+    lines = Lines(name, read.line_of)
     problems = [
         Problem(
             [*each.path[:-1], printable(each.path[-1]) or "a key"],
@@ -440,13 +436,3 @@ def _unknown_keys(group: KeyPath, name: object, candidates: list[str], lines: Li
         return Problem(group or CONFIG_FILE, text, lines.of((*group, str(name))), meant=REQUIRED)
     path = (*group, shown)
     return unknown(path, dotted(path), {each: tuple(each.split(".")) for each in candidates}, lines.of(path))
-
-
-def _step(node: yaml.Node | None, part: str | int, line: int) -> tuple[yaml.Node | None, int]:
-    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-        return node.value[part], node.value[part].start_mark.line
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value == part:
-                return value, key.start_mark.line
-    return None, line

@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from exporter.domain import ID_PLACEHOLDER
 from exporter.probes import ALWAYS_EXCLUDED, means_nothing
-from exporter.web.toolkit.strict_yaml import closest, seconds
+from exporter.web.toolkit import closest, seconds
 
 LAST_OF_LATIN_1: Final = 0xFF
 """The last character that an HTTP header can carry."""

@@ -9,13 +9,13 @@ import stat
 import zlib
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from exporter.domain import AutomationId
 from exporter.errors import ForeignFileError, StateError
 from exporter.exposition import Block, Compressed
+from exporter.state import SavedAnswer, SavedBlock
 from exporter.web.toolkit.files import exposure
 
 _log = logging.getLogger(__name__)
@@ -81,37 +81,6 @@ _NO_DAMAGE: Final = frozenset(
     }
 )
 """Errors of the disk, the system or another program: the file itself may be sound."""
-
-
-@dataclass(frozen=True, slots=True)
-class SavedBlock:
-    """A good block of an earlier run."""
-
-    automation_id: AutomationId
-    block: Block
-    last_success: float
-    """Seconds since the epoch."""
-
-
-@dataclass(frozen=True, slots=True)
-class SavedAnswer:
-    """A block, and the question that it answers: who was asked, for which steps, which label rules, which form.
-
-    An answer to another question is not given back, so that what an operator has just hidden does not come up again.
-    """
-
-    question: str
-    saved: SavedBlock
-
-
-class _Every:
-    """Holds whatever one looks for."""
-
-    def __contains__(self, _: object) -> bool:
-        return True
-
-
-EVERY_AUTOMATION: Final[Container[AutomationId]] = _Every()
 
 
 class _DamageError(sqlite3.DatabaseError):

@@ -2,16 +2,16 @@
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Container, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from exporter.clock import Clock
 from exporter.domain import AutomationId
 from exporter.errors import ForeignFileError, StateError
 from exporter.exposition import Block
-from exporter.state.file import SavedAnswer, SavedBlock, StateFile, open_state
+from exporter.state import SavedAnswer, SavedBlock
 
 _log = logging.getLogger(__name__)
 
@@ -24,6 +24,19 @@ _LARGEST_INTEGER: Final = 2**63 - 1
 
 Question = Callable[[AutomationId], str]
 """Returns what an automation's block has to answer today."""
+
+
+class StateFile(Protocol):
+    """The opened file, as its thread uses it."""
+
+    def save(self, answers: Iterable[SavedAnswer]) -> None:
+        """Keep these blocks in place of the former ones."""
+
+    def is_in_place(self) -> bool:
+        """Return whether the path still names this file, whole."""
+
+    def close(self) -> None:
+        """Close the file."""
 
 
 @dataclass(slots=True)
@@ -170,6 +183,8 @@ class StateWriter:
 
     def _open(self, question: Question, automation_ids: Container[AutomationId]) -> StateFile:
         """Open the file; everything that is known is written to it next, since it may be a new one."""
+        from exporter.state.file import open_state  # noqa: PLC0415  # SQLite takes 1 MB, and most have no state file
+
         first = not self._opened.is_set()
         try:
             file, restored = open_state(self._path, question, automation_ids if first else ())

@@ -24,9 +24,9 @@ from exporter.web.http.listener import (
     shown,
 )
 from exporter.web.ports import Limits, Ports, WebOptions
+from exporter.web.toolkit import WebConfigError
 from exporter.web.toolkit.config_file import FreshConfig, ReloadingConfig, validate
 from exporter.web.toolkit.passwords import BasicAuth, ClientRateLimit, FairQueue, matches
-from exporter.web.toolkit.strict_yaml import WebConfigError
 from exporter.web.toolkit.worker import Worker
 
 _log = logging.getLogger(__name__)

@@ -14,7 +14,9 @@ pytestmark = pytest.mark.contract
 
 PAGES: Final = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "helm").glob("*/README.md")]
 # What other releases had, or what only an example has.
-HISTORY: Final = {"CHANGELOG.md"}
+HISTORY: Final = {"CHANGELOG.md", "upgrading.md"}
+# Named where it is said what came in their place.
+GONE_ALERTS: Final = {"SendGridNumbersStandStill"}
 SETTINGS: Final = {".".join(setting.path) for setting in reference()}
 # `config.` is the chart's word for the file as well.
 GROUPS: Final = {name.partition(".")[0] for name in SETTINGS if "." in name} - {"config"}
@@ -38,6 +40,15 @@ def test_page_names_settings_and_metrics_that_there_are(page: Path) -> None:
     ]
 
     assert not unknown
+
+
+@pytest.mark.parametrize("page", sorted(PAGES), ids=lambda page: page.stem)
+def test_page_names_alerts_that_there_are(page: Path) -> None:
+    rules = "\n".join(path.read_text() for path in (ROOT / "prometheus").glob("*/*.yml"))
+    alerts = set(re.findall(r"- alert: (\w+)", rules))
+    assert len(alerts) > 20
+
+    assert set(re.findall(r"`(SendGrid[A-Z]\w+)`", page.read_text(encoding="utf-8"))) - alerts <= GONE_ALERTS
 
 
 def test_the_series_behind_an_alert_are_recorded() -> None:

@@ -14,8 +14,8 @@ from exporter.errors import IncompleteError, InvalidResponseError
 from exporter.sendgrid.budget import read_rate_limit
 from exporter.sendgrid.pages import read_stats
 from exporter.sendgrid.wire import explain_error, parse_page
+from exporter.web.toolkit import WebConfigError
 from exporter.web.toolkit.config_file import parse
-from exporter.web.toolkit.strict_yaml import WebConfigError
 
 _URL: Final = "https://api.sendgrid.com/v3/marketing/stats/automations/x/links"
 _SECRET: Final = "SG.secret-secret-secret"

@@ -14,7 +14,8 @@ import pytest
 from exporter.domain import AutomationId, LinkClicks
 from exporter.errors import StateError
 from exporter.exposition import Block
-from exporter.state import SavedAnswer, SavedBlock, open_state
+from exporter.state import SavedAnswer, SavedBlock
+from exporter.state.file import open_state
 from sendgrid_simulator import Row, Simulator, fixed
 from tests.end_to_end.harness.process import COMMAND, ExporterProcess, run_exporter
 from tests.end_to_end.harness.waiting import wait_until

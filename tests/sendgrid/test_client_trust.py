@@ -5,6 +5,7 @@ import ipaddress
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,8 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from exporter.clock import SystemClock
 from exporter.errors import ConnectionFailedError
 from exporter.inputs import parse_authorities
+from exporter.sendgrid.transport import ClientOptions, Deadline, deadline_adapters
 from sendgrid_simulator import Row, Simulator, fixed
 from tests.factories import an_id
 from tests.sendgrid.test_client_sockets import Asking
@@ -75,6 +78,18 @@ def api(issuer: Authority, folder: Path, *chain: Authority, host: str = "127.0.0
     rows = (Row("step", "https://example.com/", 0, CLICKS),)
     with Simulator((fixed(an_id(), rows),), rate_limit=0, tls=context) as running:
         yield running
+
+
+def test_authorities_are_read_once_and_only_by_the_first_connection():
+    options = ClientOptions("https://127.0.0.1:9", 1.0, 50, "test", authorities=authority().pem.decode())
+    broken = deadline_adapters(replace(options, authorities="no certificate"))
+    adapter = deadline_adapters(options)
+
+    contexts = {adapter(Deadline(SystemClock())).poolmanager.connection_pool_kw["ssl_context"] for _ in range(3)}
+
+    assert [each.cert_store_stats()["x509"] for each in contexts] == [1]
+    with pytest.raises(ssl.SSLError):
+        broken(Deadline(SystemClock()))
 
 
 def written(folder: Path, content: bytes, name: str = "authorities.pem") -> Path:

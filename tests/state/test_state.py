@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import ForeignFileError, StateError
-from exporter.state import SavedAnswer, SavedBlock, open_state
+from exporter.state import SavedAnswer, SavedBlock
+from exporter.state.file import open_state
 from tests.factories import a_block, a_link, an_id, render
 
 pytestmark = pytest.mark.unit

@@ -6,7 +6,9 @@ from contextlib import contextmanager
 import pytest
 
 from exporter.errors import ForeignFileError
-from exporter.state import SavedAnswer, SavedBlock, StateWriter, open_state
+from exporter.state import SavedAnswer, SavedBlock
+from exporter.state.file import open_state
+from exporter.state.writer import StateWriter
 from tests.end_to_end.harness.waiting import wait_until
 from tests.factories import a_block, a_link, an_id
 from tests.fakes import FakeClock

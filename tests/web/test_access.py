@@ -10,8 +10,8 @@ import pytest
 
 from exporter.errors import ConfigurationError
 from exporter.web.server import check_web_config
+from exporter.web.toolkit import WebConfigError
 from exporter.web.toolkit.config_file import ReloadingConfig, validate
-from exporter.web.toolkit.strict_yaml import WebConfigError
 from tests.web.support import PROMPT, FakePorts, ask, connect, eventually, get, login, read_answer, request, running
 
 pytestmark = pytest.mark.e2e

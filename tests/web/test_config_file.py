@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.web.toolkit import WebConfigError
 from exporter.web.toolkit.config_file import RateLimitRule, WebConfig, load, parse
-from exporter.web.toolkit.strict_yaml import WebConfigError
 from exporter.web.toolkit.tls import ClientAuth
 
 pytestmark = pytest.mark.unit

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.web.toolkit.strict_yaml import closest, seconds
+from exporter.web.toolkit import closest, seconds
 
 pytestmark = pytest.mark.unit
 

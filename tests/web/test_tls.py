@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from exporter.web.toolkit import WebConfigError
 from exporter.web.toolkit.config_file import validate
-from exporter.web.toolkit.strict_yaml import WebConfigError
 from exporter.web.toolkit.tls import TLSSettings, admits
 
 pytestmark = pytest.mark.unit

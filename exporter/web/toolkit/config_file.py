@@ -14,8 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar
 
+from exporter.web.toolkit import Section, WebConfigError, seconds
 from exporter.web.toolkit.files import Input, exposure, fingerprint, read_bounded
-from exporter.web.toolkit.strict_yaml import Section, WebConfigError, YamlError, read_texts, seconds
 from exporter.web.toolkit.tls import ClientAuth, TLSSettings, admits, make_context, read_tls
 from exporter.web.toolkit.worker import Worker, WorkerStoppedError
 
@@ -71,6 +71,8 @@ def load(path: Path) -> WebConfig:
 
 def parse(text: str, folder: Path) -> WebConfig:
     """Return what the text says, relative paths taken from the folder; raise WebConfigError."""
+    from exporter.web.toolkit.strict_yaml import YamlError, read_texts  # noqa: PLC0415  # 1 MB and 11 ms, for a file
+
     problems: list[str] = []
     try:
         document = read_texts(text)

@@ -15,8 +15,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, TypeVar
 
-import bcrypt
-
 from exporter.web.toolkit.config_file import RateLimitRule
 from exporter.web.toolkit.worker import BusyError, Worker, WorkerStoppedError
 
@@ -90,6 +88,8 @@ _WAITING_OF_ONE: Final = 16
 
 def matches(password: bytes, hashed: bytes) -> bool:
     """Return whether the password, of at most 72 bytes, has this bcrypt hash; slow on purpose."""
+    import bcrypt  # noqa: PLC0415  # 0.4 MB that only a web config file with users needs
+
     try:
         return bcrypt.checkpw(password, hashed)
     except ValueError:

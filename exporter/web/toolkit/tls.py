@@ -11,8 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from exporter.web.toolkit import Section, WebConfigError, nearest
 from exporter.web.toolkit.files import read_bounded
-from exporter.web.toolkit.strict_yaml import Section, WebConfigError, nearest
 
 _KEYS: Final = (
     "cert_file",
