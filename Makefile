@@ -10,8 +10,8 @@ PYTHON ?=
 # Additional arguments, passed unchanged: make demo ARGS=--web.listen-address=:9999; make unit PYTEST_ARGS='-k labels -x'
 ARGS ?=
 PYTEST_ARGS ?=
-# Number of parallel test processes: make test JOBS=1 is the easiest to debug.
-JOBS ?= auto
+# Number of parallel test processes, one more than processors since many tests wait: make test JOBS=1 is the easiest to debug.
+JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # For `make test-fresh`: a Debian suite; `all` of README's commands, or only the tests that fit into ten minutes (`quick`).
 SUITE ?= trixie
 EXTENT ?= all
@@ -70,8 +70,12 @@ clean: ## remove everything built, cached or set up here
 ## Test it
 
 .PHONY: test
-test: setup ## set up, check, and run all tests except the long ones, with branch coverage
-	@scripts/timed "make test without the set-up" $(MAKE) --no-print-directory check coverage
+test: setup ## set up, check, and run all tests except the long ones
+	@scripts/timed "make test without the set-up" $(MAKE) --no-print-directory check tests
+
+.PHONY: tests
+tests: setup-python
+	@$(PYTEST) $(PARALLEL) -m 'not long' $(PYTEST_ARGS)
 
 .PHONY: check
 check: setup-python ## static checks: format, lint, types, generated texts, rules
@@ -83,8 +87,9 @@ check: setup-python ## static checks: format, lint, types, generated texts, rule
 	@scripts/check-rules
 
 .PHONY: coverage
-coverage: setup-python ## run all tests except the long ones, with branch coverage including subprocesses
-	@$(PYTEST) $(PARALLEL) -m 'not long' --cov --cov-report=term $(PYTEST_ARGS)
+coverage: setup-python ## measure the branch coverage of the tests of the source that need only Python
+	@$(PYTEST) $(PARALLEL) -m 'not long and not needs' --ignore=tests/{rules,dashboards,deploy,docs,benchmarks} \
+		--cov --cov-report=term $(PYTEST_ARGS)
 
 .PHONY: unit
 unit: setup-python ## run the tests without sockets and processes: seconds
