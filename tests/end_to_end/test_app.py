@@ -158,7 +158,7 @@ def test_budget_survives_a_reload_unless_its_ceiling_changed(app, configuration)
 def test_saved_block_of_other_labels_or_steps_does_not_come_up_again(configuration, clock, log, tmp_path, changes):
     configuration.change(state=StateSettings(path=tmp_path / "state.db"))
     before = restored(configuration, clock, log)
-    before._state.save(an_id(1), before._poller.question(an_id(1)), a_block(), clock.time())
+    before._state.save(an_id(1), before._poller.questions.of(an_id(1)), a_block(), clock.time())
     before._state.close(10.0)
     same = restored(configuration, clock, log)
     assert same._store.snapshot.link_series == 1
@@ -174,7 +174,7 @@ def test_saved_block_of_other_labels_or_steps_does_not_come_up_again(configurati
 def test_saved_block_of_a_version_with_other_names_does_not_come_up_again(configuration, clock, log, tmp_path):
     configuration.change(state=StateSettings(path=tmp_path / "state.db"))
     before = restored(configuration, clock, log)
-    today = before._poller.question(an_id(1))
+    today = before._poller.questions.of(an_id(1))
     former = today.replace("automation_link_clicks{automation_id=", "automation_link_clicks{automation=")
     assert former != today
     before._state.save(an_id(1), former, a_block(), clock.time())
