@@ -10,8 +10,8 @@ PYTHON ?=
 # Further arguments, word for word: make demo ARGS=--web.listen-address=:9999; make unit PYTEST_ARGS='-k labels -x'
 ARGS ?=
 PYTEST_ARGS ?=
-# Test processes at a time: make test JOBS=1 is the easiest to debug.
-JOBS ?= auto
+# Test processes at a time, one more than processors, since many tests wait: make test JOBS=1 is the easiest to debug.
+JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # What `make test-fresh` makes: a suite of Debian; `all` of README's commands, or in their place the tests that ten minutes allow (`quick`).
 SUITE ?= trixie
 EXTENT ?= all
@@ -70,8 +70,12 @@ clean: ## remove what was built, cached or set up here
 ## Test it
 
 .PHONY: test
-test: setup ## set up, check, all tests but the long ones with their branch coverage
-	@scripts/timed "make test without the set-up" $(MAKE) --no-print-directory check coverage
+test: setup ## set up, check, all tests but the long ones
+	@scripts/timed "make test without the set-up" $(MAKE) --no-print-directory check tests
+
+.PHONY: tests
+tests: setup-python
+	@$(PYTEST) $(PARALLEL) -m 'not long' $(PYTEST_ARGS)
 
 .PHONY: check
 check: setup-python ## what needs no run: format, lint, types, generated texts, rules
@@ -83,8 +87,9 @@ check: setup-python ## what needs no run: format, lint, types, generated texts, 
 	@scripts/check-rules
 
 .PHONY: coverage
-coverage: setup-python ## all tests but the long ones, with their branch coverage, subprocesses included
-	@$(PYTEST) $(PARALLEL) -m 'not long' --cov --cov-report=term $(PYTEST_ARGS)
+coverage: setup-python ## the branch coverage of the tests of the source that need nothing but Python
+	@$(PYTEST) $(PARALLEL) -m 'not long and not needs' --ignore=tests/{rules,dashboards,deploy,docs,benchmarks} \
+		--cov --cov-report=term $(PYTEST_ARGS)
 
 .PHONY: unit
 unit: setup-python ## the tests without sockets and processes: seconds

@@ -190,7 +190,7 @@ class _Examination:
 
     def _unreachable(self, error: SendGridError) -> Finding:
         where = self.settings.sendgrid.base_url
-        return Finding("SendGrid", Verdict.WRONG, f"{where} cannot be reached: {error.text}", "nothing else was asked")
+        return Finding("SendGrid", Verdict.WRONG, f"{where} cannot be reached: {error.text}", error.next_step)
 
     # The key
 

@@ -16,7 +16,6 @@ from typing import Final
 
 from exporter.clock import Clock
 from exporter.domain import OVERFLOW_URL, AutomationId, Outcome, PollResult
-from exporter.errors import NEXT_STEPS
 from exporter.exposition import (
     AutomationView,
     Block,
@@ -136,7 +135,7 @@ class AutomationStatus:
             is_idle=plan.is_idle,
             outcome=str(result.outcome) if result else "",
             error=result.message if result else "",
-            next_step=NEXT_STEPS[result.outcome] if result else "",
+            next_step=result.next_step if result else "",
             last_success=view.last_success,
             next_poll=plan.wait,
             interval=view.poll_interval,

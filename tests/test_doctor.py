@@ -266,13 +266,15 @@ def unreachable(base_url: str, *flags: str) -> Finding:
 
 
 def test_name_that_is_unknown_is_one_row() -> None:
-    assert "check the host in sendgrid.base_url" in unreachable("https://no-such-host.invalid").text
+    assert "check the host in sendgrid.base_url" in unreachable("https://no-such-host.invalid").advice
 
 
 def test_port_where_nobody_listens_is_one_row() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    assert "Connection refused; check sendgrid.base_url" in unreachable(f"http://127.0.0.1:{port}").text
+    closed_port = unreachable(f"http://127.0.0.1:{port}")
+    assert "Connection refused" in closed_port.text
+    assert "check sendgrid.base_url" in closed_port.advice
     proxy = f"--sendgrid.proxy=http://user:word@127.0.0.1:{port}"
     refused = unreachable("https://api.sendgrid.com", proxy)
     assert "the proxy: " in refused.text
@@ -283,7 +285,7 @@ def test_unknown_authority_is_one_row() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     with simulated(tls=context) as simulator:
-        assert "name its authority in sendgrid.ca_file" in unreachable(simulator.base_url).text
+        assert "name its authority in sendgrid.ca_file" in unreachable(simulator.base_url).advice
 
 
 def test_silence_ends_with_the_timeout_and_is_one_row() -> None:

@@ -31,6 +31,7 @@ from exporter.errors import (
     StoppedError,
     log_fields,
     reason_of,
+    result_of,
     some_of,
     text_of,
 )
@@ -110,7 +111,7 @@ class Account:
         self._succeeded_at = -math.inf
         self._is_tried = False
         self._failing = Failing()
-        self._said = ""
+        self._failed: PollResult | None = None
         """Why it failed, for a person."""
         self.failure_level = logging.WARNING
         """Of a new failure's line; lower where somebody else reports the results."""
@@ -139,7 +140,7 @@ class Account:
     @property
     def failure(self) -> PollResult | None:
         """How the last reading of the list failed; None after one that succeeded."""
-        return PollResult(self._failing.reason[0], message=self._said) if self._failing.reason else None
+        return self._failed if self._failing.reason else None
 
     def automations(self) -> tuple[Automation, ...]:
         """Return the automations to poll: the configured ones, then those that were found."""
@@ -355,10 +356,10 @@ class Account:
 
     def _note_failure(self, exc: Exception) -> None:
         how, level = self._failing.note(exc, self.failure_level)
-        self._said = text_of(exc)
+        self._failed = failed = result_of(exc)
         is_defect = not isinstance(exc, SendGridError)
         fields = log_fields(None, exc)
-        _log.log(level, "the list of automations %s: %s", how, self._said, extra=fields, exc_info=is_defect)
+        _log.log(level, "the list of automations %s: %s", how, text_of(failed), extra=fields, exc_info=is_defect)
 
     def _log_nameless(self, nameless: int) -> None:
         if nameless and not self._nameless:

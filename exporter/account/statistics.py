@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from exporter.account.discovery import LONGEST_READING, OUTDATED, SHARE
 from exporter.clock import Clock
 from exporter.domain import OVERFLOW_URL, Automation, AutomationId, Outcome, PollResult, Statistics
-from exporter.errors import KeyRefusedError, Reason, StoppedError, log_fields, reason_of, text_of
+from exporter.errors import KeyRefusedError, Reason, StoppedError, log_fields, reason_of, result_of, text_of
 from exporter.exposition import (
     AUTOMATION_STATISTICS,
     STEP_STATISTICS,
@@ -244,4 +244,4 @@ class Steps:
         # SendGrid knows an automation of its own list that has sent nothing yet as not found: no reason to worry.
         quiet = before == reason or reason[0] is Outcome.NOT_FOUND or isinstance(exc, KeyRefusedError)
         level = logging.DEBUG if quiet else logging.WARNING
-        _log.log(level, "the statistics by step failed: %s", text_of(exc), extra=log_fields(automation, exc))
+        _log.log(level, "the statistics by step failed: %s", text_of(result_of(exc)), extra=log_fields(automation, exc))

@@ -24,7 +24,7 @@ from exporter.errors import (
     SendGridError,
     StoppedError,
     log_fields,
-    reason_of,
+    result_of,
     text_of,
 )
 from exporter.exposition import Block, block_of, key_of, lines_of
@@ -154,8 +154,8 @@ class Poller:
         except StoppedError:
             return PollResult(Outcome.TIMEOUT)
         except Exception as exc:  # also a defect, which must not end the polling of the others; it is counted and shown
-            self._note_failure(automation, memory, exc)
-            result = PollResult(reason_of(exc)[0], message=text_of(exc))
+            result = result_of(exc)
+            self._note_failure(automation, memory, exc, result)
         memory.last = result
         self.telemetry.polled(result.outcome, self.clock.monotonic() - started)
         return result
@@ -336,9 +336,9 @@ class Poller:
         if memory.failing.reason is not None and memory.failing.end():
             _log.info("the automation recovered", extra=log_fields(automation, Outcome.SUCCESS))
 
-    def _note_failure(self, automation: Automation, memory: _Memory, exc: Exception) -> None:
+    def _note_failure(self, automation: Automation, memory: _Memory, exc: Exception, result: PollResult) -> None:
         self.store.failed(automation.id)
         how, level = memory.failing.note(exc, self.failure_level)
         is_defect = not isinstance(exc, SendGridError)
         fields = log_fields(automation, exc)
-        _log.log(level, "the automation %s: %s", how, text_of(exc), extra=fields, exc_info=is_defect)
+        _log.log(level, "the automation %s: %s", how, text_of(result), extra=fields, exc_info=is_defect)

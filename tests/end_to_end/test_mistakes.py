@@ -291,13 +291,13 @@ ANSWERS: Final = (
     (
         "401",
         Fault(status=401, times=None),
-        ("(unauthorized): HTTP 401: ", "check that it is complete and not revoked"),
+        ("(unauthorized): HTTP 401: ", "check that the API key is complete and not revoked"),
     ),
-    ("403", Fault(status=403, times=None), ("(forbidden): HTTP 403: ", "it needs read access to Marketing")),
+    ("403", Fault(status=403, times=None), ("(forbidden): HTTP 403: ", "give the API key read access to Marketing")),
     (
         "404",
         Fault(status=404, times=None),
-        ("(not_found): HTTP 404: ", "no such automation, or no statistics for it yet"),
+        ("(not_found): HTTP 404: ", "check the automation's id"),
     ),
     ("400", Fault(status=400, times=None), ("(bad_request): HTTP 400: ", "SendGrid says")),
     (
@@ -313,12 +313,12 @@ ANSWERS: Final = (
     (
         "login page",
         Fault(body=b"<html><title>Log in</title></html>", times=None, headers=(("Content-Type", "text/html"),)),
-        ("HTTP 200 with text/html", "does a proxy answer in place of SendGrid?"),
+        ("HTTP 200 with text/html", "whether a proxy answers in SendGrid's place"),
     ),
     (
         "silence",
         Fault(deliver=Delivery.STALL, times=None),
-        ("(timeout): ", "check the network, or raise sendgrid.timeout"),
+        ("(timeout): ", "if it lasts, raise sendgrid.timeout"),
     ),
     ("not HTTP", Fault(deliver=Delivery.NOT_HTTP, times=None), ("(connection_error): ", "breaks HTTP")),
 )
@@ -416,7 +416,7 @@ def test_proxy_that_wants_a_password_is_said(tmp_path: Path) -> None:
     with serving(ThreadingHTTPServer(("127.0.0.1", 0), _Refusing)) as port:
         lines = once("https://api.sendgrid.com", KEY, tmp_path, f"--sendgrid.proxy=http://127.0.0.1:{port}")
 
-    assert_says(lines, ("HTTP 407 to CONNECT: the proxy refused its credentials: check sendgrid.proxy",))
+    assert_says(lines, ("HTTP 407 to CONNECT: the proxy refused its credentials; check sendgrid.proxy",))
 
 
 def test_certificate_of_an_unknown_authority_is_said(tmp_path: Path) -> None:

@@ -370,7 +370,8 @@ def test_proxy_that_refuses_its_credentials_is_asked_once_and_they_stand_in_no_m
         error, _ = Asking(f"{scheme}://api.invalid", proxy=proxy).failure()
 
     assert isinstance(error, BadRequestError), error
-    assert "the proxy refused its credentials: check sendgrid.proxy" in str(error)
+    assert "the proxy refused its credentials" in str(error)
+    assert error.next_step == "check sendgrid.proxy"
     assert "Marker" not in str(error)
     assert OCTETS not in str(error)
     assert len(heads) == 1
@@ -430,7 +431,8 @@ def test_name_server_that_is_silent_holds_no_poll_beyond_its_deadline_and_one_th
         assert max(seconds for _, seconds in failures) < SLACK
         for error, _ in failures:
             assert isinstance(error, ConnectionFailedError)
-            assert "no name server has answered within the exchange's time; check the host in" in str(error)
+            assert "no name server has answered within the exchange's time" in str(error)
+            assert "check the host in" in error.next_step
         assert asked == ["localhost"]
     finally:
         answers.set()

@@ -119,6 +119,7 @@ WRONG = {
     f"basic_auth_users:\n  a: {HASH}\n  a: {HASH}": "line 3: the key stands here a second time",
     "rate_limit: {}\nrate_limit: {}": "line 2: the key stands here a second time",
     "tls_server_confg: {}": "tls_server_confg: there is no such key (did you mean tls_server_config?)",
+    '"x\\ty\\u2028\\e[1mz": 1': r"x\ty\u2028\x1b[1mz: there is no such key",
     "xyz: 1": "xyz: there is no such key (known are tls_server_config,",
     "tls_server_config: {certfile: a}": "tls_server_config.certfile: there is no such key (did you mean cert_file?)",
     "tls_server_config: [a]": "tls_server_config: a block of keys and values is needed here",
