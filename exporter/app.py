@@ -432,7 +432,7 @@ def _reader_after(found: SecretStr | None) -> Callable[[Path], str]:
     def read(path: Path) -> str:
         nonlocal last
         if path.exists() and not path.is_file():  # every request would wait for the other end of a pipe
-            raise ConfigurationError([f"sendgrid.api_key_file: {path} is no regular file any more"])
+            raise ConfigurationError([f"sendgrid.api_key_file: {path} is no longer a regular file"])
         key = read_key_file(path)
         odd = key_oddity(key) if key != last else None
         if odd is not None:

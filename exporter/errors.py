@@ -4,7 +4,7 @@ ExporterError
 ├── ConfigurationError       the user's settings are wrong: every problem at once, exit code 2
 ├── StartError               something outside refuses at start (an address in use), exit code 1
 ├── StoppedError             the process is stopping, so a wait was cut short
-├── StateError               the state file cannot be used; the exporter goes on without it
+├── StateError               the state file cannot be used; continuing without it
 │   └── ForeignFileError         it is somebody else's file: nothing is started, and it stays as it is
 └── SendGridError            a poll failed; each class is one outcome
     ├── UnauthorizedError        401
@@ -17,7 +17,7 @@ ExporterError
     ├── ExchangeTimeoutError     the exchange or the poll took too long
     ├── ConnectionFailedError    DNS, TCP, TLS, or a connection that broke
     ├── InvalidResponseError     an answer that is not the API's: form, size, redirect, foreign page
-    └── IncompleteError          the pages do not make one whole list
+    └── IncompleteError          the pages do not form one complete list
 
 Messages say what happened, on what, and what to do next, and never contain the key.
 """

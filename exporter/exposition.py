@@ -311,14 +311,12 @@ def any_fell(before: bytes, after: bytes, *, apart_from: bytes) -> bool:
     """
     moved_from, moved_to = [], []
     for old, new in zip_longest(before.split(b"\n"), after.split(b"\n"), fillvalue=b""):
-        if old == new:
-            continue
-        # The value follows the last blank: a label's value may hold blanks, a sample's value cannot.
-        key = new[: new.rfind(b" ") + 1]
-        if key != old[: old.rfind(b" ") + 1]:
+        # The value follows the last blank: a label's value may hold blanks, a sample's value cannot. And no label holds
+        # the key's end, `"} `, since its quotes are escaped.
+        if not new.startswith(old[: old.rfind(b" ") + 1]) or not old:
             moved_from.append(old)
             moved_to.append(new)
-        elif (len(new) < len(old) or (len(new) == len(old) and new < old)) and apart_from not in key:
+        elif (len(new) < len(old) or (len(new) == len(old) and new < old)) and apart_from not in new:
             return True
     gone = samples(b"\n".join(moved_from))
     come = samples(b"\n".join(moved_to))
@@ -487,25 +485,26 @@ class Group:
 
 
 def render_group(views: Sequence[AutomationView], before: Group | None = None) -> Group:
-    """Return the lines of some automations, family by family; what is as `before` is not rendered again."""
-    former = before.views if before else ()
+    """Return the lines of some automations, family by family; what is as `before` is not rendered again.
+
+    `before` has the same automations.
+    """
     lines: dict[str, Compressed] = {}
-    links = _links(views)
-    if before and links == _links(former):
+    changed = [(new, old) for new, old in zip(views, before.views, strict=True) if new is not old] if before else ()
+    if before and all(_links_of(new) == _links_of(old) for new, old in changed):
         lines[LINK_CLICKS.name] = before.lines[LINK_CLICKS.name]
     else:
-        lines[LINK_CLICKS.name] = join(links)
+        lines[LINK_CLICKS.name] = join(map(_links_of, views))
     for family, value_of in _VALUES.items():
-        values = [value_of(view) for view in views]
-        if before and values == [value_of(view) for view in former]:
+        if before and all(value_of(new) == value_of(old) for new, old in changed):
             lines[family.name] = before.lines[family.name]
         else:
-            lines[family.name] = compress([_lines(family, views, values)])
+            lines[family.name] = compress([_lines(family, views, map(value_of, views))])
     return Group(tuple(views), lines, sum(view.block.series for view in views if view.block))
 
 
-def _links(views: Iterable[AutomationView]) -> list[Compressed]:
-    return [view.block.links for view in views if view.block is not None]
+def _links_of(view: AutomationView) -> Compressed:
+    return EMPTY if view.block is None else view.block.links
 
 
 def _lines(family: Family, views: Sequence[AutomationView], values: Iterable["_Samples"]) -> bytes:

@@ -314,7 +314,7 @@ def log_uncaught() -> None:
         _log.error("the thread %s has ended", name, exc_info=raised if raised is not None else True)
 
     def of_object(found: "sys.UnraisableHookArgs") -> None:
-        _log.error("an error that nobody could catch", exc_info=found.exc_value)
+        _log.error("an unraisable exception", exc_info=found.exc_value)
 
     threading.excepthook = of_thread
     sys.unraisablehook = of_object

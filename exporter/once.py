@@ -168,7 +168,7 @@ def failures(ended: Round) -> Iterator[str]:
     for automation, result in ended.failed:
         alike.setdefault((result.outcome, text_of(result)), []).append(automation)
     if list_failure is not None and (list_failure.outcome, text_of(list_failure)) not in alike:
-        without = "which automations there are is not known" if ended.needs_list else "their statistics are missing"
+        without = "the account's automations are unknown" if ended.needs_list else "their statistics are missing"
         said = f"the list of automations failed ({list_failure.outcome}): {text_of(list_failure)}"
         yield f"{said}; {without}"
     for (outcome, message), automations in alike.items():

@@ -13,10 +13,12 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import MappingProxyType
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from exporter.clock import Clock
 from exporter.domain import OVERFLOW_URL, AutomationId, Outcome, PollResult
 from exporter.exposition import (
+    EMPTY,
     AutomationView,
     Block,
     Compressed,
@@ -52,9 +54,11 @@ class Exposition:
     statistics: Callable[[], Mapping[str, Compressed]] = lambda: _NO_LINES
     """Returns the lines of the statistics, by the family's name."""
     frame: Frame = field(default_factory=Frame)
-    _whole: tuple[Snapshot, Mapping[str, Compressed], dict[bool, Compressed]] | None = None
-    """All families of the newest snapshot and statistics by format, since most scrapes ask for the same; never of
-    older ones, whose blocks would stay in memory."""
+    _whole: WeakKeyDictionary[Snapshot, dict[bool, tuple[Mapping[str, Compressed], Compressed]]] = field(
+        default_factory=WeakKeyDictionary
+    )
+    """The statistics and all families of a snapshot by format, since most scrapes ask for the same. They go with the
+    snapshot: until the next scrape, the blocks of a former one would be in memory beside those that replaced them."""
 
     def body(self, *, openmetrics: bool, names: frozenset[str] | None = None) -> Compressed:
         """Return the exposition, of these metric names only where given."""
@@ -77,13 +81,13 @@ class Exposition:
         if names is not None:
             return self.frame.families({**snapshot.lines, **statistics}, openmetrics=openmetrics, names=names)
         # Two scrapes may both render here, with the same result; a lock would make one wait for the other.
-        known = self._whole
-        if known is None or known[0] is not snapshot or known[1] is not statistics:
-            self._whole = known = (snapshot, statistics, {})
-        if openmetrics not in known[2]:
+        known = self._whole.setdefault(snapshot, {})
+        beside, families = known.get(openmetrics, (None, EMPTY))
+        if beside is not statistics:
             lines = {**snapshot.lines, **statistics}
-            known[2][openmetrics] = self.frame.families(lines, openmetrics=openmetrics, names=None)
-        return known[2][openmetrics]
+            families = self.frame.families(lines, openmetrics=openmetrics, names=None)
+            known[openmetrics] = (statistics, families)
+        return families
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ _SMALLEST_GROUP: Final = 32
 _FAMILY_NAMES: Final = tuple(family.name for family in PER_AUTOMATION)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Snapshot:
-    """One consistent state of all automations, as a scrape sees it."""
+    """One consistent state of all automations, as a scrape sees it; equal to itself alone."""
 
     groups: tuple[Group, ...]
     lines: Mapping[str, Compressed]
@@ -189,14 +189,12 @@ def _configured(automation: Automation, known: AutomationView | None, app_url: s
 
 
 def _snapshot(groups: tuple[Group, ...], place: Mapping[AutomationId, int], before: Snapshot | None = None) -> Snapshot:
-    former = before.groups if before and len(before.groups) == len(groups) else ()
+    changed = [(new, old) for new, old in zip(groups, before.groups, strict=True) if new is not old] if before else ()
     lines = {}
     for name in _FAMILY_NAMES:
         # By identity: `render_group` passes on the very object where a family of a group has not changed.
-        same = (
-            before
-            and former
-            and all(group.lines[name] is old.lines[name] for group, old in zip(groups, former, strict=True))
-        )
-        lines[name] = before.lines[name] if before and same else join([group.lines[name] for group in groups])
+        if before and all(new.lines[name] is old.lines[name] for new, old in changed):
+            lines[name] = before.lines[name]
+        else:
+            lines[name] = join([group.lines[name] for group in groups])
     return Snapshot(groups, lines, sum(group.link_series for group in groups), place)

@@ -1,7 +1,9 @@
 import pytest
+from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.domain import Endpoint, Outcome
+from exporter.domain import Endpoint, Outcome, Standing
 from exporter.exposition import text_chunks
 from exporter.logs import LineWriter
 from exporter.telemetry import Telemetry
@@ -127,6 +129,48 @@ def test_two_exporters_in_one_process_share_nothing(clock, telemetry):
     other.polled(Outcome.SUCCESS, 1.0)
 
     assert value(telemetry, "polls_total", outcome="success") == 0
+
+
+CHANGES = {
+    "polled": lambda telemetry: telemetry.polled(Outcome.TIMEOUT, 1.0),
+    "requested": lambda telemetry: telemetry.requested(Endpoint.SCOPES, "200", 1.0, None),
+    "rate limit": lambda telemetry: telemetry.requested(
+        Endpoint.LINKS, "200", 1.0, a_rate_limit(limit=600, remaining=5, reset_in=7)
+    ),
+    "list enabled": lambda telemetry: telemetry.list_enabled(enabled=True),
+    "list read": lambda telemetry: telemetry.list_read(Outcome.SUCCESS, 5.0),
+    "discovered": lambda telemetry: telemetry.discovered({Standing.IDLE: 4}),
+    "folded": lambda telemetry: telemetry.folded(3),
+    "mismatched": lambda telemetry: telemetry.mismatched(),
+    "sharded": lambda telemetry: telemetry.sharded(1, 2),
+    "not reloaded": lambda telemetry: telemetry.reloaded(successful=False),
+    "login failed": lambda telemetry: telemetry.login_failed(),
+    "web config": lambda telemetry: telemetry.web_config_read(successful=False),
+    "state": lambda telemetry: telemetry.state_enabled(),
+    "state failing": lambda telemetry: telemetry.state_failing(True),
+}
+
+
+@pytest.mark.parametrize("openmetrics", [False, True])
+@pytest.mark.parametrize("change", CHANGES)
+def test_each_change_is_in_the_next_scrape_and_nothing_else_differs(telemetry, change, openmetrics):
+    generate = generate_openmetrics if openmetrics else generate_latest
+    before = text(telemetry, openmetrics=openmetrics)
+
+    CHANGES[change](telemetry)
+
+    after = text(telemetry, openmetrics=openmetrics)
+    own = generate(telemetry.registry).removesuffix(b"# EOF\n")
+    assert after.startswith(own)
+    assert not before.startswith(own)
+
+
+def test_link_series_are_those_of_the_scrape(clock):
+    series = [1]
+    telemetry = Telemetry(an_about(), clock=clock, link_series=lambda: series[0])
+    for number in (1, 2, 1):
+        series[0] = number
+        assert f"sendgrid_exporter_link_series {number}.0\n".encode() in text(telemetry, openmetrics=False)
 
 
 def test_failed_login_is_counted_and_shown_by_the_next_scrape(telemetry):

@@ -255,7 +255,9 @@ class Account:
             if times < _LASTING:
                 raise
             if times == _LASTING:
-                _log.warning("the list of automations: used all the same, as for %d readings: %s", _LASTING, exc.text)
+                _log.warning(
+                    "the list of automations: used although inconsistent in %d reads in a row: %s", _LASTING, exc.text
+                )
             self._telemetry.mismatched()
             return exc.listed
         self._doubted = (frozenset(), 0)
@@ -363,7 +365,7 @@ class Account:
 
     def _log_nameless(self, nameless: int) -> None:
         if nameless and not self._nameless:
-            _log.warning("the list of automations: %d ids are no UUIDs, so nothing is asked about them", nameless)
+            _log.warning("the list of automations: %d ids are not UUIDs and are ignored", nameless)
         self._nameless = nameless
 
     def _log_news(self, news: News, *, known: bool) -> None:
@@ -502,7 +504,7 @@ class AccountRunner:
         now = self._clock.monotonic()
         remembered = decoded(text, self._clock.time() - now, now)
         if remembered is None:
-            _log.warning("state.path: what was kept of the account cannot be read; its list is read again")
+            _log.warning("state.path: the stored data about the account cannot be read; reading its list again")
         else:
             self._account.restore(remembered)
 

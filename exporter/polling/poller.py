@@ -234,7 +234,7 @@ class Poller:
         if polls < _LASTING or 2 * lost >= shown > 0:
             raise doubt
         if not memory.doubted.is_logged:
-            message = "the list is published all the same, as for %d polls: %s"
+            message = "the list is published although inconsistent in %d polls in a row: %s"
             _log.warning(message, _LASTING, doubt.text, extra=log_fields(automation, Outcome.SUCCESS))
         memory.doubted.is_logged = True
         self.telemetry.mismatched()
@@ -258,7 +258,7 @@ class Poller:
             return
         memory.gaps += 1
         if memory.gaps == _LASTING:
-            message = "in %d polls the links' clicks were not SendGrid's total; now they are %d %s than its %d"
+            message = "in %d polls the links' clicks did not add up to SendGrid's total; now they are %d %s than its %d"
             more = "more" if stats.gap > 0 else "fewer"
             values = (_LASTING, abs(stats.gap), more, stats.total_clicks)
             _log.warning(message, *values, extra=log_fields(automation, Outcome.SUCCESS))

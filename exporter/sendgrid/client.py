@@ -485,7 +485,7 @@ def _too_late(url: str, exc: Exception) -> SendGridError:
     if connecting:
         step = "check the network, a firewall that discards packets, or sendgrid.proxy"
         return ExchangeTimeoutError(f"{url}: no connection in time", reason="no connection", next_step=step)
-    return ExchangeTimeoutError(f"{url}: no whole answer in time")
+    return ExchangeTimeoutError(f"{url}: no complete answer in time")
 
 
 def _no_tunnel(url: str, status: int) -> SendGridError:

@@ -132,15 +132,24 @@ class Walk(Generic[RowT]):
         return Counter(row[:3] for rows in self.rows for row in _once(rows))
 
     @cached_property
-    def shared(self) -> frozenset[Place]:
-        """The places that stand on two pages."""
+    def _repeated(self) -> tuple[frozenset[Place], bool]:
         seen: set[Place] = set()
         shared: set[Place] = set()
         for rows in self.rows:
             places = set(map(_PLACE, rows))
             shared |= seen & places
             seen |= places
-        return frozenset(shared)
+        return frozenset(shared), len(seen) < self.number
+
+    @property
+    def shared(self) -> frozenset[Place]:
+        """The places that are on two pages."""
+        return self._repeated[0]
+
+    @property
+    def repeats_a_place(self) -> bool:
+        """Whether a place is there twice, on one page or on two."""
+        return self._repeated[1]
 
     @property
     def doubled(self) -> int:
@@ -437,11 +446,12 @@ def read_list(fetch: Fetch, url: str, explain: Explain, form: Form[PageT, RowT])
 def _incomplete(walks: Sequence[Walk[LinkClicks]], url: str) -> IncompleteError:
     links, counted = best_list(walks)
     stats = _stats(walks, links, counted=counted) if links else None
-    return IncompleteError(f"{url}: the pages do not make one whole list: {disagreement(walks)}", stats=stats)
+    return IncompleteError(f"{url}: the pages do not form one complete list: {disagreement(walks)}", stats=stats)
 
 
 def _stats(walks: Sequence[Walk[LinkClicks]], rows: Sequence[LinkClicks], *, counted: bool) -> AutomationStats:
-    links = add_up(rows)
+    # Rows of one walk are some of its rows, so that mostly there is nothing to add up.
+    links = add_up(rows) if len(walks) > 1 or walks[-1].repeats_a_place else tuple(rows)
     total, gap = total_of(walks[-1], links)
     return AutomationStats(links, total, sum(len(walk.pages) for walk in walks), counted, gap)
 

@@ -214,7 +214,7 @@ def _key_in(path: Path, source: Input) -> _FoundKey:
         problem = "it is not UTF-8 text; write the key alone into it"
     except ValueError as exc:
         problem = str(exc)
-    raise ValueError(f"{shown_path(path)} is no key file: {problem}")
+    raise ValueError(f"{shown_path(path)} is not a key file: {problem}")
 
 
 def _why_unusable(path: Path, exc: OSError | ValueError) -> str:

@@ -212,7 +212,7 @@ def test_state_that_cannot_be_used_is_passed_over_with_a_warning_and_shown(confi
 
     app = restored(configuration, clock, log)
 
-    assert "the exporter goes on without it, and keeps trying" in log.read()
+    assert "continuing without it, and retrying" in log.read()
     assert app._telemetry.registry.get_sample_value("sendgrid_exporter_state_enabled") == 1
     assert app._telemetry.registry.get_sample_value("sendgrid_exporter_state_failing") == 1
     app._state.close(10.0)
@@ -303,7 +303,7 @@ def test_key_file_that_becomes_a_pipe_holds_up_no_request(key_file, caplog):
     os.mkfifo(key_file)
 
     assert [looked(key), looked(key)] == [KEY, KEY]
-    assert "is no regular file any more; the key that was read before stays in use" in caplog.text
+    assert "is no longer a regular file; the key that was read before stays in use" in caplog.text
 
 
 def test_key_from_a_pipe_stays(tmp_path):

@@ -108,7 +108,7 @@ CONFIGURATION: Final = (
     Mistake(
         "empty key file",
         ("--sendgrid.api-key-file=./key",),
-        ("is no key file: the key is empty; put one there",),
+        ("is not a key file: the key is empty; put one there",),
         env=WITHOUT_KEY,
         files={"key": "\n"},
     ),
@@ -269,7 +269,7 @@ WARNED: Final = (
     Mistake(
         "no state folder",
         ("--check", "--state.path=./state/state.db"),
-        ("state.path: ", "no folder state; make it: mkdir -p state"),
+        ("state.path: ", "no directory state; create it: mkdir -p state"),
         FINE,
     ),
     Mistake(

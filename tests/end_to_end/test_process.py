@@ -506,7 +506,7 @@ def test_foreign_state_file_is_left_alone_and_the_exporter_works_without_it(proc
     process.start()
 
     until(lambda: len(process.totals()) == 2, "both automations")
-    assert "goes on without it" in process.logged()
+    assert "continuing without it" in process.logged()
 
 
 def test_data_grows_stale_while_sendgrid_is_down_and_comes_back(process):

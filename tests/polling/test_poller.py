@@ -208,7 +208,7 @@ def test_rows_that_last_against_the_count_are_published_at_the_third_poll_counte
 
     assert bench.view.block.total_clicks == 9
     assert bench.count("count_mismatches_total") == 3
-    assert sum("published all the same" in record.getMessage() for record in caplog.records) == 1
+    assert sum("published although inconsistent" in record.getMessage() for record in caplog.records) == 1
 
 
 @pytest.mark.parametrize(
@@ -379,7 +379,7 @@ def test_total_that_never_fits_the_links_is_published_as_it_is_counted_and_logge
 
     assert bench.count("count_mismatches_total") == 2
     assert [record.getMessage() for record in caplog.records] == [
-        "in 3 polls the links' clicks were not SendGrid's total; now they are 9 more than its 12"
+        "in 3 polls the links' clicks did not add up to SendGrid's total; now they are 9 more than its 12"
     ]
     assert bench.view.block.total_clicks == 21
 

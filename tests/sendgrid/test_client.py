@@ -590,7 +590,7 @@ def test_broken_exchange_says_what_happened_and_through_what():
 
     assert Bench(gone).failure(ConnectionFailedError) == f"{URL}: the proxy: gone"
     assert Bench(requests.ConnectTimeout()).failure(ExchangeTimeoutError) == f"{URL}: no connection in time"
-    assert Bench(requests.ReadTimeout()).failure(ExchangeTimeoutError) == f"{URL}: no whole answer in time"
+    assert Bench(requests.ReadTimeout()).failure(ExchangeTimeoutError) == f"{URL}: no complete answer in time"
 
 
 PASSWORD = "p%40ss-w%C3%B6rd%2F"
