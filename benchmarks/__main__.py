@@ -31,7 +31,7 @@ _IDS: Final[Mapping[str, Sequence[str]]] = {
     "scrapes": ("gzip-*", "own-metrics-*", "plain-*", "memory-gauge-*", "memory-collector-*", "memory-golang-*"),
     "memory": ("memory-*", "slow-readers-*"),
     "processes": ("idle-memory*", "cold-start*"),
-    "ingest": ("page", "change-*", "lock"),
+    "ingest": ("page", "page-equal", "change-*", "lock"),
     "exchanges": ("http-*",),
     "polling": ("sweep", "p99", "p99-idle", "p99-full"),
     "automations": ("growth-automations-*",),
