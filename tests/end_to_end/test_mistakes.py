@@ -186,7 +186,9 @@ CONFIGURATION: Final = (
         ("(--poll.intervall): no such setting; did you mean --poll.interval?",),
     ),
     Mistake(
-        "flag with two dots", ("--poll.stale.after=1h",), ("argument 1: is not a flag of the exporter", "did you mean --poll.stale-after?")
+        "flag with two dots",
+        ("--poll.stale.after=1h",),
+        ("argument 1: is not a flag of the exporter", "did you mean --poll.stale-after?"),
     ),
     Mistake("flag for the automations", (f"--automation={ONE}",), ("did you mean --automations?",), env=WITHOUT_IDS),
     Mistake(
