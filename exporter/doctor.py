@@ -121,13 +121,13 @@ _Answer = TypeVar("_Answer")
 
 
 class Verdict(StrEnum):
-    """How a finding is to be taken."""
+    """The verdict of a finding."""
 
     OK = "ok"
     NOTE = "note"
-    """Works, and is worth a thought."""
+    """Works, but deserves attention."""
     UNKNOWN = "?"
-    """Cannot be told."""
+    """Cannot be determined."""
     WRONG = "WRONG"
 
 
@@ -195,7 +195,7 @@ class _Examination:
     # The key
 
     def _refused(self, error: SendGridError) -> Iterator[Finding]:
-        """Yield what is wrong with a key that is refused twice, and whether another place takes it."""
+        """Yield what is wrong with a key that was refused twice, and whether another host accepts it."""
         base_url, subuser = self.settings.sendgrid.base_url, self.settings.sendgrid.on_behalf_of
         other = self.regions.get(base_url)
         advice = "copy the whole key again from SendGrid's Settings, API Keys; if it is lost, create a new one there"
@@ -242,7 +242,7 @@ class _Examination:
     # The account
 
     def _sample(self, account: object) -> Automation | None:
-        """Return the automation whose links are looked at: a configured one that the account has, if any is."""
+        """Return the automation whose links are checked: preferably a configured one that is in the account."""
         known = account.clicks if isinstance(account, ListSample) else {}
         configured = [each for each in self.automations if each.id.lower() in known] or list(self.automations)
         if configured:
@@ -327,7 +327,7 @@ class _Examination:
             yield Finding("configured", Verdict.UNKNOWN, f"{len(doubtful)} are on none of the pages that were read")
 
     def _unwatched(self, account: ListSample) -> Iterator[Finding]:
-        """Yield which automations of the account nobody polls."""
+        """Yield the account's automations that are not polled."""
         if self.settings.discovery.mode is DiscoveryMode.POLL or self.settings.shard.total > 1:
             return
         configured = {each.id.lower() for each in self.automations}
@@ -404,7 +404,7 @@ def examine_account(
 
 
 class _Unobserved:
-    """Who wants to know nothing of requests."""
+    """An observer that ignores requests."""
 
     def requested(self, endpoint: Endpoint, code: str, seconds: float, rate_limit: RateLimitHeaders | None) -> None:
         """Forget it."""
@@ -435,7 +435,7 @@ def _wrapped(text: str, head: str, indent: str) -> Sequence[str]:
 
 
 def _plain(text: str) -> str:
-    """Return the text fit for a terminal: data from outside may hold escapes, directions and lines without an end."""
+    """Return the text made safe for a terminal: external data may contain escapes and endless lines."""
     clean = "".join(character if character.isprintable() else " " for character in text[: 2 * _MOST_TEXT])
     return clean if len(clean) <= _MOST_TEXT else f"{clean[:_MOST_TEXT]} …"
 

@@ -214,7 +214,7 @@ class _Watched:
 
 
 class LinkTargets:
-    """Keeps the document ready in a thread of its own, so that handing it over computes nothing."""
+    """Prepares the document in a separate thread, so that serving it computes nothing."""
 
     def __init__(
         self, store: Store, options: TargetOptions, *, clock: Clock, stop: threading.Event, ready: Callable[[], bool]
@@ -232,7 +232,7 @@ class LinkTargets:
 
     @property
     def enabled(self) -> bool:
-        """Whether the links are handed out."""
+        """Whether the links are served."""
         return self._options.enabled
 
     def document(self) -> bytes | None:
@@ -240,18 +240,18 @@ class LinkTargets:
         return self._document
 
     def take_over(self, options: TargetOptions) -> None:
-        """Follow other settings from the next refresh on."""
+        """Apply other settings from the next refresh on."""
         if options != self._options:
             self._rules = ProbeRules(options.exclude, private_addresses=options.private_addresses)
             self._options = options
 
     def tend(self, spawn: Callable[[Callable[[], None], str], threading.Thread]) -> None:
-        """Start the thread where there has to be one and is none."""
+        """Start the thread if it is needed and not running."""
         if self.enabled and not self._thread.is_alive():
             self._thread = spawn(self._run, "links")
 
     def refresh(self) -> None:
-        """Look at what has been polled since the last time, and write the document."""
+        """Process what has been polled since the last time, and write the document."""
         # Read once: a reload may exchange the rules while this runs, and half of the links would be judged by each.
         now, views, rules = self._clock.monotonic(), self._store.snapshot.views(), self._rules
         if rules is not self._judged_by:

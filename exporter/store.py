@@ -37,7 +37,7 @@ class Snapshot:
 
 
 class Store:
-    """Holds the current snapshot. Writers take turns; a reader takes the reference and is done.
+    """Holds the current snapshot. Writers take turns; readers take the reference without waiting.
 
     The automations stand in groups of about the square root of their number: a change renders its group and puts
     the groups together again, so that its cost hardly grows with the number of automations.
@@ -144,7 +144,7 @@ class Store:
             self._change(dict.fromkeys(known, _withdrawn))
 
     def expire(self, now: float) -> float:
-        """Drop the blocks that have grown stale, so that Prometheus marks their series; return when the next will."""
+        """Drop stale blocks, so that Prometheus marks their series; return when the next becomes stale."""
         with self._lock:
             stale = [automation_id for automation_id, at in self._expiry.items() if at <= now]
             for automation_id in stale:
@@ -153,7 +153,7 @@ class Store:
             return min(self._expiry.values(), default=math.inf)
 
     def postpone(self, expiries: Mapping[AutomationId, float]) -> None:
-        """Let blocks that are shown grow stale at other moments, after the rhythm changed."""
+        """Change when the shown blocks become stale, after the intervals changed."""
         with self._lock:
             self._expiry.update({id_: at for id_, at in expiries.items() if id_ in self._expiry})
 

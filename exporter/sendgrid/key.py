@@ -78,7 +78,7 @@ class KeyTrial:
         """What SendGrid said when it refused the key; None while it has not."""
 
     def turn(self, key: Callable[[], str]) -> Turn:
-        """Return whether to ask with the key now; whoever waits asks again in a moment, and not for ever."""
+        """Return whether to use the key now; a waiting caller asks again shortly, for a limited time."""
         if self._is_settled:
             return Turn.ASK
         current = key()

@@ -94,13 +94,13 @@ class Answer(HTTPResponse):
         if end not in _END_OF_HEAD:
             raise RemoteDisconnected("the connection was closed within the headers")
         if not all(map(_HEADER.fullmatch, headers)):
-            raise FramingError("the answer has a header line that is none")
+            raise FramingError("the answer has an invalid header line")
         lengths, codings = self.headers.get_all("Content-Length", []), self.headers.get_all("Transfer-Encoding", [])
         # RFC 9112, 6.3: both fields, or one of them twice, is how requests and answers are smuggled past a proxy.
         if len(lengths) + len(codings) > 1:
             raise FramingError("the answer gives its length more than once")
         if lengths and not _LENGTH.fullmatch(lengths[0].strip(" \t")):
-            raise FramingError("the answer's Content-Length is no number")
+            raise FramingError("the answer's Content-Length is not a number")
         # RFC 9112, 6.1: chunked must be the last coding, and a 1.0 server cannot mean it.
         if codings and (codings[0].strip(" \t").lower() != "chunked" or self.version == 10):  # noqa: PLR2004  # 1.0
             raise FramingError("the answer's Transfer-Encoding leaves its end open")

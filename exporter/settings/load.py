@@ -347,7 +347,7 @@ def _exposed(case: _Case) -> Iterator[str]:
     proxy = str(case.file.values.get(PROXY))
     secret = API_KEY if API_KEY in case.file.values else PROXY if "@" in proxy else None
     if path and source and secret and (text := exposure(path, source.details)):
-        yield str(case.problem(secret, f"stands in the file, and {text}"))
+        yield str(case.problem(secret, f"is in the file, and {text}"))
 
 
 def _intervals(case: _Case) -> Iterator[Problem]:

@@ -140,7 +140,7 @@ CONFIGURATION: Final = (
     ),
     in_file("unknown key", f"{IDS}poll: {{intervall: 5m}}\n", ":2): no such setting; did you mean poll.interval?"),
     in_file("unknown group", f"{IDS}pol: {{interval: 5m}}\n", ":2): no such setting; did you mean poll"),
-    in_file("key twice", f"{IDS}{IDS}", "is given twice; it stands in line 1 already"),
+    in_file("key twice", f"{IDS}{IDS}", "is given twice, first in line 1"),
     in_file("a list at the top", f"- {ONE}\n", "must be a mapping of groups, such as poll: {interval: 5m}"),
     in_file("no UUID", "automations: [welcome]\n", ":1): must be an automation's UUID, such as"),
     in_file("id twice", f"automations: [{ONE}, {ONE}]\n", "is listed twice; automations[0] is the same"),
@@ -186,13 +186,15 @@ CONFIGURATION: Final = (
         ("(--poll.intervall): no such setting; did you mean --poll.interval?",),
     ),
     Mistake(
-        "flag with two dots", ("--poll.stale.after=1h",), ("argument 1: is no flag", "did you mean --poll.stale-after?")
+        "flag with two dots",
+        ("--poll.stale.after=1h",),
+        ("argument 1: is not a flag of the exporter", "did you mean --poll.stale-after?"),
     ),
     Mistake("flag for the automations", (f"--automation={ONE}",), ("did you mean --automations?",), env=WITHOUT_IDS),
     Mistake(
         "file without its flag",
         ("exporter.yaml",),
-        ("argument 1: is not a flag", "a configuration file behind --config.file"),
+        ("argument 1: is not a flag", "a configuration file after --config.file"),
         env=NOTHING,
     ),
     Mistake("flag without a value", ("--poll.interval",), ("(--poll.interval): needs a value",)),
@@ -211,7 +213,7 @@ CONFIGURATION: Final = (
     Mistake(
         "unknown key of the web config",
         ("--check", "--web.config.file=./web.yaml"),
-        ("web.config_file: basic_auth_user: there is no such key", "did you mean"),
+        ("web.config_file: basic_auth_user: unknown key", "did you mean"),
         files={"web.yaml": "basic_auth_user: {}\n"},
     ),
     Mistake(
@@ -226,7 +228,7 @@ LISTENING: Final = (
     Mistake(
         "another machine's address",
         ("--web.listen-address=192.0.2.1:10154",),
-        ("cannot listen on 192.0.2.1:10154", "none of this machine's; choose one of them"),
+        ("cannot listen on 192.0.2.1:10154", "not on this machine; choose one that is"),
         FAILED,
     ),
     Mistake(

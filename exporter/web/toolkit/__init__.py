@@ -75,7 +75,7 @@ class Section:
         names = tuple(known)
         for key in self._values:
             if key not in names:
-                self.complain(key[:60], f"there is no such key ({nearest(key, names)})")
+                self.complain(key[:60], f"unknown key ({nearest(key, names)})")
 
     def block(self, key: str) -> "Section":
         """Return the block below this key, empty where there is none."""

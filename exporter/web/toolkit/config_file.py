@@ -80,7 +80,7 @@ def parse(text: str, folder: Path) -> WebConfig:
         problem = f"{exc.place}this is not valid YAML ({exc.reason})"
         raise WebConfigError([f"web.config_file: {problem}"]) from None
     problems += (
-        f"line {each.line}: the key stands here a second time; remove one of the two" for each in document.repeated
+        f"line {each.line}: the key is given a second time; remove one of the two" for each in document.repeated
     )
     top = Section("", document.content, problems)
     top.only(("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"))
