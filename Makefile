@@ -93,11 +93,11 @@ coverage: setup-python ## measure the branch coverage of the tests of the source
 
 .PHONY: unit
 unit: setup-python ## run the tests without sockets and processes: seconds
-	@$(PYTEST) -m 'unit and not long' $(PYTEST_ARGS)
+	@$(PYTEST) $(PARALLEL) -m 'unit and not long' $(PYTEST_ARGS)
 
 .PHONY: contract
 contract: setup-python ## run the tests of what others rely on: names, texts, forms of the API
-	@$(PYTEST) -m 'contract and not long' $(PYTEST_ARGS)
+	@$(PYTEST) $(PARALLEL) -m 'contract and not long' $(PYTEST_ARGS)
 
 .PHONY: e2e
 e2e: setup ## run the tests with real processes, including a real Prometheus

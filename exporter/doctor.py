@@ -92,7 +92,7 @@ def links_of(client: SendGridClient, automation: Automation, deadline: float) ->
     rows, metadata = page.results or [], page.metadata
     return LinksSample(
         links=len(rows),
-        clicks=sum(row["clicks"] for row in rows),
+        clicks=sum(row.clicks for row in rows),
         count=metadata.count if metadata else None,
         total=page.total_clicks,
         is_all=not (metadata and metadata.next),

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from exporter.about import ProgramInfo
 from exporter.clock import Clock
 from exporter.domain import Endpoint, Outcome, Standing
-from exporter.exposition import OPENMETRICS_END, Compressed, compress, join
+from exporter.exposition import EMPTY, OPENMETRICS_END, Compressed, compress, join
 from exporter.sendgrid.budget import RateLimitHeaders
 
 _POLL_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -108,6 +108,34 @@ class _Part:
         self._rendered = {}
 
 
+class _OneFamily:
+    """A metric as prometheus_client's rendering takes it."""
+
+    def __init__(self, family: Metric) -> None:
+        self._family = family
+
+    def collect(self) -> Iterable[Metric]:
+        return (self._family,)
+
+
+class _Watched:
+    """Metrics whose changes nobody reports, such as the process's: each has its text until its samples are others."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._rendered: dict[tuple[str, bool], tuple[Metric, Compressed]] = {}
+
+    def texts(self, generate: Callable[..., bytes], *, openmetrics: bool) -> Iterator[Compressed]:
+        """Give the text of each metric as it is now."""
+        for family in self._registry.collect():
+            key = (family.name, openmetrics)
+            before, text = self._rendered.get(key, (None, EMPTY))
+            if before != family:
+                text = _compressed(generate(_OneFamily(family)))
+                self._rendered[key] = (family, text)
+            yield text
+
+
 class Telemetry:
     """Counts what the exporter does; every outcome exists from 0 on, so that a first failure is a rise."""
 
@@ -126,6 +154,7 @@ class Telemetry:
         self._parts: dict[Collector, _Part] = {}
         self.registry = CollectorRegistry(auto_describe=True)
         self.process_registry = CollectorRegistry(auto_describe=True)
+        self._process = _Watched(self.process_registry)
         self._build_info(about)
         self._polls = self._counter("sendgrid_exporter_polls", "Polls of automations by outcome.", ["outcome"])
         for outcome in Outcome:
@@ -289,7 +318,7 @@ class Telemetry:
             self._shown_series = self._link_series()
             self._changed(self._series)
         own = [part.text(generate, openmetrics=openmetrics) for part in self._parts.values()]
-        return join([*own, _compressed(generate(self.process_registry))])
+        return join([*own, *self._process.texts(generate, openmetrics=openmetrics)])
 
     def _changed(self, *collectors: Collector) -> None:
         for collector in collectors:

@@ -191,17 +191,30 @@ def test_web_config_is_in_effect_until_it_is_not(telemetry):
     assert b"sendgrid_exporter_web_config_last_reload_successful 0.0\n" in text(telemetry, openmetrics=False)
 
 
-def test_lines_that_the_log_dropped_are_shown_as_they_are_now(clock):
+@pytest.mark.parametrize("openmetrics", [False, True])
+def test_lines_that_the_log_dropped_are_shown_as_they_are_now(clock, openmetrics):
     log = LineWriter(None)
     telemetry = Telemetry(an_about(), clock=clock, link_series=lambda: 0, log=log)
+    shown = b"\nsendgrid_exporter_log_lines_dropped_total %d.0\n"
 
-    def shown() -> float | None:
-        return telemetry.process_registry.get_sample_value("sendgrid_exporter_log_lines_dropped_total")
-
-    before = shown()
+    before = text(telemetry, openmetrics=openmetrics)
     log.put("nobody reads this")
 
-    assert (before, shown()) == (0, 1)
+    assert shown % 0 in before
+    assert shown % 1 in text(telemetry, openmetrics=openmetrics)
+
+
+@pytest.mark.parametrize("openmetrics", [False, True])
+def test_metrics_of_the_process_are_those_of_its_registry(telemetry, openmetrics):
+    generate = generate_openmetrics if openmetrics else generate_latest
+
+    def without_values(exposition: bytes) -> list[bytes]:
+        return [line if line.startswith(b"#") else line.rpartition(b" ")[0] for line in exposition.split(b"\n")]
+
+    of_process = without_values(generate(telemetry.process_registry).removesuffix(b"# EOF\n"))
+
+    for _ in range(2):
+        assert without_values(text(telemetry, openmetrics=openmetrics))[-len(of_process) :] == of_process
 
 
 def test_state_file_that_cannot_be_used_is_shown_until_it_can(telemetry):

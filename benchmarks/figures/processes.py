@@ -42,12 +42,14 @@ def measure(bench: Bench) -> Iterator[Row]:
     demo = _starts(bench, lambda: exporters.start_demo(bench))
     figure = "idle process with one automation, polled and scraped"
     yield Row.at_most("idle-memory", figure, usual.resident / 1e6, 42, unit="MB", n=1, raw=usual.raw)
-    figure = "the same over TLS, with the system's and certifi's authorities"
+    figure = "idle process over TLS, with the system's and certifi's authorities"
     yield Row("idle-memory-tls", figure, value=encrypted.resident / 1e6, unit="MB", n=1, raw=encrypted.raw)
-    yield Row.at_most("idle-memory-demo", "the demo, idle", demo.resident / 1e6, 55, unit="MB", n=1, raw=demo.raw)
+    yield Row.at_most(
+        "idle-memory-demo", "idle demo, simulator included", demo.resident / 1e6, 55, unit="MB", n=1, raw=demo.raw
+    )
     figure = "cold start of the installed command to the first /metrics byte"
     yield _time("cold-start", figure, usual, 0.35)
-    yield _time("cold-start-demo", "the same of the demo, simulator included", demo, 1.0)
+    yield _time("cold-start-demo", "cold start of the demo, simulator included", demo, 1.0)
 
 
 def _time(id_: str, figure: str, starts: _Starts, bar: float) -> Row:

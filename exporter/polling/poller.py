@@ -4,7 +4,7 @@ import logging
 from array import array
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from exporter.clock import Clock
@@ -282,10 +282,10 @@ class Poller:
         before = self.store.block(automation.id)
         links = self._capped(automation.id, memory, self.hygiene.clean(stats.links), before)
         lines = lines_of(automation.id, links)
-        block = block_of(lines, len(links), stats.total_clicks)
+        block = block_of(lines, links, stats.total_clicks)
         # Share the former bytes where nothing changed: one copy in memory, and comparing them again costs nothing.
         if before is not None and before.links == block.links:
-            block = Block(before.links, block.series, block.total_clicks)
+            block = replace(block, links=before.links)
         decreased = before is not None and question == memory.question and block.fell_below(before, lines)
         if not self._show(automation, memory, block, stale_after, question, decreased=decreased):
             return False
