@@ -20,7 +20,7 @@ def groups() -> list[Group]:
                 *totals.drops(),
                 *owned(click_alerts.of_automations()),
             ],
-            interval="1m",
+            interval="2m",
         ),
         Group(
             "sendgrid-click-parts",
