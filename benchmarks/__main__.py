@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.bench import Bench
-from benchmarks.figures import growth, ingest, memory, polling, processes, scrapes, validity
+from benchmarks.figures import exchanges, growth, ingest, memory, polling, processes, scrapes, validity
 from benchmarks.machine import describe
 from benchmarks.report import Report, Row
 
@@ -20,6 +20,7 @@ _GROUPS: Final[Mapping[str, Callable[[Bench], Iterator[Row]]]] = {
     "memory": memory.measure,
     "processes": processes.measure,
     "ingest": ingest.measure,
+    "exchanges": exchanges.measure,
     "polling": polling.measure,
     "automations": growth.automations,
     "scrapers": growth.scrapers,
@@ -29,8 +30,9 @@ _GROUPS: Final[Mapping[str, Callable[[Bench], Iterator[Row]]]] = {
 _IDS: Final[Mapping[str, Sequence[str]]] = {
     "scrapes": ("gzip-*", "own-metrics-*", "plain-*", "memory-gauge-*", "memory-collector-*", "memory-golang-*"),
     "memory": ("memory-*", "slow-readers-*"),
-    "processes": ("idle-memory", "cold-start"),
-    "ingest": ("page", "change-*", "lock"),
+    "processes": ("idle-memory*", "cold-start*"),
+    "ingest": ("page", "page-equal", "change-*", "lock"),
+    "exchanges": ("http-*",),
     "polling": ("sweep", "p99", "p99-idle", "p99-full"),
     "automations": ("growth-automations-*",),
     "scrapers": ("growth-scrapers-*",),

@@ -1,14 +1,19 @@
 """The exporter as its users start it, and a simulated API for it, each in a process of its own."""
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from benchmarks.bench import Bench
 from benchmarks.measure import wait_until
 from benchmarks.programs import Program, free_port, python
 from benchmarks.scraper import Request, fetch
 from benchmarks.workload import Workload
+
+_COMMAND: Final = Path(sys.executable).with_name("sendgrid-automation-exporter")
 
 
 class Api:
@@ -47,11 +52,26 @@ def start_exporter(bench: Bench, api: Api, workload: Workload, *, interval: floa
     return python("exporter", "exporter", "--config.file", str(file), log=log, environment=key).ready_on(port)
 
 
+def start_alone(bench: Bench, api: Api, *, base_url: str | None = None) -> Program:
+    """Start the installed command with flags alone, for the first automation of the API."""
+    flags = (f"--automations={Workload(1, 1).ids()[0]}", f"--sendgrid.base-url={base_url or api.base_url}")
+    return _command(bench, "alone", *flags, environment={"SENDGRID_API_KEY": api.key})
+
+
 def start_demo(bench: Bench) -> Program:
     """Start the exporter's demo."""
+    return _command(bench, "demo", "--demo")
+
+
+def _command(bench: Bench, name: str, *flags: str, environment: Mapping[str, str] = MappingProxyType({})) -> Program:
+    """Start the installed command; it is ready as soon as it accepts connections.
+
+    It may write what Python compiles, as a package manager does when it installs: only the first start compiles then.
+    """
     port = free_port()
-    address = f"127.0.0.1:{port}"
-    return python("demo", "exporter", "--demo", "--web.listen-address", address, log=bench.log("demo")).ready_on(port)
+    argv = [str(_COMMAND), *flags, f"--web.listen-address=127.0.0.1:{port}", "--log.level=warning"]
+    variables = {"PYTHONDONTWRITEBYTECODE": "", **environment}
+    return Program(name, argv, bench.log(name), environment=variables).ready_on(port)
 
 
 def wait_ready(exporter: Program, seconds: float) -> None:

@@ -14,6 +14,9 @@ _STDERR: Final = 2
 _CHARSET_GUESS: Final = "charset_normalizer"
 _SWITCH_INTERVAL: Final = 0.001
 """Seconds after which a thread leaves the interpreter to one that waits for it."""
+_YOUNG_OBJECTS: Final = 10_000
+"""So many more objects than at its last round start the collector."""
+_M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 _M_ARENA_MAX: Final = -8
 """Of glibc's malloc.h."""
@@ -38,7 +41,7 @@ def main() -> None:
 def _quick_imports() -> Iterator[None]:
     """Import without the collector, and without what nobody calls.
 
-    Collections among a hundred thousand objects that are all there to stay took 25 of the imports' 280 ms. requests
+    Collections among fifty thousand objects that are all there to stay took 10 to 25 of the imports' 280 ms. requests
     imports charset_normalizer for `Response.text` alone, which nobody here reads: 2.7 MB and 7 ms.
     """
     gc.disable()
@@ -55,10 +58,13 @@ def tune_runtime() -> None:
     """Set the process up for threads that wait for one another, once the modules are there.
 
     These are taken out of the collector's rounds: a full one over all modules and classes would hold every thread for
-    some 30 ms. They are not looked through before: a collection takes 20 ms, for 0.1 MB. And a thread that renders
-    gives way after one millisecond instead of five, since a scrape asks for the interpreter several times.
+    some 30 ms. They are not looked through before: a collection takes 20 ms, for 0.1 MB. And the rows of some polls do
+    not start a round, since they go with their poll and none of them is part of a cycle: with Python's own threshold of
+    700 objects, 100 polls among 1000 automations started 3 full rounds, of 4 ms each. A thread that renders gives way
+    after one millisecond instead of five, since a scrape asks for the interpreter several times.
     """
     gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS)
     sys.setswitchinterval(_SWITCH_INTERVAL)
     _tune_allocator()
 
@@ -68,15 +74,17 @@ def _tune_allocator() -> None:
 
     By itself it raises the size from which it does so to that of the largest buffer freed so far, so that each thread
     would keep its largest answer's memory: 184 MB were measured with 16 workers, in place of 57. Setting the size ends
-    that (mallopt(3)). An arena for each thread kept 0.5 MB more, and saves no waiting where the interpreter's lock lets
-    one thread allocate at a time. Other C libraries have no such function, and a hardened system may refuse to load
-    ctypes.
+    that (mallopt(3)), and leaves it giving back 128 kB at the heap's end: each compressor, of 300 kB, would then cost
+    0.1 ms of page faults, so that as much as one large buffer is kept there. An arena for each thread kept 0.5 MB more,
+    and saves no waiting where the interpreter's lock lets one thread allocate at a time. Other C libraries have no such
+    function, and a hardened system may refuse to load ctypes.
     """
     with suppress(ImportError, OSError, AttributeError, MemoryError):
         import ctypes  # noqa: PLC0415  # see above
 
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_MMAP_THRESHOLD, _LARGE_BUFFER)
+        libc.mallopt(_M_TRIM_THRESHOLD, _LARGE_BUFFER)
         libc.mallopt(_M_ARENA_MAX, 1)
 
 

@@ -25,12 +25,13 @@ class ProgramInfo:
 def about() -> ProgramInfo:
     """Read the identity from the installed distribution's metadata."""
     distribution = metadata.distribution(DISTRIBUTION)
-    urls = dict(line.split(", ", 1) for line in distribution.metadata.get_all("Project-URL") or [])
+    fields = distribution.metadata  # parsed each time that it is asked for
+    urls = dict(line.split(", ", 1) for line in fields.get_all("Project-URL") or [])
     return ProgramInfo(
-        version=distribution.version,
+        version=fields["Version"],
         revision=_baked_revision() or _installed_revision(distribution.read_text("direct_url.json")) or "unknown",
         python_version=platform.python_version(),
-        summary=distribution.metadata["Summary"] or "",
+        summary=fields["Summary"] or "",
         homepage=urls.get("Homepage", ""),
     )
 

@@ -4,11 +4,9 @@ settings ─▶ app. SendGrid ─▶ sendgrid.client ─▶ polling ─▶ store
 """
 
 import logging
-import math
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,12 +20,12 @@ from exporter.account.discovery import account_options
 from exporter.account.memory import ACCOUNT
 from exporter.account.statistics import StatisticsStore
 from exporter.clock import Clock
-from exporter.domain import Automation, AutomationId, Endpoint, Outcome, PollResult, Standing
-from exporter.errors import ConfigurationError, ForeignFileError, StateError
+from exporter.domain import Automation, AutomationId, Endpoint, Standing
+from exporter.errors import ConfigurationError, ForeignFileError, StateError, text_of
 from exporter.exposition import Block, compress, line_format
 from exporter.labels import LabelHygiene, LabelRules
 from exporter.logs import LineWriter, set_up_logs
-from exporter.once import Round
+from exporter.once import Round, poll_once
 from exporter.polling.poller import Poller, Questions
 from exporter.polling.workers import Workers, start_thread
 from exporter.sendgrid.budget import Budget, MemoryBudget
@@ -46,8 +44,6 @@ from exporter.web.server import WebServer
 
 _log = logging.getLogger(__name__)
 
-_ONCE_SECONDS: Final = 300.0
-_ONCE_TICK_SECONDS: Final = 0.02
 _STOP_SERVING_SECONDS: Final = 1.5
 _STOP_POLLING_SECONDS: Final = 1.0
 _STOP_WRITING_SECONDS: Final = 0.7
@@ -159,48 +155,17 @@ class App:
             self._shut_down(server)
 
     def once(self, progress: Callable[[Round], None] = lambda _: None) -> Round:
-        """Poll every automation once, until a stop is asked for; return what came of it, and call `progress` meanwhile.
-
-        Failures are left to the caller to report: the log has none of them.
-        """
-        self._poller.failure_level = self._account.account.failure_level = logging.DEBUG
-        self._wait_for([start_thread(self._account.read_first, "once-list")], lambda: progress(Round(0)))
-        automations = self._account.account.automations()
-        waiting = deque(automations)
-        results: list[tuple[Automation, PollResult]] = []
-
-        def so_far(text: str = "") -> Round:
-            account = self._account.account
-            return Round(
-                total=len(automations),
-                results=tuple(results),
-                pause=self._budget.pause,
-                text=text,
-                list_failure=account.failure,
-                needs_list=account.options.discovers,
-            )
-
-        def work() -> None:
-            while waiting and not self._signals.stop.is_set():
-                # Another thread may take the last one between the check and popleft.
-                with suppress(IndexError):
-                    automation = waiting.popleft()
-                    deadline = self._clock.monotonic() + _ONCE_SECONDS
-                    result = self._poller.poll(automation, deadline=deadline, stale_after=math.inf)
-                    if result.outcome is Outcome.SUCCESS or not self._signals.stop.is_set():
-                        results.append((automation, result))
-
-        threads = [start_thread(work, f"once-{number}") for number in range(self._settings.poll.concurrency)]
-        threads.append(start_thread(self._account.read_beside, "once-account"))
-        self._wait_for(threads, lambda: progress(so_far()))
-        self._account.refresh()
-        return so_far(self._exposition.body(openmetrics=False).text().decode())
-
-    def _wait_for(self, threads: Sequence[threading.Thread], meanwhile: Callable[[], None]) -> None:
-        while any(thread.is_alive() for thread in threads):
-            if self._clock.wait(self._signals.stop, _ONCE_TICK_SECONDS):
-                break
-            meanwhile()
+        """Poll every automation once, until the stop; return what came of it, and call `progress` meanwhile."""
+        return poll_once(
+            self._poller,
+            self._account,
+            self._budget,
+            concurrency=self._settings.poll.concurrency,
+            clock=self._clock,
+            stop=self._signals.stop,
+            exposition=lambda: self._exposition.body(openmetrics=False).text().decode(),
+            progress=progress,
+        )
 
     def follow(self, automations: Sequence[Automation]) -> None:
         """Poll these automations from now on, since the account's list has changed."""
@@ -396,7 +361,7 @@ class App:
                 ceiling=settings.sendgrid.requests_per_minute / settings.shard.total,
             ),
             discovered={str(each): standings[each] for each in Standing} if account.options.discovers else None,
-            list_error=account.failure.message if account.failure else "",
+            list_error=text_of(account.failure) if account.failure else "",
             state_file=str(settings.state.path) if settings.state.path else None,
             configuration=redacted(settings, with_automations=False),
             reload=self._last_reload,
@@ -467,7 +432,7 @@ def _reader_after(found: SecretStr | None) -> Callable[[Path], str]:
     def read(path: Path) -> str:
         nonlocal last
         if path.exists() and not path.is_file():  # every request would wait for the other end of a pipe
-            raise ConfigurationError([f"sendgrid.api_key_file: {path} is no regular file any more"])
+            raise ConfigurationError([f"sendgrid.api_key_file: {path} is no longer a regular file"])
         key = read_key_file(path)
         odd = key_oddity(key) if key != last else None
         if odd is not None:

@@ -31,7 +31,7 @@ _STDERR: Final = 2
 
 
 def run(arguments: Sequence[str], signals: Signals) -> int:
-    """Do what the arguments and the environment ask for; return the exit code, whatever stdout and stderr are."""
+    """Run the command for these arguments and this environment; return the exit code, whatever the streams are."""
     with LineWriter(None if sys.stderr is None else _STDERR) as lines:
         log_uncaught()
         return _Command(arguments, signals, lines).run()

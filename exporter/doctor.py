@@ -1,7 +1,7 @@
 """`--doctor`: asks SendGrid at most four times, and says what works, what does not, and what to do about it.
 
 First what the key may do, then the account's list, then one page of an automation's links; the fourth request is for
-what is left unclear: whether the other region takes the key, whether the account is another without the subuser's
+what is left unclear: whether the other region accepts the key, whether the account is another without the subuser's
 header, or whether configured automations stand on a later page of the list.
 """
 
@@ -92,7 +92,7 @@ def links_of(client: SendGridClient, automation: Automation, deadline: float) ->
     rows, metadata = page.results or [], page.metadata
     return LinksSample(
         links=len(rows),
-        clicks=sum(row["clicks"] for row in rows),
+        clicks=sum(row.clicks for row in rows),
         count=metadata.count if metadata else None,
         total=page.total_clicks,
         is_all=not (metadata and metadata.next),
@@ -121,13 +121,13 @@ _Answer = TypeVar("_Answer")
 
 
 class Verdict(StrEnum):
-    """How a finding is to be taken."""
+    """The verdict of a finding."""
 
     OK = "ok"
     NOTE = "note"
-    """Works, and is worth a thought."""
+    """Works, but deserves attention."""
     UNKNOWN = "?"
-    """Cannot be told."""
+    """Cannot be determined."""
     WRONG = "WRONG"
 
 
@@ -190,59 +190,59 @@ class _Examination:
 
     def _unreachable(self, error: SendGridError) -> Finding:
         where = self.settings.sendgrid.base_url
-        return Finding("SendGrid", Verdict.WRONG, f"{where} cannot be reached: {error.text}", "nothing else was asked")
+        return Finding("SendGrid", Verdict.WRONG, f"{where} cannot be reached: {error.text}", error.next_step)
 
     # The key
 
     def _refused(self, error: SendGridError) -> Iterator[Finding]:
-        """Yield what is wrong with a key that is refused twice, and whether another place takes it."""
+        """Yield what is wrong with a key that was refused twice, and whether another host accepts it."""
         base_url, subuser = self.settings.sendgrid.base_url, self.settings.sendgrid.on_behalf_of
         other = self.regions.get(base_url)
-        advice = "copy it again, whole, from SendGrid's Settings, API Keys; if it is lost, create a new one there"
+        advice = "copy the whole key again from SendGrid's Settings, API Keys; if it is lost, create a new one there"
         yield Finding("key", Verdict.WRONG, f"refused by {base_url}: {error.text}", advice)
         if subuser is not None:
             without = self.settings.with_sendgrid(on_behalf_of=None)
             scopes = self._ask(lambda: scopes_of(self.connect(without), self._deadline))
             if isinstance(scopes, frozenset):
-                text = "the key is taken without it, and refused with it"
+                text = "the key is accepted without it and refused with it"
                 yield Finding("subuser header", Verdict.WRONG, text, _NO_HEADER)
         elif other is not None:
             there = self.connect(self.settings.with_sendgrid(base_url=other))
             scopes = self._ask(lambda: scopes_of(there, self._deadline))
             if isinstance(scopes, frozenset):
-                yield Finding("region", Verdict.WRONG, f"{other} takes the key", f"set sendgrid.base_url to {other}")
+                yield Finding("region", Verdict.WRONG, f"{other} accepts the key", f"set sendgrid.base_url to {other}")
             else:
-                yield Finding("region", Verdict.OK, f"{other} does not take the key either")
+                yield Finding("region", Verdict.OK, f"{other} does not accept the key either")
 
     def _key(self, *answers: object) -> Finding:
         where = self.settings.sendgrid.base_url
         # Who may not read something was known, and so was who asked for what is not there.
         failures = [each for each in answers if isinstance(each, SendGridError) and not isinstance(each, _KNOWN)]
         if len(failures) == sum(each is not None for each in answers):
-            return Finding("key", Verdict.UNKNOWN, f"{where} said neither yes nor no to it")
+            return Finding("key", Verdict.UNKNOWN, f"{where} neither accepted nor refused it")
         if any(isinstance(each, UnauthorizedError) for each in answers):
-            text = f"{where} refused it once and took it once"
+            text = f"{where} refused it once and accepted it once"
             return Finding("key", Verdict.NOTE, text, "run this again: SendGrid refuses a good key now and then")
-        return Finding("key", Verdict.OK, f"taken by {where}")
+        return Finding("key", Verdict.OK, f"accepted by {where}")
 
     def _scopes(self, scopes: "frozenset[str] | SendGridError", account: object) -> Finding:
         may_read = isinstance(account, ListSample)
         if isinstance(scopes, SendGridError):
-            text = f"SendGrid does not tell what the key may do ({scopes.outcome}), which proves nothing"
+            text = f"SendGrid does not say what the key may do ({scopes.outcome}); this proves nothing"
             return Finding("scopes", Verdict.UNKNOWN, text)
         found = [scope for scope in _READS if scope in scopes]
         if found:
             return Finding("scopes", Verdict.OK, ", ".join(found))
         text = f"{len(scopes)} scopes, and neither {' nor '.join(_READS)} among them"
         if may_read:
-            return Finding("scopes", Verdict.NOTE, f"{text}; the list can be read all the same")
+            return Finding("scopes", Verdict.NOTE, f"{text}, but the list can be read")
         advice = "edit the key in SendGrid's Settings, API Keys: read access to Marketing (and Automation) is enough"
         return Finding("scopes", Verdict.WRONG, text, advice)
 
     # The account
 
     def _sample(self, account: object) -> Automation | None:
-        """Return the automation whose links are looked at: a configured one that the account has, if any is."""
+        """Return the automation whose links are checked: preferably a configured one that is in the account."""
         known = account.clicks if isinstance(account, ListSample) else {}
         configured = [each for each in self.automations if each.id.lower() in known] or list(self.automations)
         if configured:
@@ -263,14 +263,14 @@ class _Examination:
         count = account.count if account.count is not None else len(account.clicks)
         yield Finding("account", Verdict.OK, f"{counted(count, 'automation')}{more}")
         if (subuser := self.settings.sendgrid.on_behalf_of) is not None:
-            yield Finding("subuser header", Verdict.OK, f"taken: this is the account of {subuser}")
+            yield Finding("subuser header", Verdict.OK, f"accepted: this is the account of {subuser}")
         yield from self._missing(client, account)
         yield from self._unwatched(account)
 
     def _unlisted(self, error: SendGridError) -> Finding:
         text = f"the list of automations cannot be read: {error.text}"
         if not isinstance(error, _KNOWN):
-            return Finding("account", Verdict.WRONG, text, "run this again in a while; links may work all the same")
+            return Finding("account", Verdict.WRONG, text, "run this again in a while; links may work nevertheless")
         if self.settings.sendgrid.on_behalf_of is not None and isinstance(self._without_header(), ListSample):
             return Finding("account", Verdict.WRONG, f"{text}; without the subuser's header it can", _NO_HEADER)
         needed = self.settings.discovery.mode is not DiscoveryMode.OFF
@@ -324,10 +324,10 @@ class _Examination:
         else:
             yield Finding("configured", Verdict.OK, f"{known} of {len(self.automations)} found in the account")
         if doubtful:
-            yield Finding("configured", Verdict.UNKNOWN, f"{len(doubtful)} stand on no page that was read")
+            yield Finding("configured", Verdict.UNKNOWN, f"{len(doubtful)} are on none of the pages that were read")
 
     def _unwatched(self, account: ListSample) -> Iterator[Finding]:
-        """Yield which automations of the account nobody polls."""
+        """Yield the account's automations that are not polled."""
         if self.settings.discovery.mode is DiscoveryMode.POLL or self.settings.shard.total > 1:
             return
         configured = {each.id.lower() for each in self.automations}
@@ -336,7 +336,7 @@ class _Examination:
         if not nobody:
             return
         of = "" if account.is_all else f" of the first {len(account.clicks)}"
-        text = f"{counted(len(nobody), 'automation')}{of} that nobody polls"
+        text = f"{counted(len(nobody), 'automation')}{of} not polled"
         advice = "add those that matter to automations, or write automations: all"
         yield Finding("not polled", Verdict.NOTE, text, advice, _first(nobody))
 
@@ -377,7 +377,7 @@ class _Examination:
             return Finding("request limit", Verdict.OK, text)
         advice = (
             "poll less often (poll.interval), or raise sendgrid.requests_per_minute where SendGrid allows more; else "
-            f"every interval is stretched {needed / allowed:.2g} times"
+            f"every interval becomes {needed / allowed:.2g} times as long"
         )
         return Finding("request limit", Verdict.WRONG, text, advice)
 
@@ -404,7 +404,7 @@ def examine_account(
 
 
 class _Unobserved:
-    """Who wants to know nothing of requests."""
+    """An observer that ignores requests."""
 
     def requested(self, endpoint: Endpoint, code: str, seconds: float, rate_limit: RateLimitHeaders | None) -> None:
         """Forget it."""
@@ -414,7 +414,7 @@ def table(findings: Sequence[Finding]) -> str:
     """Return the findings as a table for a terminal, and the verdict over all below."""
     lines = [line for finding in findings for line in _row(finding)]
     wrong = sum(finding.verdict is Verdict.WRONG for finding in findings)
-    end = f"{counted(wrong, 'thing')} to put right" if wrong else "all that was looked at works"
+    end = f"{counted(wrong, 'thing')} to fix" if wrong else "nothing to fix"
     return "\n".join([*lines, "", end, ""])
 
 
@@ -435,7 +435,7 @@ def _wrapped(text: str, head: str, indent: str) -> Sequence[str]:
 
 
 def _plain(text: str) -> str:
-    """Return the text fit for a terminal: data from outside may hold escapes, directions and lines without an end."""
+    """Return the text made safe for a terminal: external data may contain escapes and endless lines."""
     clean = "".join(character if character.isprintable() else " " for character in text[: 2 * _MOST_TEXT])
     return clean if len(clean) <= _MOST_TEXT else f"{clean[:_MOST_TEXT]} …"
 

@@ -199,6 +199,8 @@ class PollResult:
     """Pages that a successful poll read, from which the cost of the next one is estimated."""
     message: str = ""
     """Why the poll failed, for a person."""
+    next_step: str = ""
+    """What to do about that."""
 
 
 def is_automation_id(text: str) -> bool:

@@ -4,7 +4,7 @@ ExporterError
 ├── ConfigurationError       the user's settings are wrong: every problem at once, exit code 2
 ├── StartError               something outside refuses at start (an address in use), exit code 1
 ├── StoppedError             the process is stopping, so a wait was cut short
-├── StateError               the state file cannot be used; the exporter goes on without it
+├── StateError               the state file cannot be used; continuing without it
 │   └── ForeignFileError         it is somebody else's file: nothing is started, and it stays as it is
 └── SendGridError            a poll failed; each class is one outcome
     ├── UnauthorizedError        401
@@ -17,7 +17,7 @@ ExporterError
     ├── ExchangeTimeoutError     the exchange or the poll took too long
     ├── ConnectionFailedError    DNS, TCP, TLS, or a connection that broke
     ├── InvalidResponseError     an answer that is not the API's: form, size, redirect, foreign page
-    └── IncompleteError          the pages do not make one whole list
+    └── IncompleteError          the pages do not form one complete list
 
 Messages say what happened, on what, and what to do next, and never contain the key.
 """
@@ -27,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from exporter.domain import Automation, AutomationList, AutomationStats, Outcome
+from exporter.domain import Automation, AutomationList, AutomationStats, Outcome, PollResult
 
 DEFECT: Final = "a defect of the exporter"
 """What is said of an error that nobody raised on purpose."""
@@ -75,7 +75,9 @@ class SendGridError(ExporterError):
         retry_after: float | None = None,
         reason: int | str | None = None,
         url: str | None = None,
+        next_step: str | None = None,
     ) -> None:
+        """Say in the message what happened; without a next step of its own, the outcome's is the one to take."""
         super().__init__(message)
         self.retry_after = retry_after
         """Seconds that SendGrid asked to wait, where it did."""
@@ -83,10 +85,12 @@ class SendGridError(ExporterError):
         """What tells failures of one outcome apart: the HTTP status, or which step of a connection failed."""
         self.url = url
         """What was asked, without its parameters; the message begins with it. None where no request is to blame."""
+        self.next_step = NEXT_STEPS[self.outcome] if next_step is None else next_step
+        """What to do about it, for a person."""
 
     @property
     def text(self) -> str:
-        """The message without the address that it begins with."""
+        """What happened: the message without the address that it begins with."""
         return str(self).removeprefix(f"{self.url}: ")
 
 
@@ -171,7 +175,7 @@ class IncompleteError(SendGridError):
 NEXT_STEPS: Final[Mapping[Outcome, str]] = {
     Outcome.SUCCESS: "",
     Outcome.UNAUTHORIZED: "check that the API key is complete and not revoked, and that its account is the right one",
-    Outcome.FORBIDDEN: "give the API key read access to Marketing and Automation, then wait for the next poll",
+    Outcome.FORBIDDEN: "give the API key read access to Marketing (and Automation); a temporary block ends by itself",
     Outcome.BAD_REQUEST: "compare what SendGrid says with the automation's id and step_ids in the configuration",
     Outcome.NOT_FOUND: "check the automation's id: it was deleted, is another account's, or has sent nothing yet",
     Outcome.RATE_LIMITED: "wait; if it lasts, lower sendgrid.requests_per_minute, since others may use the key too",
@@ -194,9 +198,16 @@ def reason_of(exc: Exception) -> Reason:
     return (exc.outcome, exc.reason) if isinstance(exc, SendGridError) else (Outcome.INTERNAL_ERROR, type(exc).__name__)
 
 
-def text_of(exc: Exception) -> str:
-    """Return what a log line and a page say of the failure."""
-    return exc.text if isinstance(exc, SendGridError) else DEFECT
+def result_of(exc: Exception) -> PollResult:
+    """Return what came of a poll that failed this way."""
+    if isinstance(exc, SendGridError):
+        return PollResult(exc.outcome, message=exc.text, next_step=exc.next_step)
+    return PollResult(Outcome.INTERNAL_ERROR, message=DEFECT, next_step=NEXT_STEPS[Outcome.INTERNAL_ERROR])
+
+
+def text_of(failed: PollResult) -> str:
+    """Return a failure as a log line says it: what happened, and the next step."""
+    return f"{failed.message}; {failed.next_step}" if failed.next_step else failed.message
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""What a run is configured by, each file and pipe of it read once; certificate authorities among them."""
+"""The files and pipes of the configuration, certificate authorities included, each read once."""
 
 import errno
 import os

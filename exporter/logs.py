@@ -1,4 +1,4 @@
-"""Log lines as logfmt or JSON, on stderr: without the key, bounded, and never in the way of whoever logs."""
+"""Log lines as logfmt or JSON, on stderr: without the key, bounded, and never blocking the thread that logs."""
 
 import asyncio
 import json
@@ -19,20 +19,20 @@ _log = logging.getLogger(__name__)
 
 _PLAIN: Final = re.compile(r"[^\s\"=\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _LIBRARIES: Final = ("urllib3", "asyncio")
-"""Their debug lines show headers or bodies, so they speak from warnings on, whatever the level."""
+"""Their debug lines show headers or bodies, so only warnings and above are logged, whatever the level."""
 _OWN: Final = "exporter"
 _LONGEST_LINE: Final = 8192
 _FRAME: Final = 400
 """Room for a line's time, level, logger and the names of its fields."""
 _LONGEST_LOGGER: Final = 100
 _LEAST_SECRET: Final = 8
-"""Hiding anything shorter would take letters out of ordinary words, and by that tell what they are."""
+"""Hiding anything shorter would remove letters from ordinary words, and thereby reveal them."""
 _QUEUED: Final = 1000
-"""Lines that wait to be written; with the longest line they are 8 MB."""
+"""Maximum number of queued lines; with lines of maximum length they take 8 MB."""
 _PATIENCE: Final = 2.0
-"""Seconds more at the end for a thread that has not come to its lines."""
+"""Additional seconds at the end for a thread that has not started on its lines."""
 _QUIET_SECONDS: Final = 10.0
-"""Lines beyond the burst are counted, and told as a number after so long."""
+"""Seconds after which the number of lines beyond the burst is logged."""
 _OWN_BURST: Final = 100
 """Lines of one kind at once: every automation may begin to fail at the same moment."""
 _FOREIGN_BURST: Final = 5
@@ -52,7 +52,7 @@ Secrets = Callable[[], tuple[str, ...]]
 
 
 class LineWriter:
-    """Writes lines in a thread of its own, so that whoever logs never waits for whoever reads.
+    """Writes lines in a separate thread, so that logging never waits for the reader.
 
     A line that finds the queue full, or that cannot be written, is dropped and counted. The log says so when lines
     can be written again. Use it with `with`: the end waits for what is queued, but not for long.
@@ -95,7 +95,7 @@ class LineWriter:
             self._changed.notify_all()
 
     def show_status(self, text: str) -> None:
-        """Show a line below all others, in place of the one that stood there; empty for none. On a terminal only."""
+        """Show a status line below all others, replacing the previous one; empty removes it. On a terminal only."""
         with self._changed:
             self._status = text
             self._changed.notify_all()
@@ -306,7 +306,7 @@ def set_up_logs(level: str, log_format: str, secrets: Secrets, lines: LineWriter
 
 
 def log_uncaught() -> None:
-    """Log what ends a thread, or is raised where nobody can catch it: Python itself would wait for stderr's reader."""
+    """Log exceptions that end a thread or are unraisable: Python itself would wait for stderr's reader."""
 
     def of_thread(ended: threading.ExceptHookArgs) -> None:
         name = ended.thread.name if ended.thread else "unknown"
@@ -314,7 +314,7 @@ def log_uncaught() -> None:
         _log.error("the thread %s has ended", name, exc_info=raised if raised is not None else True)
 
     def of_object(found: "sys.UnraisableHookArgs") -> None:
-        _log.error("an error that nobody could catch", exc_info=found.exc_value)
+        _log.error("an unraisable exception", exc_info=found.exc_value)
 
     threading.excepthook = of_thread
     sys.unraisablehook = of_object
@@ -340,7 +340,7 @@ def _without(secrets: list[str], text: str) -> str:
 
 
 def _shortened(text: str, length: int, kept: int) -> str:
-    """Return so many characters of the text, three quarters from its beginning; `length` is what it had at first."""
+    """Return that many characters of the text, three quarters from its beginning; `length` is the original one."""
     tail = kept // 4
     return f"{text[: kept - tail]} … ({length - kept} characters left out) … {text[len(text) - tail :]}"
 

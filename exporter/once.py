@@ -1,18 +1,31 @@
-"""What polling every automation once comes to, and how `--once` reports it on stderr: progress and failures.
+"""Polling every automation once, and how `--once` reports on stderr what comes of it: progress and failures.
 
 The progress bar is a few lines here and no library's: tqdm and rich write to stderr themselves, so they would stand
 still with whoever reads it, draw into log lines, and have nothing for a file or a journal.
 """
 
+import logging
+import math
 import shutil
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from exporter.account.account import AccountRunner
 from exporter.clock import Clock
 from exporter.domain import Automation, Outcome, PollResult
-from exporter.errors import some_of
+from exporter.errors import some_of, text_of
 from exporter.logs import LineWriter
+from exporter.polling.poller import Poller
+from exporter.polling.workers import start_thread
+from exporter.sendgrid.budget import Budget
+
+_LONGEST_POLL: Final = 300.0
+_TICK_SECONDS: Final = 0.02
+"""Seconds between two looks at how far the threads have come."""
 
 _REDRAWN: Final = 0.2
 """Seconds between two states of the bar."""
@@ -53,6 +66,61 @@ class Round:
     def missing(self) -> int:
         """How many automations were not polled to the end."""
         return self.total - len(self.results)
+
+
+def poll_once(
+    poller: Poller,
+    account: AccountRunner,
+    budget: Budget,
+    *,
+    concurrency: int,
+    clock: Clock,
+    stop: threading.Event,
+    exposition: Callable[[], str],
+    progress: Callable[[Round], None],
+) -> Round:
+    """Poll every automation once, until the stop; return what came of it, and call `progress` meanwhile.
+
+    The list that names the automations is read first, and what no poll waits for beside them. Failures are left to the
+    caller to report: the log has none of them.
+    """
+    poller.failure_level = account.account.failure_level = logging.DEBUG
+
+    def wait_for(threads: Sequence[threading.Thread], meanwhile: Callable[[], None]) -> None:
+        while any(thread.is_alive() for thread in threads):
+            if clock.wait(stop, _TICK_SECONDS):
+                break
+            meanwhile()
+
+    wait_for([start_thread(account.read_first, "once-list")], lambda: progress(Round(0)))
+    automations = account.account.automations()
+    waiting = deque(automations)
+    results: list[tuple[Automation, PollResult]] = []
+
+    def so_far(text: str = "") -> Round:
+        return Round(
+            total=len(automations),
+            results=tuple(results),
+            pause=budget.pause,
+            text=text,
+            list_failure=account.account.failure,
+            needs_list=account.account.options.discovers,
+        )
+
+    def work() -> None:
+        while waiting and not stop.is_set():
+            # Another thread may take the last one between the check and popleft.
+            with suppress(IndexError):
+                automation = waiting.popleft()
+                result = poller.poll(automation, deadline=clock.monotonic() + _LONGEST_POLL, stale_after=math.inf)
+                if result.outcome is Outcome.SUCCESS or not stop.is_set():
+                    results.append((automation, result))
+
+    threads = [start_thread(work, f"once-{number}") for number in range(concurrency)]
+    threads.append(start_thread(account.read_beside, "once-account"))
+    wait_for(threads, lambda: progress(so_far()))
+    account.refresh()
+    return so_far(exposition())
 
 
 class Progress:
@@ -98,10 +166,10 @@ def failures(ended: Round) -> Iterator[str]:
     alike: dict[tuple[Outcome, str], list[Automation]] = {}
     list_failure = ended.list_failure
     for automation, result in ended.failed:
-        alike.setdefault((result.outcome, result.message), []).append(automation)
-    if list_failure is not None and (list_failure.outcome, list_failure.message) not in alike:
-        without = "which automations there are is not known" if ended.needs_list else "their statistics are missing"
-        said = f"the list of automations failed ({list_failure.outcome}): {list_failure.message}"
+        alike.setdefault((result.outcome, text_of(result)), []).append(automation)
+    if list_failure is not None and (list_failure.outcome, text_of(list_failure)) not in alike:
+        without = "the account's automations are unknown" if ended.needs_list else "their statistics are missing"
+        said = f"the list of automations failed ({list_failure.outcome}): {text_of(list_failure)}"
         yield f"{said}; {without}"
     for (outcome, message), automations in alike.items():
         names = some_of([_named(each) for each in automations], _MOST_NAMES)

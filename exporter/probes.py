@@ -17,11 +17,11 @@ ALWAYS_EXCLUDED: Final = (
     *("abmeld", "abbestell", "austrag", "desabonn", "desinscri", "disiscri", "darsedebaja", "descadastr"),
     *("afmeld", "uitschrijv", "/asm/", "/wf/", "sendgrid.net"),
 )
-"""Words of addresses whose visit does something: it unsubscribes, confirms, or counts as a click of SendGrid's own."""
+"""Words in URLs whose visit has an effect: unsubscribing, confirming, or counting as a click."""
 
 _LONGEST: Final = 2048
 _DECODINGS: Final = 8
-"""No mail program encodes so often; what is still encoded then is meant to deceive."""
+"""No mail program encodes this often; anything still encoded is meant to deceive."""
 _MANGLED: Final = re.compile(r"(?<!&)#(?=(?:[0-9]{1,7}|[xX][0-9a-fA-F]{1,6});)")
 """SendGrid loses the ampersand of a numeric reference."""
 _SEPARATORS: Final = re.compile(r"[-_.+~\s]")

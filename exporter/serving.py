@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import MappingProxyType
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from exporter.clock import Clock
 from exporter.domain import OVERFLOW_URL, AutomationId, Outcome, PollResult
-from exporter.errors import NEXT_STEPS
 from exporter.exposition import (
+    EMPTY,
     AutomationView,
     Block,
     Compressed,
@@ -53,9 +54,11 @@ class Exposition:
     statistics: Callable[[], Mapping[str, Compressed]] = lambda: _NO_LINES
     """Returns the lines of the statistics, by the family's name."""
     frame: Frame = field(default_factory=Frame)
-    _whole: tuple[Snapshot, Mapping[str, Compressed], dict[bool, Compressed]] | None = None
-    """All families of the newest snapshot and statistics by format, since most scrapes ask for the same; never of
-    older ones, whose blocks would stay in memory."""
+    _whole: WeakKeyDictionary[Snapshot, dict[bool, tuple[Mapping[str, Compressed], Compressed]]] = field(
+        default_factory=WeakKeyDictionary
+    )
+    """The statistics and all families of a snapshot by format, since most scrapes ask for the same. They go with the
+    snapshot: until the next scrape, the blocks of a former one would be in memory beside those that replaced them."""
 
     def body(self, *, openmetrics: bool, names: frozenset[str] | None = None) -> Compressed:
         """Return the exposition, of these metric names only where given."""
@@ -78,13 +81,13 @@ class Exposition:
         if names is not None:
             return self.frame.families({**snapshot.lines, **statistics}, openmetrics=openmetrics, names=names)
         # Two scrapes may both render here, with the same result; a lock would make one wait for the other.
-        known = self._whole
-        if known is None or known[0] is not snapshot or known[1] is not statistics:
-            self._whole = known = (snapshot, statistics, {})
-        if openmetrics not in known[2]:
+        known = self._whole.setdefault(snapshot, {})
+        beside, families = known.get(openmetrics, (None, EMPTY))
+        if beside is not statistics:
             lines = {**snapshot.lines, **statistics}
-            known[2][openmetrics] = self.frame.families(lines, openmetrics=openmetrics, names=None)
-        return known[2][openmetrics]
+            families = self.frame.families(lines, openmetrics=openmetrics, names=None)
+            known[openmetrics] = (statistics, families)
+        return families
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,7 @@ class AutomationStatus:
             is_idle=plan.is_idle,
             outcome=str(result.outcome) if result else "",
             error=result.message if result else "",
-            next_step=NEXT_STEPS[result.outcome] if result else "",
+            next_step=result.next_step if result else "",
             last_success=view.last_success,
             next_poll=plan.wait,
             interval=view.poll_interval,
@@ -211,7 +214,7 @@ class _Watched:
 
 
 class LinkTargets:
-    """Keeps the document ready in a thread of its own, so that handing it over computes nothing."""
+    """Prepares the document in a separate thread, so that serving it computes nothing."""
 
     def __init__(
         self, store: Store, options: TargetOptions, *, clock: Clock, stop: threading.Event, ready: Callable[[], bool]
@@ -229,7 +232,7 @@ class LinkTargets:
 
     @property
     def enabled(self) -> bool:
-        """Whether the links are handed out."""
+        """Whether the links are served."""
         return self._options.enabled
 
     def document(self) -> bytes | None:
@@ -237,18 +240,18 @@ class LinkTargets:
         return self._document
 
     def take_over(self, options: TargetOptions) -> None:
-        """Follow other settings from the next refresh on."""
+        """Apply other settings from the next refresh on."""
         if options != self._options:
             self._rules = ProbeRules(options.exclude, private_addresses=options.private_addresses)
             self._options = options
 
     def tend(self, spawn: Callable[[Callable[[], None], str], threading.Thread]) -> None:
-        """Start the thread where there has to be one and is none."""
+        """Start the thread if it is needed and not running."""
         if self.enabled and not self._thread.is_alive():
             self._thread = spawn(self._run, "links")
 
     def refresh(self) -> None:
-        """Look at what has been polled since the last time, and write the document."""
+        """Process what has been polled since the last time, and write the document."""
         # Read once: a reload may exchange the rules while this runs, and half of the links would be judged by each.
         now, views, rules = self._clock.monotonic(), self._store.snapshot.views(), self._rules
         if rules is not self._judged_by:

@@ -27,7 +27,7 @@ class Signals:
         """The exit status when the end has to be forced: what was asked for may be unfinished by then."""
 
     def listen(self, end: Callable[[int], None] = os._exit) -> None:
-        """Take signals from now on: SIGHUP asks for a reload, SIGTERM and SIGINT for the end, a second one at once."""
+        """Handle signals from now on: SIGHUP reloads, SIGTERM and SIGINT stop, a second one stops immediately."""
         # sigwait(3) takes a signal only from those that are blocked, which `hold_back` has done in every thread.
         threading.Thread(target=self._take, args=(end,), name="signals", daemon=True).start()
 

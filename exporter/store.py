@@ -14,9 +14,9 @@ _SMALLEST_GROUP: Final = 32
 _FAMILY_NAMES: Final = tuple(family.name for family in PER_AUTOMATION)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Snapshot:
-    """One consistent state of all automations, as a scrape sees it."""
+    """One consistent state of all automations, as a scrape sees it; equal to itself alone."""
 
     groups: tuple[Group, ...]
     lines: Mapping[str, Compressed]
@@ -37,7 +37,7 @@ class Snapshot:
 
 
 class Store:
-    """Holds the current snapshot. Writers take turns; a reader takes the reference and is done.
+    """Holds the current snapshot. Writers take turns; readers take the reference without waiting.
 
     The automations stand in groups of about the square root of their number: a change renders its group and puts
     the groups together again, so that its cost hardly grows with the number of automations.
@@ -144,7 +144,7 @@ class Store:
             self._change(dict.fromkeys(known, _withdrawn))
 
     def expire(self, now: float) -> float:
-        """Drop the blocks that have grown stale, so that Prometheus marks their series; return when the next will."""
+        """Drop stale blocks, so that Prometheus marks their series; return when the next becomes stale."""
         with self._lock:
             stale = [automation_id for automation_id, at in self._expiry.items() if at <= now]
             for automation_id in stale:
@@ -153,7 +153,7 @@ class Store:
             return min(self._expiry.values(), default=math.inf)
 
     def postpone(self, expiries: Mapping[AutomationId, float]) -> None:
-        """Let blocks that are shown grow stale at other moments, after the rhythm changed."""
+        """Change when the shown blocks become stale, after the intervals changed."""
         with self._lock:
             self._expiry.update({id_: at for id_, at in expiries.items() if id_ in self._expiry})
 
@@ -189,14 +189,12 @@ def _configured(automation: Automation, known: AutomationView | None, app_url: s
 
 
 def _snapshot(groups: tuple[Group, ...], place: Mapping[AutomationId, int], before: Snapshot | None = None) -> Snapshot:
-    former = before.groups if before and len(before.groups) == len(groups) else ()
+    changed = [(new, old) for new, old in zip(groups, before.groups, strict=True) if new is not old] if before else ()
     lines = {}
     for name in _FAMILY_NAMES:
         # By identity: `render_group` passes on the very object where a family of a group has not changed.
-        same = (
-            before
-            and former
-            and all(group.lines[name] is old.lines[name] for group, old in zip(groups, former, strict=True))
-        )
-        lines[name] = before.lines[name] if before and same else join([group.lines[name] for group in groups])
+        if before and all(new.lines[name] is old.lines[name] for new, old in changed):
+            lines[name] = before.lines[name]
+        else:
+            lines[name] = join([group.lines[name] for group in groups])
     return Snapshot(groups, lines, sum(group.link_series for group in groups), place)

@@ -1,7 +1,7 @@
 """The exporter's own metrics that are not about one automation, on a registry of their own."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -15,11 +15,14 @@ from prometheus_client.registry import Collector
 from exporter.about import ProgramInfo
 from exporter.clock import Clock
 from exporter.domain import Endpoint, Outcome, Standing
-from exporter.exposition import OPENMETRICS_END, Compressed, compress, join
+from exporter.exposition import EMPTY, OPENMETRICS_END, Compressed, compress, join
 from exporter.sendgrid.budget import RateLimitHeaders
 
 _POLL_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _REQUEST_SECONDS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+CollectorT = TypeVar("CollectorT", bound=Collector)
 
 
 class _RateLimitReset(Collector):
@@ -81,6 +84,58 @@ class _DroppedLines(Collector):
         yield CounterMetricFamily(name, explanation, value=self._log.dropped)
 
 
+class _Part:
+    """One collector's metrics, and their text in each format until they change.
+
+    Scrapes mostly come after few of the metrics have changed, and rendering is what a small scrape would spend most of
+    its time on.
+    """
+
+    def __init__(self, collector: Collector) -> None:
+        self.collect = collector.collect
+        self._rendered: dict[bool, Compressed] = {}
+
+    def text(self, generate: Callable[..., bytes], *, openmetrics: bool) -> Compressed:
+        """Return the text as it is, or was since the last change."""
+        rendered = self._rendered
+        if openmetrics not in rendered:
+            rendered[openmetrics] = _compressed(generate(self))
+        return rendered[openmetrics]
+
+    def changed(self) -> None:
+        """Forget what is rendered: what is being rendered meanwhile goes into the old dictionary."""
+        # A new dictionary instead of clear(): a scrape that renders old values now must not leave them in this one.
+        self._rendered = {}
+
+
+class _OneFamily:
+    """A metric as prometheus_client's rendering takes it."""
+
+    def __init__(self, family: Metric) -> None:
+        self._family = family
+
+    def collect(self) -> Iterable[Metric]:
+        return (self._family,)
+
+
+class _Watched:
+    """Metrics whose changes nobody reports, such as the process's: each has its text until its samples are others."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._rendered: dict[tuple[str, bool], tuple[Metric, Compressed]] = {}
+
+    def texts(self, generate: Callable[..., bytes], *, openmetrics: bool) -> Iterator[Compressed]:
+        """Give the text of each metric as it is now."""
+        for family in self._registry.collect():
+            key = (family.name, openmetrics)
+            before, text = self._rendered.get(key, (None, EMPTY))
+            if before != family:
+                text = _compressed(generate(_OneFamily(family)))
+                self._rendered[key] = (family, text)
+            yield text
+
+
 class Telemetry:
     """Counts what the exporter does; every outcome exists from 0 on, so that a first failure is a rise."""
 
@@ -95,11 +150,11 @@ class Telemetry:
         """Count the log's dropped lines too, where one is given."""
         self._clock = clock
         self._link_series = link_series
-        self._rendered: dict[tuple[bool, int], Compressed] = {}
-        """The own metrics since their last change, by format and number of series: scrapes mostly come between
-        two polls, and rendering is what a small scrape would spend most of its time on."""
+        self._shown_series: int | None = None
+        self._parts: dict[Collector, _Part] = {}
         self.registry = CollectorRegistry(auto_describe=True)
         self.process_registry = CollectorRegistry(auto_describe=True)
+        self._process = _Watched(self.process_registry)
         self._build_info(about)
         self._polls = self._counter("sendgrid_exporter_polls", "Polls of automations by outcome.", ["outcome"])
         for outcome in Outcome:
@@ -126,11 +181,10 @@ class Telemetry:
             "SendGrid's own request budget for the endpoint, from its last answer.",
             ["endpoint", "kind"],
         )
-        self._rate_limit_reset = _RateLimitReset()
-        self.registry.register(self._rate_limit_reset)
-        self._account = _Account()
-        self.registry.register(self._account)
-        self._gauge("sendgrid_exporter_link_series", "Link series exposed now.").set_function(link_series)
+        self._rate_limit_reset = self._registered(_RateLimitReset())
+        self._account = self._registered(_Account())
+        self._series = self._gauge("sendgrid_exporter_link_series", "Link series exposed now.")
+        self._series.set_function(link_series)
         self._folded = self._counter(
             "sendgrid_exporter_links_folded", "Links added to an overflow row, counted once when they enter it."
         )
@@ -173,15 +227,15 @@ class Telemetry:
         """Count a poll."""
         self._polls.labels(outcome.value).inc()
         self._poll_seconds.observe(seconds)
-        self._changed()
+        self._changed(self._polls, self._poll_seconds)
 
     def requested(self, endpoint: Endpoint, code: str, seconds: float, rate_limit: RateLimitHeaders | None) -> None:
         """Count a request: its status, or `none`."""
         self._requests.labels(endpoint.value, code).inc()
         self._request_seconds.labels(endpoint.value).observe(seconds)
+        self._changed(self._requests, self._request_seconds)
         if rate_limit is not None:
             self._show(endpoint, rate_limit)
-        self._changed()
 
     def _show(self, endpoint: Endpoint, rate_limit: RateLimitHeaders) -> None:
         for kind, number in (("limit", rate_limit.limit), ("remaining", rate_limit.remaining)):
@@ -189,6 +243,7 @@ class Telemetry:
                 self._rate_limit.labels(endpoint.value, kind).set(number)
         if rate_limit.reset_in is not None:
             self._rate_limit_reset.at[endpoint] = round(self._clock.time() + rate_limit.reset_in, 3)
+        self._changed(self._rate_limit, self._rate_limit_reset)
 
     def list_enabled(self, *, enabled: bool) -> None:
         """Show the outcomes of reading the list of automations, from 0 on, or none of them."""
@@ -196,62 +251,62 @@ class Telemetry:
             self._account.reads, self._account.succeeded_at = {}, None
         elif not self._account.reads:
             self._account.reads = dict.fromkeys(Outcome, 0)
-        self._changed()
+        self._changed(self._account)
 
     def list_read(self, outcome: Outcome, now: float) -> None:
         """Count a reading of the list of automations that ended now (wall clock)."""
         self._account.reads[outcome] = self._account.reads.get(outcome, 0) + 1
         if outcome is Outcome.SUCCESS:
             self._account.succeeded_at = round(now, 3)
-        self._changed()
+        self._changed(self._account)
 
     def discovered(self, standings: Mapping[Standing, int] | None) -> None:
         """Show how many automations of the account stand how; None while discovery is off."""
         self._account.discovered = standings
-        self._changed()
+        self._changed(self._account)
 
     def folded(self, rows: int) -> None:
         """Count rows that entered an overflow row."""
         self._folded.inc(rows)
-        self._changed()
+        self._changed(self._folded)
 
     def mismatched(self) -> None:
         """Count a poll whose numbers were published though they contradict SendGrid's own count or total."""
         self._mismatches.inc()
-        self._changed()
+        self._changed(self._mismatches)
 
     def sharded(self, index: int, total: int) -> None:
         """Show which shard this is."""
         self._shard.clear()
         self._shard.labels(str(index), str(total)).set(1)
-        self._changed()
+        self._changed(self._shard)
 
     def reloaded(self, *, successful: bool) -> None:
         """Record whether the configuration could be read."""
         self._reload_ok.set(int(successful))
         if successful:
             self._reload_at.set(self._clock.time())
-        self._changed()
+        self._changed(self._reload_ok, self._reload_at)
 
     def login_failed(self) -> None:
         """Count a request that was refused for its user or password."""
         self._failed_logins.inc()
-        self._changed()
+        self._changed(self._failed_logins)
 
     def web_config_read(self, *, successful: bool) -> None:
         """Record whether the web config file as it is now is in effect."""
         self._web_config_ok.set(int(successful))
-        self._changed()
+        self._changed(self._web_config_ok)
 
     def state_enabled(self) -> None:
         """Note that the last good values are to be kept in a file."""
         self._state_enabled.set(1)
-        self._changed()
+        self._changed(self._state_enabled)
 
     def state_failing(self, failing: bool) -> None:  # noqa: FBT001  # the only thing to say, as an observer
         """Note whether that file cannot be used."""
         self._state_failing.set(int(failing))
-        self._changed()
+        self._changed(self._state_failing)
 
     def render(self, *, openmetrics: bool, names: frozenset[str] | None) -> Compressed:
         """Return the metrics as a scrape has them, without an end mark; only those named, where names are given."""
@@ -259,18 +314,15 @@ class Telemetry:
         if names is not None:
             parts = [self.registry.restricted_registry(names), self.process_registry.restricted_registry(names)]
             return join(_compressed(generate(part)) for part in parts)
-        return join([self._own(generate, openmetrics), _compressed(generate(self.process_registry))])
+        if self._link_series() != self._shown_series:
+            self._shown_series = self._link_series()
+            self._changed(self._series)
+        own = [part.text(generate, openmetrics=openmetrics) for part in self._parts.values()]
+        return join([*own, *self._process.texts(generate, openmetrics=openmetrics)])
 
-    def _own(self, generate: Callable[..., bytes], openmetrics: bool) -> Compressed:  # noqa: FBT001  # part of the key
-        rendered, key = self._rendered, (openmetrics, self._link_series())
-        if key not in rendered:
-            rendered[key] = _compressed(generate(self.registry))
-        return rendered[key]
-
-    def _changed(self) -> None:
-        """Forget what is rendered: what is being rendered meanwhile goes into the old dictionary."""
-        # A new dictionary instead of clear(): a scrape that renders old values now must not leave them in this one.
-        self._rendered = {}
+    def _changed(self, *collectors: Collector) -> None:
+        for collector in collectors:
+            self._parts[collector].changed()
 
     def _build_info(self, about: ProgramInfo) -> None:
         labels = {"version": about.version, "revision": about.revision, "python_version": about.python_version}
@@ -278,15 +330,20 @@ class Telemetry:
         gauge.labels(**labels).set(1)
 
     def _counter(self, name: str, explanation: str, labels: Iterable[str] = ()) -> Counter:
-        return Counter(name, explanation, labels, registry=self.registry)
+        return self._registered(Counter(name, explanation, labels, registry=None))
 
     def _gauge(self, name: str, explanation: str, labels: Iterable[str] = ()) -> Gauge:
-        return Gauge(name, explanation, labels, registry=self.registry)
+        return self._registered(Gauge(name, explanation, labels, registry=None))
 
     def _histogram(
         self, name: str, explanation: str, buckets: Iterable[float], labels: Iterable[str] = ()
     ) -> Histogram:
-        return Histogram(name, explanation, labels, buckets=tuple(buckets), registry=self.registry)
+        return self._registered(Histogram(name, explanation, labels, buckets=tuple(buckets), registry=None))
+
+    def _registered(self, collector: CollectorT) -> CollectorT:
+        self.registry.register(collector)
+        self._parts[collector] = _Part(collector)
+        return collector
 
 
 def _compressed(text: bytes) -> Compressed:

@@ -1,4 +1,4 @@
-"""Write the README's table of metrics from docs/metrics.md; with --check only tell whether it is in step."""
+"""Write the README's table of metrics from docs/metrics.md; with --check only report whether it is up to date."""
 
 import re
 import sys
@@ -17,7 +17,7 @@ def table(page: str) -> str:
 
 
 def filled(readme: str, page: str) -> str:
-    """Return the README with its table anew; ValueError where it has no place for one."""
+    """Return the README with its table regenerated; raise ValueError if the markers are missing."""
     before, begin, rest = readme.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

@@ -25,7 +25,7 @@ LAYERS: Final[Mapping[str, int]] = {
     "polling": 5,
     "account": 6,
     "web": 6,
-    "once": 2,
+    "once": 7,
     "serving": 7,
     "app": 8,
     "doctor": 9,

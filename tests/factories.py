@@ -75,4 +75,4 @@ def a_page(*rows: dict[str, Any], total: Any = None, count: Any = "own", token: 
 
 def render(automation_id: AutomationId, links: Sequence[LinkClicks], total_clicks: int) -> Block:
     """Return the block of an automation's stats, as the poller makes it."""
-    return block_of(lines_of(automation_id, links), len(links), total_clicks)
+    return block_of(lines_of(automation_id, links), links, total_clicks)

@@ -174,14 +174,14 @@ def test_published_link_keeps_its_place_against_one_that_is_hardly_ahead():
 
 
 @pytest.mark.parametrize("piece", ["{{", "&", "?{{", "{{&}}", "{{#", "}}{{?"])
-def test_hostile_address_of_a_megabyte_is_cleaned_in_linear_time(piece):
-    """A search that began anew at each brace held every thread of the process for minutes."""
-    url = "https://e.com/?" + piece * (1_000_000 // len(piece))
+def test_hostile_address_of_300_kilobytes_is_cleaned_in_linear_time(piece):
+    """A search that began again at each brace held every thread of the process for minutes, of a megabyte."""
+    url = "https://e.com/?" + piece * (300_000 // len(piece))
     started = time.process_time()
 
     clean_url(url, url=UrlMode.STRIP_FRAGMENT, drop_params=("utm_*",))
 
-    assert time.process_time() - started < 15
+    assert time.process_time() - started < 5
 
 
 @given(links, rules)

@@ -121,9 +121,9 @@ def seconds(reader, text):
 
 
 def grows_linearly(reader, fragment, length):
-    for _ in range(4):
-        short, long = (fragment * (size // len(fragment) + 1) for size in (length, 4 * length))
-        four_times = min(seconds(reader, long) for _ in range(3))
+    short, long = (fragment * (size // len(fragment) + 1) for size in (length, 4 * length))
+    for _ in range(12):
+        four_times = seconds(reader, long)
         # Below 2 ms it harms nobody, and is too little to be measured.
         if four_times < 0.002 or four_times < 9 * min(seconds(reader, short) for _ in range(3)):
             return True

@@ -63,7 +63,7 @@ def test_list_that_failed_is_a_sentence_and_spoils_the_result_only_where_it_says
     assert list(failures(beside)) == [
         "the list of automations failed (server_error): HTTP 503: SendGrid failed; their statistics are missing"
     ]
-    assert next(failures(needed)).endswith("; which automations there are is not known")
+    assert next(failures(needed)).endswith("; the account's automations are unknown")
     assert (beside.is_whole, needed.is_whole) == (True, False)
 
 

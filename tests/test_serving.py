@@ -1,6 +1,7 @@
 import math
 import re
 import threading
+import weakref
 
 import pytest
 
@@ -68,6 +69,17 @@ def test_same_families_are_not_put_together_again_for_the_same_snapshot():
     assert bench.exposition._families(openmetrics=False, names=None) is first
     bench.poll(1)
     assert bench.exposition._families(openmetrics=False, names=None) is not first
+
+
+def test_what_polls_replaced_is_gone_before_the_next_scrape():
+    bench = Bench()
+    bench.poll(1)
+    text_of(bench.exposition)
+    former = weakref.ref(bench.store.snapshot)
+
+    bench.store.publish(an_id(), a_block(a_link(clicks=99)), last_success=1.0, expires=1e9)
+
+    assert former() is None
 
 
 def test_ready_when_every_automation_was_tried_even_without_success():

@@ -1,7 +1,9 @@
 import pytest
+from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.domain import Endpoint, Outcome
+from exporter.domain import Endpoint, Outcome, Standing
 from exporter.exposition import text_chunks
 from exporter.logs import LineWriter
 from exporter.telemetry import Telemetry
@@ -129,6 +131,48 @@ def test_two_exporters_in_one_process_share_nothing(clock, telemetry):
     assert value(telemetry, "polls_total", outcome="success") == 0
 
 
+CHANGES = {
+    "polled": lambda telemetry: telemetry.polled(Outcome.TIMEOUT, 1.0),
+    "requested": lambda telemetry: telemetry.requested(Endpoint.SCOPES, "200", 1.0, None),
+    "rate limit": lambda telemetry: telemetry.requested(
+        Endpoint.LINKS, "200", 1.0, a_rate_limit(limit=600, remaining=5, reset_in=7)
+    ),
+    "list enabled": lambda telemetry: telemetry.list_enabled(enabled=True),
+    "list read": lambda telemetry: telemetry.list_read(Outcome.SUCCESS, 5.0),
+    "discovered": lambda telemetry: telemetry.discovered({Standing.IDLE: 4}),
+    "folded": lambda telemetry: telemetry.folded(3),
+    "mismatched": lambda telemetry: telemetry.mismatched(),
+    "sharded": lambda telemetry: telemetry.sharded(1, 2),
+    "not reloaded": lambda telemetry: telemetry.reloaded(successful=False),
+    "login failed": lambda telemetry: telemetry.login_failed(),
+    "web config": lambda telemetry: telemetry.web_config_read(successful=False),
+    "state": lambda telemetry: telemetry.state_enabled(),
+    "state failing": lambda telemetry: telemetry.state_failing(True),
+}
+
+
+@pytest.mark.parametrize("openmetrics", [False, True])
+@pytest.mark.parametrize("change", CHANGES)
+def test_each_change_is_in_the_next_scrape_and_nothing_else_differs(telemetry, change, openmetrics):
+    generate = generate_openmetrics if openmetrics else generate_latest
+    before = text(telemetry, openmetrics=openmetrics)
+
+    CHANGES[change](telemetry)
+
+    after = text(telemetry, openmetrics=openmetrics)
+    own = generate(telemetry.registry).removesuffix(b"# EOF\n")
+    assert after.startswith(own)
+    assert not before.startswith(own)
+
+
+def test_link_series_are_those_of_the_scrape(clock):
+    series = [1]
+    telemetry = Telemetry(an_about(), clock=clock, link_series=lambda: series[0])
+    for number in (1, 2, 1):
+        series[0] = number
+        assert f"sendgrid_exporter_link_series {number}.0\n".encode() in text(telemetry, openmetrics=False)
+
+
 def test_failed_login_is_counted_and_shown_by_the_next_scrape(telemetry):
     telemetry.render(openmetrics=False, names=None)
 
@@ -147,17 +191,30 @@ def test_web_config_is_in_effect_until_it_is_not(telemetry):
     assert b"sendgrid_exporter_web_config_last_reload_successful 0.0\n" in text(telemetry, openmetrics=False)
 
 
-def test_lines_that_the_log_dropped_are_shown_as_they_are_now(clock):
+@pytest.mark.parametrize("openmetrics", [False, True])
+def test_lines_that_the_log_dropped_are_shown_as_they_are_now(clock, openmetrics):
     log = LineWriter(None)
     telemetry = Telemetry(an_about(), clock=clock, link_series=lambda: 0, log=log)
+    shown = b"\nsendgrid_exporter_log_lines_dropped_total %d.0\n"
 
-    def shown() -> float | None:
-        return telemetry.process_registry.get_sample_value("sendgrid_exporter_log_lines_dropped_total")
-
-    before = shown()
+    before = text(telemetry, openmetrics=openmetrics)
     log.put("nobody reads this")
 
-    assert (before, shown()) == (0, 1)
+    assert shown % 0 in before
+    assert shown % 1 in text(telemetry, openmetrics=openmetrics)
+
+
+@pytest.mark.parametrize("openmetrics", [False, True])
+def test_metrics_of_the_process_are_those_of_its_registry(telemetry, openmetrics):
+    generate = generate_openmetrics if openmetrics else generate_latest
+
+    def without_values(exposition: bytes) -> list[bytes]:
+        return [line if line.startswith(b"#") else line.rpartition(b" ")[0] for line in exposition.split(b"\n")]
+
+    of_process = without_values(generate(telemetry.process_registry).removesuffix(b"# EOF\n"))
+
+    for _ in range(2):
+        assert without_values(text(telemetry, openmetrics=openmetrics))[-len(of_process) :] == of_process
 
 
 def test_state_file_that_cannot_be_used_is_shown_until_it_can(telemetry):

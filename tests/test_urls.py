@@ -268,4 +268,4 @@ def test_time_grows_with_the_length_and_not_with_its_square(piece):
 
     small = min(seconds(2_000) for _ in range(3))
 
-    assert min(seconds(32_000) for _ in range(3)) < 64 * small + 0.1
+    assert any(seconds(32_000) < 64 * small + 0.1 for _ in range(3))

@@ -38,7 +38,7 @@ def measure(bench: Bench) -> Iterator[Row]:
         raw = {"idle_bytes": idle, "filled_bytes": filled, "rest_bytes": rest, "peak_bytes": peak}
         figure = f"memory a series above the idle process, {size}, after {SCRAPES_OF_EACH} scrapes of each kind"
         n = SCRAPES_OF_EACH * len(KINDS)
-        yield Row.at_most(f"memory-{size}", figure, (rest - idle) / links, 60, unit="B", n=n, raw=raw)
+        yield Row.at_most(f"memory-{size}", figure, (rest - idle) / links, 24, unit="B", n=n, raw=raw)
         figure = f"the same at its peak, {size}"
         yield Row(f"memory-peak-{size}", figure, value=(peak - idle) / links, unit="B", n=n, raw=raw)
         yield _slow_readers(bench, ours, size)
@@ -47,7 +47,7 @@ def measure(bench: Bench) -> Iterator[Row]:
         Scraper(ours.port, Request()).scrape()
         figure = f"memory a series once every automation has changed, {size}"
         held = (ours.resident() - idle) / links
-        yield Row.at_most(f"memory-changed-{size}", figure, held, 60, unit="B", n=workload.automations)
+        yield Row.at_most(f"memory-changed-{size}", figure, held, 32, unit="B", n=workload.automations)
 
 
 def _scrape_all(program: Program) -> None:

@@ -61,7 +61,7 @@ def _latencies(bench: Bench) -> Iterator[Row]:
     quiet, loaded, polls = _idle_and_polling(bench, _LATENCY, scrapes)
     raw: dict[str, object] = {"idle_ms": quiet, "polling_ms": loaded, "polls_meanwhile": polls}
     yield Row.at_most("p99", figure, loaded["p99"], 20, unit="ms", n=scrapes, raw=raw)
-    yield Row.at_most("p99-idle", f"{figure}, against idle", loaded["p99"] / quiet["p99"], 10, n=scrapes, raw=raw)
+    yield Row.at_most("p99-idle", f"{figure}, against idle", loaded["p99"] / quiet["p99"], 6, n=scrapes, raw=raw)
     quiet, loaded, polls = _idle_and_polling(bench, 0.0, scrapes)
     raw = {"idle_ms": quiet, "polling_ms": loaded, "polls_meanwhile": polls}
     figure = "the same, of an API that answers at once: both processors are full"

@@ -1,4 +1,4 @@
-"""Reads the account's list of automations in a rhythm of its own, and tells others what follows from it.
+"""Reads the account's list of automations at its own interval, and passes on what follows from it.
 
 `Account` is what is known; `AccountRunner` keeps it known, by threads that read the list and the statistics by step.
 """
@@ -31,6 +31,7 @@ from exporter.errors import (
     StoppedError,
     log_fields,
     reason_of,
+    result_of,
     some_of,
     text_of,
 )
@@ -41,16 +42,16 @@ from exporter.telemetry import Telemetry
 _log = logging.getLogger(__name__)
 
 _SHORTEST_READING: Final = 60.0
-"""Seconds that a reading may take, whatever the interval."""
+"""Maximum seconds of a read, whatever the interval."""
 _FIRST_RETRY: Final = 60.0
-"""Seconds between two readings, at most, until one succeeds."""
+"""Maximum seconds between two reads until one succeeds."""
 _LASTING: Final = 3
-"""Readings in a row with the same automations that make a list that is not whole worth something."""
+"""Reads in a row with the same automations after which an incomplete list is used."""
 _SLOWEST: Final = 8.0
 """Refusals double the interval up to this factor."""
 _PAGE: Final = 50
 _FEW: Final = 100
-"""So many configured automations are asked for by their ids while the size of the account is not known."""
+"""Up to this number, configured automations are requested by id while the account's size is unknown."""
 _MOST_NAMED: Final = 20
 _TICK: Final = 1.0
 _SLOWED: Final = frozenset({Outcome.UNAUTHORIZED, Outcome.FORBIDDEN})
@@ -64,7 +65,7 @@ class ListSource(Protocol):
 
 
 class Follower(Protocol):
-    """Who polls the automations, and is told when they change."""
+    """Polls the automations, and is notified when they change."""
 
     def follow(self, automations: Sequence[Automation]) -> None:
         """Poll these automations from now on."""
@@ -74,7 +75,7 @@ class Follower(Protocol):
 
 
 class Account:
-    """The account's automations as far as they are known, kept up to date by one thread that runs `run`.
+    """The account's known automations, kept up to date by one thread that runs `run`.
 
     A list that is refused, broken or away changes nothing: who is polled stays polled, and the statistics stay until
     they are stale. Each change of that is one line of the log.
@@ -91,7 +92,7 @@ class Account:
         rate: Callable[[], float] = lambda: math.inf,
         total_clicks: Callable[[], Mapping[AutomationId, int]] = dict,
     ) -> None:
-        """Ask no more often than `rate` allows (requests a second); `total_clicks` gives the links' shown totals."""
+        """Send at most `rate` requests per second; `total_clicks` returns the totals shown for the links."""
         self._source = source
         self._options = options
         self._store = store
@@ -110,10 +111,10 @@ class Account:
         self._succeeded_at = -math.inf
         self._is_tried = False
         self._failing = Failing()
-        self._said = ""
-        """Why it failed, for a person."""
+        self._failed: PollResult | None = None
+        """Why it failed, in words."""
         self.failure_level = logging.WARNING
-        """Of a new failure's line; lower where somebody else reports the results."""
+        """Level of a new failure's log line; lower if the results are reported elsewhere."""
         self._refused = 0
         self._doubted: tuple[frozenset[AutomationId], int] = (frozenset(), 0)
         self._idle: frozenset[AutomationId] = frozenset()
@@ -122,7 +123,7 @@ class Account:
 
     @property
     def options(self) -> AccountOptions:
-        """What the configuration says now."""
+        """The current configuration."""
         return self._options
 
     @property
@@ -139,7 +140,7 @@ class Account:
     @property
     def failure(self) -> PollResult | None:
         """How the last reading of the list failed; None after one that succeeded."""
-        return PollResult(self._failing.reason[0], message=self._said) if self._failing.reason else None
+        return self._failed if self._failing.reason else None
 
     def automations(self) -> tuple[Automation, ...]:
         """Return the automations to poll: the configured ones, then those that were found."""
@@ -151,12 +152,12 @@ class Account:
         return self._idle
 
     def standings(self) -> Mapping[AutomationId, Standing]:
-        """Return how each automation of the account stands; nothing while discovery is off."""
+        """Return each automation's state in the account; empty while discovery is off."""
         with self._lock:
             return self._discovery.standings(self._idle) if self._options.discovers else {}
 
     def is_tried(self) -> bool:
-        """Return whether it is known who is polled: the list was asked for once, or an earlier run knew."""
+        """Return whether the automations to poll are known, from a first read of the list or an earlier run."""
         return self._is_tried or self._options.rules.mode is not DiscoveryMode.POLL
 
     def take_over(self, source: ListSource, options: AccountOptions) -> None:
@@ -188,7 +189,7 @@ class Account:
             self._clock.wait(stop, _TICK)
 
     def read(self, follower: Follower) -> Outcome | None:
-        """Read the list once and tell the follower what came of it; None where the stop cut it short. Never raises."""
+        """Read the list once and notify the follower; None if the stop interrupted it. Never raises."""
         source, options = self._source, self._options
         outcome = self._read(source, options, follower)
         if outcome is None:
@@ -202,14 +203,14 @@ class Account:
         return outcome
 
     def remembered(self) -> Remembered:
-        """Return what another run should know from its start on."""
+        """Return what a later run should know from its start."""
         with self._lock:
             return Remembered(
                 self._discovery.remembered(), self._movement.remembered(), self._store.totals(), self._store.steps()
             )
 
     def restore(self, remembered: Remembered) -> None:
-        """Begin with what an earlier run knew."""
+        """Start with what an earlier run knew."""
         with self._lock:
             if self._options.discovers:
                 self._discovery.restore(remembered.missed)
@@ -254,14 +255,16 @@ class Account:
             if times < _LASTING:
                 raise
             if times == _LASTING:
-                _log.warning("the list of automations: used all the same, as for %d readings: %s", _LASTING, exc.text)
+                _log.warning(
+                    "the list of automations: used although inconsistent in %d reads in a row: %s", _LASTING, exc.text
+                )
             self._telemetry.mismatched()
             return exc.listed
         self._doubted = (frozenset(), 0)
         return listed
 
     def _only(self, options: AccountOptions) -> Sequence[AutomationId] | None:
-        """Return the ids to ask for; None for all of the account, also where that takes fewer requests."""
+        """Return the ids to request; None for the whole account, also if that takes fewer requests."""
         if options.discovers:
             return None
         ids = [automation.id for automation in options.automations]
@@ -270,7 +273,7 @@ class Account:
         return ids if len(ids) / MOST_IDS <= max(self._account_size / _PAGE, 1) else None
 
     def _take(self, listed: AutomationList, options: AccountOptions, follower: Follower) -> None:
-        """Take the list over, unless a reload came between, and tell the follower what follows."""
+        """Apply the list, unless a reload intervened, and notify the follower."""
         now, clicks = self._clock.monotonic(), self._total_clicks()
         if listed.nameless > self._nameless:
             # An id that became unreadable is that of an automation that now seems to be missing.
@@ -305,14 +308,14 @@ class Account:
         return (*self._options.automations, *(Automation(id_, id_, interval) for id_ in self._discovery.found))
 
     def _shown(self, watched: Collection[AutomationId]) -> frozenset[AutomationId]:
-        """Return whose statistics are shown: of those watched, and of those nobody polls, up to the cap."""
+        """Return the ids whose statistics are shown: those polled, and those not polled up to the cap."""
         standings = self._discovery.standings(())
         unwatched = [id_ for id_, standing in standings.items() if standing is Standing.UNWATCHED]
         room = max(self._options.rules.max_automations - len(watched), 0)
         return frozenset([*watched, *unwatched[:room]])
 
     def _settle(self) -> None:
-        """Bring what is shown and who is idle to what is known now."""
+        """Update what is shown and which automations are idle."""
         watched = {each.id for each in self._automations()}
         self._movement.keep_only(watched)
         self._store.keep_only(self._shown(watched) if self._options.statistics else (), steps=watched)
@@ -329,7 +332,7 @@ class Account:
         self._telemetry.discovered({standing: standings.count(standing) for standing in Standing})
 
     def _wake(self, follower: Follower) -> None:
-        """End the idle lane, since without a list nobody knows who stands still."""
+        """End all idling, since without a list no automation is known to be idle."""
         with self._lock:
             idle, self._idle = self._idle, frozenset()
             self._announce()
@@ -340,7 +343,7 @@ class Account:
         return self._clock.monotonic() - self._succeeded_at > OUTDATED * self._interval()
 
     def _interval(self) -> float:
-        """Return the seconds between two readings that the request budget allows."""
+        """Return the seconds between two reads that the request budget allows."""
         rate = self._rate() * SHARE
         return max(self._options.interval, self._pages / rate) if rate > 0 else self._options.interval
 
@@ -355,18 +358,18 @@ class Account:
 
     def _note_failure(self, exc: Exception) -> None:
         how, level = self._failing.note(exc, self.failure_level)
-        self._said = text_of(exc)
+        self._failed = failed = result_of(exc)
         is_defect = not isinstance(exc, SendGridError)
         fields = log_fields(None, exc)
-        _log.log(level, "the list of automations %s: %s", how, self._said, extra=fields, exc_info=is_defect)
+        _log.log(level, "the list of automations %s: %s", how, text_of(failed), extra=fields, exc_info=is_defect)
 
     def _log_nameless(self, nameless: int) -> None:
         if nameless and not self._nameless:
-            _log.warning("the list of automations: %d ids are no UUIDs, so nothing is asked about them", nameless)
+            _log.warning("the list of automations: %d ids are not UUIDs and are ignored", nameless)
         self._nameless = nameless
 
     def _log_news(self, news: News, *, known: bool) -> None:
-        """Log once what came and what went; of the first list only how many of each kind."""
+        """Log new and dropped automations once; for the first list only the number of each kind."""
         standings = self.standings()
         if news.came and not known:
             counts = [f"{sum(each is kind for each in standings.values())} {kind}" for kind in Standing]
@@ -393,7 +396,7 @@ class AccountSource(ListSource, StepSource, Protocol):
 
 
 class AccountRunner:
-    """Owns what is known of the account, and the threads that read it; whoever owns it calls `tend` once a second."""
+    """Owns what is known of the account, and the threads that read it; its owner calls `tend` once a second."""
 
     def __init__(
         self,
@@ -409,7 +412,7 @@ class AccountRunner:
         spawn: Spawn,
         total_clicks: Callable[[], Mapping[AutomationId, int]],
     ) -> None:
-        """Tell the follower whom to poll; `total_clicks` gives the links' shown totals."""
+        """Tell the follower what to poll; `total_clicks` returns the totals shown for the links."""
         self._source = source
         self._follower = follower
         self._clock = clock
@@ -457,7 +460,7 @@ class AccountRunner:
         self._steps.rest(self._account.idle(), options.idle_interval)
 
     def start(self) -> None:
-        """Start the threads that the settings need and that do not run yet; what is switched off later only waits."""
+        """Start the required threads that are not running yet; a thread that is disabled later only waits."""
         options = self._account.options
         if options.reads_list and "account" not in self._threads:
             self._threads["account"] = self._spawn(lambda: self._account.run(self._stop, self), "account")
@@ -465,7 +468,7 @@ class AccountRunner:
             self._threads["steps"] = self._spawn(lambda: self._steps.run(self._stop), "steps")
 
     def tend(self, key: str) -> None:
-        """Drop statistics that are stale, and end what a former key slowed down."""
+        """Drop stale statistics, and end slowdowns caused by a previous key."""
         self.refresh()
         if self._key_seen not in (None, key):
             self._account.forgive()
@@ -473,7 +476,7 @@ class AccountRunner:
         self._key_seen = key
 
     def refresh(self) -> None:
-        """Bring what a scrape shows to what is known now."""
+        """Update what a scrape shows."""
         now = self._clock.monotonic()
         oldest = now - self._account.staleness
         self._statistics.refresh(lambda _: oldest, lambda automation_id: now - self._steps.staleness(automation_id))
@@ -501,7 +504,7 @@ class AccountRunner:
         now = self._clock.monotonic()
         remembered = decoded(text, self._clock.time() - now, now)
         if remembered is None:
-            _log.warning("state.path: what was kept of the account cannot be read; its list is read again")
+            _log.warning("state.path: the stored data about the account cannot be read; reading its list again")
         else:
             self._account.restore(remembered)
 

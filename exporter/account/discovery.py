@@ -41,7 +41,7 @@ def own(automations: Iterable[Automation], *, index: int, total: int) -> tuple[A
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryRules:
-    """What the configuration's `discovery` group says, and what it is said of."""
+    """The configuration's `discovery` group, and the automations that it applies to."""
 
     mode: DiscoveryMode = DiscoveryMode.OFF
     exclude: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ class DiscoveryRules:
     configured: frozenset[str] = frozenset()
     """The ids that the configuration lists, in lower case."""
     owns: Callable[[AutomationId], bool] = lambda _: True
-    """Whether an automation falls to this process, and not to another shard."""
+    """Whether an automation belongs to this shard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +66,12 @@ class News:
 class _Known:
     id: AutomationId
     missed: int = 0
-    """Whole lists in a row without it."""
+    """Complete lists in a row without it."""
 
 
 @dataclass(slots=True)
 class Discovery:
-    """Remembers the account's automations, and decides which are polled beside the configured ones.
+    """Keeps the account's automations, and decides which are polled in addition to the configured ones.
 
     One leaves only after `forget_after` whole lists in a row without it: a list that failed, is not whole, or is not of
     the account, proves nothing. Those that are polled keep their places where the cap is reached.
@@ -85,11 +85,11 @@ class Discovery:
 
     @property
     def found(self) -> tuple[AutomationId, ...]:
-        """The automations to poll beside the configured ones."""
+        """The automations to poll in addition to the configured ones."""
         return tuple(self._found.values())
 
     def configure(self, rules: DiscoveryRules) -> None:
-        """Follow other rules: who is configured, excluded or another shard's by them leaves at once."""
+        """Apply new rules: automations that are now configured, excluded or another shard's leave immediately."""
         self.rules = rules
         if rules.mode is DiscoveryMode.OFF:
             self.forget()
@@ -97,11 +97,11 @@ class Discovery:
         self._choose()
 
     def forget(self) -> None:
-        """Forget every automation, since another account is asked from now on."""
+        """Forget all automations, since another account is used from now on."""
         self._known, self._found = {}, {}
 
     def learn(self, listed: AutomationList) -> News:
-        """Take note of a list, and return who came into the account and who left it."""
+        """Process a list; return the automations that are new in the account and those that left it."""
         present = {id_.lower(): id_ for id_ in listed.statistics if self.rules.owns(id_)}
         came = [id_ for key, id_ in present.items() if key not in self._known]
         for key, id_ in present.items():
@@ -111,7 +111,7 @@ class Discovery:
         return News(tuple(came), tuple(went))
 
     def remembered(self) -> Mapping[AutomationId, int]:
-        """Return every automation, with the whole lists in a row that lacked it; those that are polled come first."""
+        """Return every automation with the number of complete lists in a row without it; those polled come first."""
         first = [known for key, known in self._known.items() if key in self._found]
         others = [known for key, known in self._known.items() if key not in self._found]
         return {known.id: known.missed for known in (*first, *others)}
@@ -124,7 +124,7 @@ class Discovery:
         self._choose()
 
     def standings(self, idle: Collection[AutomationId]) -> Mapping[AutomationId, Standing]:
-        """Return how each automation of the account stands."""
+        """Return each automation's state in the account."""
         sleeping = {id_.lower() for id_ in idle}
         return {known.id: self._standing(key, sleeping) for key, known in self._known.items()}
 
@@ -142,7 +142,7 @@ class Discovery:
         return [self._known.pop(key).id for key in gone]
 
     def _choose(self) -> None:
-        """Keep who is polled and may be, and add others, in the order of first sight, up to the cap."""
+        """Keep polled automations that may stay, and add others in order of first sight, up to the cap."""
         may_be = self._eligible() if self.rules.mode is DiscoveryMode.POLL else {}
         self._found = {key: id_ for key, id_ in self._found.items() if key in may_be}
         # May be negative after a reload with a smaller cap: those that are polled stay, and none is added.
@@ -163,11 +163,11 @@ class Discovery:
 
 _MOST_NAMED: Final = 10
 OUTDATED: Final = 3
-"""Intervals after which a list says nothing of the present: then nobody is idle, and statistics are stale."""
+"""Intervals after which a list is outdated: then no automation is idle, and statistics are stale."""
 LONGEST_READING: Final = 300.0
-"""Seconds that a reading of the list, or of an automation's steps, may take."""
+"""Maximum seconds of reading the list, or an automation's steps."""
 SHARE: Final = 1 / 3
-"""Of the request budget that reading the list may take, and reading the steps."""
+"""Share of the request budget for reading the list, and for reading the steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ class AccountOptions:
     """What the configuration says of the account."""
 
     automations: tuple[Automation, ...] = ()
-    """The configured ones that fall to this process."""
+    """The configured ones of this shard."""
     rules: DiscoveryRules = field(default_factory=DiscoveryRules)
     discovery_interval: float = 600.0
     statistics: bool = True
@@ -187,7 +187,7 @@ class AccountOptions:
     idle_interval: float = 3600.0
     stale_after: float | None = None
     whom: str = ""
-    """Whose account is asked, and where."""
+    """The account, and its host."""
 
     @property
     def reads_list(self) -> bool:
@@ -240,7 +240,7 @@ def account_options(settings: Settings) -> AccountOptions:
 
 
 def asked(settings: Settings) -> Iterator[str]:
-    """Yield a sentence for each thing that SendGrid would be asked for, without asking for any."""
+    """Yield a sentence for each kind of request that would be sent, without sending any."""
     options = account_options(settings)
     if options.automations:
         yield f"the links of {_named(options.automations)}"

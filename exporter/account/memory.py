@@ -1,4 +1,4 @@
-"""What is remembered of the account over a restart, as text for the state file.
+"""What is kept of the account across restarts, as text for the state file.
 
 Since when an automation's numbers stand still is a part of it: the idle lane goes by that.
 """
@@ -25,7 +25,7 @@ class Still:
 
 @dataclass(slots=True)
 class Movement:
-    """Remembers the listed numbers of each automation, and which have stood still for long.
+    """Keeps the listed numbers of each automation, and since when they have not changed.
 
     Clicks on links count as a movement too: should SendGrid's statistics lag or stand still by mistake, an automation
     that is clicked is not idle.
@@ -34,7 +34,7 @@ class Movement:
     _still: dict[AutomationId, Still] = field(default_factory=dict)
 
     def see(self, statistics: Mapping[AutomationId, Statistics], now: float) -> None:
-        """Take note of a list; an automation without any number says nothing, and is never idle."""
+        """Process a list; an automation without any number is never idle."""
         for automation_id, counts in statistics.items():
             known = self._still.get(automation_id)
             if counts == Statistics():
@@ -46,7 +46,7 @@ class Movement:
                 known.statistics, known.since = counts, now
 
     def see_clicks(self, totals: Mapping[AutomationId, int], now: float) -> None:
-        """Take note of the clicks on the links of these automations."""
+        """Process the clicks on the links of these automations."""
         for automation_id, clicks in totals.items():
             known = self._still.get(automation_id)
             if known is None or known.total_clicks == clicks:
@@ -56,7 +56,7 @@ class Movement:
             known.total_clicks = clicks
 
     def idle(self, now: float, idle_after: float) -> frozenset[AutomationId]:
-        """Return the automations that have stood still for so many seconds."""
+        """Return the automations without a change for that many seconds."""
         return frozenset(id_ for id_, still in self._still.items() if now - still.since >= idle_after)
 
     def keep_only(self, automation_ids: Collection[AutomationId]) -> None:
@@ -80,10 +80,10 @@ _VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What an exporter that starts again would otherwise have to learn in a week; moments are monotonic."""
+    """What a restarted exporter would otherwise need a week to learn; times are monotonic."""
 
     missed: Mapping[AutomationId, int] = field(default_factory=dict)
-    """Of each discovered automation, the whole lists in a row that lacked it."""
+    """For each discovered automation, the number of complete lists in a row without it."""
     still: Mapping[AutomationId, Still] = field(default_factory=dict)
     totals: Mapping[AutomationId, DatedStatistics] = field(default_factory=dict)
     steps: Mapping[AutomationId, DatedStatistics] = field(default_factory=dict)
@@ -107,7 +107,7 @@ def decoded(text: bytes, wall: float, now: float) -> Remembered | None:
     """Return what the text holds; None where it is damaged, or of another version.
 
     A moment that would lie after `now`, since the machine's clock was set back meanwhile, is not known: statistics of
-    then are left out, and whoever stood still begins to at `now`.
+    then are left out, and idle times start at `now`.
     """
     try:
         document = json.loads(text)

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from exporter.account.discovery import LONGEST_READING, OUTDATED, SHARE
 from exporter.clock import Clock
 from exporter.domain import OVERFLOW_URL, Automation, AutomationId, Outcome, PollResult, Statistics
-from exporter.errors import KeyRefusedError, Reason, StoppedError, log_fields, reason_of, text_of
+from exporter.errors import KeyRefusedError, Reason, StoppedError, log_fields, reason_of, result_of, text_of
 from exporter.exposition import (
     AUTOMATION_STATISTICS,
     STEP_STATISTICS,
@@ -40,7 +40,7 @@ class DatedStatistics:
 
 
 class StatisticsStore:
-    """Holds what is shown of the account's statistics. Writers take turns; a reader takes the lines and is done."""
+    """Holds the statistics that are shown. Writers take turns; readers take the lines without waiting."""
 
     def __init__(self, bounded: Callable[[str], str] = str) -> None:
         """Clean a step's id by `bounded` before it becomes a label."""
@@ -76,20 +76,20 @@ class StatisticsStore:
             self._changed = True
 
     def publish(self, statistics: Mapping[AutomationId, Statistics], read_at: float) -> None:
-        """Take over the statistics of these automations; those of others stay as they are until they are stale."""
+        """Store the statistics of these automations; those of others stay until they are stale."""
         with self._lock:
             for automation_id, counts in statistics.items():
                 self._totals[automation_id] = DatedStatistics({"": counts}, read_at)
             self._changed = True
 
     def publish_steps(self, automation_id: AutomationId, steps: Mapping[str, Statistics], read_at: float) -> None:
-        """Take over the statistics of an automation's steps in place of all that were known of them."""
+        """Replace the statistics of an automation's steps."""
         with self._lock:
             self._steps[automation_id] = DatedStatistics(self._cleaned(steps), read_at)
             self._changed = True
 
     def keep_only(self, automation_ids: Collection[AutomationId], *, steps: Collection[AutomationId]) -> None:
-        """Show nothing of other automations any more, nor of the steps of others than `steps`."""
+        """Stop showing other automations, and the steps of automations not in `steps`."""
         with self._lock:
             for readings, wanted in ((self._totals, automation_ids), (self._steps, steps)):
                 for gone in readings.keys() - set(wanted):
@@ -152,7 +152,7 @@ class Steps:
         clock: Clock,
         rate: Callable[[], float] = lambda: math.inf,
     ) -> None:
-        """Ask no more often than a part of `rate` (requests a second) allows."""
+        """Use at most a share of `rate` (requests per second)."""
         self._source = source
         self._store = store
         self._clock = clock
@@ -192,7 +192,7 @@ class Steps:
             self._schedule.rest(idle, interval, self._clock.monotonic())
 
     def forgive(self) -> None:
-        """End what refusals have slowed down, since the key has changed."""
+        """End slowdowns caused by refusals, since the key has changed."""
         with self._lock:
             self._schedule.forgive(self._clock.monotonic())
 
@@ -222,7 +222,7 @@ class Steps:
                     self._schedule.done(automation.id, PollResult(outcome, 1), self._clock.monotonic())
 
     def read(self, automation: Automation) -> Outcome | None:
-        """Read one automation's steps; None where the stop cut that short. Never raises."""
+        """Read one automation's steps; None if the stop interrupted it. Never raises."""
         source, deadline = self._source, self._clock.monotonic() + LONGEST_READING
         try:
             steps = source.steps(automation, deadline)
@@ -244,4 +244,4 @@ class Steps:
         # SendGrid knows an automation of its own list that has sent nothing yet as not found: no reason to worry.
         quiet = before == reason or reason[0] is Outcome.NOT_FOUND or isinstance(exc, KeyRefusedError)
         level = logging.DEBUG if quiet else logging.WARNING
-        _log.log(level, "the statistics by step failed: %s", text_of(exc), extra=log_fields(automation, exc))
+        _log.log(level, "the statistics by step failed: %s", text_of(result_of(exc)), extra=log_fields(automation, exc))

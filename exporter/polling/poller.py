@@ -4,7 +4,7 @@ import logging
 from array import array
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from exporter.clock import Clock
@@ -24,7 +24,7 @@ from exporter.errors import (
     SendGridError,
     StoppedError,
     log_fields,
-    reason_of,
+    result_of,
     text_of,
 )
 from exporter.exposition import Block, block_of, key_of, lines_of
@@ -154,8 +154,8 @@ class Poller:
         except StoppedError:
             return PollResult(Outcome.TIMEOUT)
         except Exception as exc:  # also a defect, which must not end the polling of the others; it is counted and shown
-            self._note_failure(automation, memory, exc)
-            result = PollResult(reason_of(exc)[0], message=text_of(exc))
+            result = result_of(exc)
+            self._note_failure(automation, memory, exc, result)
         memory.last = result
         self.telemetry.polled(result.outcome, self.clock.monotonic() - started)
         return result
@@ -234,7 +234,7 @@ class Poller:
         if polls < _LASTING or 2 * lost >= shown > 0:
             raise doubt
         if not memory.doubted.is_logged:
-            message = "the list is published all the same, as for %d polls: %s"
+            message = "the list is published although inconsistent in %d polls in a row: %s"
             _log.warning(message, _LASTING, doubt.text, extra=log_fields(automation, Outcome.SUCCESS))
         memory.doubted.is_logged = True
         self.telemetry.mismatched()
@@ -258,7 +258,7 @@ class Poller:
             return
         memory.gaps += 1
         if memory.gaps == _LASTING:
-            message = "in %d polls the links' clicks were not SendGrid's total; now they are %d %s than its %d"
+            message = "in %d polls the links' clicks did not add up to SendGrid's total; now they are %d %s than its %d"
             more = "more" if stats.gap > 0 else "fewer"
             values = (_LASTING, abs(stats.gap), more, stats.total_clicks)
             _log.warning(message, *values, extra=log_fields(automation, Outcome.SUCCESS))
@@ -282,10 +282,10 @@ class Poller:
         before = self.store.block(automation.id)
         links = self._capped(automation.id, memory, self.hygiene.clean(stats.links), before)
         lines = lines_of(automation.id, links)
-        block = block_of(lines, len(links), stats.total_clicks)
+        block = block_of(lines, links, stats.total_clicks)
         # Share the former bytes where nothing changed: one copy in memory, and comparing them again costs nothing.
         if before is not None and before.links == block.links:
-            block = Block(before.links, block.series, block.total_clicks)
+            block = replace(block, links=before.links)
         decreased = before is not None and question == memory.question and block.fell_below(before, lines)
         if not self._show(automation, memory, block, stale_after, question, decreased=decreased):
             return False
@@ -336,9 +336,9 @@ class Poller:
         if memory.failing.reason is not None and memory.failing.end():
             _log.info("the automation recovered", extra=log_fields(automation, Outcome.SUCCESS))
 
-    def _note_failure(self, automation: Automation, memory: _Memory, exc: Exception) -> None:
+    def _note_failure(self, automation: Automation, memory: _Memory, exc: Exception, result: PollResult) -> None:
         self.store.failed(automation.id)
         how, level = memory.failing.note(exc, self.failure_level)
         is_defect = not isinstance(exc, SendGridError)
         fields = log_fields(automation, exc)
-        _log.log(level, "the automation %s: %s", how, text_of(exc), extra=fields, exc_info=is_defect)
+        _log.log(level, "the automation %s: %s", how, text_of(result), extra=fields, exc_info=is_defect)

@@ -270,7 +270,7 @@ class Workers:
         if self._schedule.stretch > 1:
             _log.warning(
                 "the automations' pages need %.1f requests a minute, the budget allows %.1f: every interval is "
-                "stretched %.2f times; fewer automations, a longer poll.interval or a higher "
+                "%.2f times as long; fewer automations, a longer poll.interval or a higher "
                 "sendgrid.requests_per_minute would help",
                 self._schedule.demand() * 60,
                 self._capacity() * 60,

@@ -143,7 +143,8 @@ class Budget:
                 raise RateLimitedError(message, retry_after=free_at - now)
             if free_at > deadline:
                 message = "the request budget has no place left before the poll's deadline"
-                raise ExchangeTimeoutError(message, retry_after=free_at - now)
+                step = "raise poll.interval, or sendgrid.requests_per_minute where SendGrid allows more"
+                raise ExchangeTimeoutError(message, retry_after=free_at - now, next_step=step)
             # The wait holds no lock, so that an answer can be released meanwhile and free a place earlier.
             if self._clock.wait(stop, min(free_at - now, _RECHECK)):
                 raise StoppedError("the exporter is stopping")
@@ -312,10 +313,13 @@ class MemoryBudget:
     def _reserve(self, poll: "_Poll", deadline: float, stop: threading.Event, where: str, size: int) -> None:
         if poll.held + size > self._largest:
             most = f"{self._largest // _MEBIBYTE} MiB of memory"
-            raise InvalidResponseError(f"{where}: the list would take more than {most}; fewer step_ids would help")
+            raise InvalidResponseError(
+                f"{where}: the list would take more than {most}", next_step="name fewer step_ids"
+            )
         while not self._lend(poll, size):
             if self._clock.monotonic() >= deadline:
-                raise ExchangeTimeoutError(f"{where}: other automations' lists held the memory until the deadline")
+                text = f"{where}: other automations' lists held the memory until the deadline"
+                raise ExchangeTimeoutError(text, next_step="wait; if it lasts, lower poll.concurrency")
             if self._clock.wait(stop, _RECHECK):
                 raise StoppedError("the exporter is stopping")
 

@@ -89,24 +89,19 @@ _BY_LIBRARY_ERROR: Final[tuple[tuple[type[Exception], type[SendGridError]], ...]
 """The libraries' errors and ours, the first that fits counts; complete for requests' and urllib3's classes."""
 LIBRARY_ERRORS: Final[tuple[type[Exception], ...]] = tuple(theirs for theirs, _ in _BY_LIBRARY_ERROR)
 """Everything that `broken_exchange` knows."""
-_CHECK_PROXY: Final = "the proxy refused its credentials: check sendgrid.proxy"
+_PROXY_REFUSES: Final = "the proxy refused its credentials"
+_CHECK_PROXY: Final = "check sendgrid.proxy"
 _BY_STATUS: Final[Mapping[int, tuple[type[SendGridError], str]]] = {
-    401: (UnauthorizedError, "the key was refused: check that it is complete and not revoked"),
-    403: (
-        ForbiddenError,
-        "the key may not read this: it needs read access to Marketing (and Automation), or is blocked for a while",
-    ),
-    407: (BadRequestError, _CHECK_PROXY),
+    401: (UnauthorizedError, "the key was refused"),
+    403: (ForbiddenError, "the key may not read this"),
+    407: (BadRequestError, _PROXY_REFUSES),
     404: (NotFoundError, "no such automation, or no statistics for it yet"),
-    429: (
-        RateLimitedError,
-        "too many requests: others may use the key too; if it lasts, lower sendgrid.requests_per_minute",
-    ),
+    429: (RateLimitedError, "too many requests"),
 }
 _TUNNEL: Final = re.compile(r"Tunnel connection failed: (\d{3})\b")
 """How urllib3 reports what a proxy answers to CONNECT. The phrase after the status is the proxy's own: it is not
 repeated, since it may quote the credentials in any encoding."""
-_ADVICE: Final[tuple[tuple[type[Exception], str, str], ...]] = (
+_CAUSES: Final[tuple[tuple[type[Exception], str, str], ...]] = (
     (socket.gaierror, "DNS", "check the host in sendgrid.base_url or sendgrid.proxy, and this machine's DNS"),
     (ConnectionRefusedError, "refused", "check sendgrid.base_url and sendgrid.proxy, or what a firewall rejects"),
     (
@@ -312,7 +307,7 @@ class SendGridClient:
             self._closed = True
             idle, self._idle = self._idle, deque()
         for connection, _ in idle:
-            connection.session.close()
+            connection.close()
 
     def _try(self, question: "Question", page_token: str | None, deadline: float, answer: "_Exchange") -> bytes:
         self._budget.acquire(deadline, self._stop, question.endpoint)
@@ -356,9 +351,9 @@ class SendGridClient:
         except LIBRARY_ERRORS as exc:
             raise broken_exchange(url, exc, hide) from None
         if foreign := foreign_text(body, response.headers.get("Content-Type", ""), hide):
-            raise InvalidResponseError(f"{url}: HTTP 200 with {foreign}; does a proxy answer in place of SendGrid?")
+            raise InvalidResponseError(f"{url}: HTTP 200 with {foreign}")
         if self._names_another(question, body, is_new=is_new):
-            connection.reconnect()
+            connection.close()
             raise ConnectionFailedError(f"{url}: the answer was about another automation")
         # An answer may quote what it was asked with, and its texts become labels.
         for secret in secrets:
@@ -398,7 +393,7 @@ class SendGridClient:
                 if keep:
                     self._idle.append((connection, self._clock.monotonic()))
             if not keep:
-                connection.session.close()
+                connection.close()
 
     def _idle_connection(self) -> ApiSession | None:
         """Return the connection that is idle for the shortest time, and close those that are idle for too long."""
@@ -410,7 +405,7 @@ class SendGridClient:
             # The last one in is the least likely to have been closed by the server meanwhile.
             found = self._idle.pop()[0] if self._idle else None
         for connection in old:
-            connection.session.close()
+            connection.close()
         return found
 
 
@@ -423,7 +418,7 @@ def _named(url: str) -> Iterator[None]:
         exc.url = url
         if url in str(exc):
             raise
-        raise InvalidResponseError(f"{url}: HTTP 200, but {exc}", url=url) from None
+        raise InvalidResponseError(f"{url}: HTTP 200, but {exc}", url=url, next_step=exc.next_step) from None
     except SendGridError as exc:
         exc.url = url
         raise
@@ -481,29 +476,32 @@ def broken_exchange(url: str, exc: Exception, hide: Callable[[str], str]) -> Sen
     text = str(cause) if isinstance(cause, OSError) else f"the answer breaks HTTP ({type(cause).__name__})"
     text = " ".join(hide(text).split())[:_LONGEST_CAUSE]
     via = "the proxy: " if isinstance(exc, (exceptions.ProxyError, urllib3.exceptions.ProxyError)) else ""
-    reason, advice = next(((name, f"; {step}") for kind, name, step in _ADVICE if isinstance(cause, kind)), (None, ""))
-    return error(f"{url}: {via}{text}{advice}", reason=reason)
+    reason, step = next(((name, step) for kind, name, step in _CAUSES if isinstance(cause, kind)), (None, None))
+    return error(f"{url}: {via}{text}", reason=reason, next_step=step)
 
 
 def _too_late(url: str, exc: Exception) -> SendGridError:
     connecting = isinstance(exc, (exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError))
     if connecting:
-        text = "no connection in time; check the network, a firewall that discards packets, or sendgrid.proxy"
-        return ExchangeTimeoutError(f"{url}: {text}", reason="no connection")
-    return ExchangeTimeoutError(f"{url}: no whole answer in time; check the network, or raise sendgrid.timeout")
+        step = "check the network, a firewall that discards packets, or sendgrid.proxy"
+        return ExchangeTimeoutError(f"{url}: no connection in time", reason="no connection", next_step=step)
+    return ExchangeTimeoutError(f"{url}: no complete answer in time")
 
 
 def _no_tunnel(url: str, status: int) -> SendGridError:
     if status == requests.codes.proxy_authentication:
-        return BadRequestError(f"{url}: HTTP {status} to CONNECT: {_CHECK_PROXY}", reason=status)
-    text = f"HTTP {status} to CONNECT: the proxy opens no connection; check its rules, or sendgrid.proxy"
-    return ConnectionFailedError(f"{url}: {text}", reason=f"proxy {status}")
+        text = f"{url}: HTTP {status} to CONNECT: {_PROXY_REFUSES}"
+        return BadRequestError(text, reason=status, next_step=_CHECK_PROXY)
+    text = f"{url}: HTTP {status} to CONNECT: the proxy opens no connection"
+    return ConnectionFailedError(text, reason=f"proxy {status}", next_step="check the proxy's rules, or sendgrid.proxy")
 
 
 def refusal(url: str, status: int, said: str, *, retry_after: float | None) -> SendGridError:
     """Return the error for an answer other than 200; `said` is what it says for an explanation."""
-    error, advice = _kind(status)
-    return error(f"{url}: HTTP {status}: {advice}{said and f' ({said})'}", retry_after=retry_after, reason=status)
+    error, what = _kind(status)
+    step = _CHECK_PROXY if status == requests.codes.proxy_authentication else None
+    text = f"{url}: HTTP {status}: {what}{said and f' ({said})'}"
+    return error(text, retry_after=retry_after, reason=status, next_step=step)
 
 
 def _kind(status: int) -> tuple[type[SendGridError], str]:
@@ -512,7 +510,7 @@ def _kind(status: int) -> tuple[type[SendGridError], str]:
     if 400 <= status < 500:  # noqa: PLR2004  # the classes of HTTP
         return BadRequestError, "the request was not accepted"
     if 500 <= status < 600:  # noqa: PLR2004  # the classes of HTTP
-        return ServerError, "SendGrid failed; it usually mends itself"
+        return ServerError, "SendGrid failed"
     return InvalidResponseError, "an answer with statistics was expected, and redirects are not followed"
 
 

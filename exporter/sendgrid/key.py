@@ -49,12 +49,12 @@ class Turn(Enum):
 
     ASK = auto()
     WAIT = auto()
-    """Another request is about to show whether SendGrid takes the key."""
+    """Another request is about to show whether SendGrid accepts the key."""
     REFUSED = auto()
 
 
 class KeyTrial:
-    """Knows whether SendGrid takes the key, so that a refused one is not tried by every automation.
+    """Knows whether SendGrid accepts the key, so that a refused one is not tried by every automation.
 
     A key that was not accepted yet is tried by one request alone, and a refusal that stood its second try is the key's.
     Once the key was accepted, a single automation's refusal says nothing of it: a second one without a success in
@@ -78,7 +78,7 @@ class KeyTrial:
         """What SendGrid said when it refused the key; None while it has not."""
 
     def turn(self, key: Callable[[], str]) -> Turn:
-        """Return whether to ask with the key now; whoever waits asks again in a moment, and not for ever."""
+        """Return whether to use the key now; a waiting caller asks again shortly, for a limited time."""
         if self._is_settled:
             return Turn.ASK
         current = key()

@@ -32,7 +32,8 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
+from itertools import chain
 from operator import itemgetter
 from typing import Any, Final, Generic, Protocol, TypeVar
 from urllib.parse import parse_qs
@@ -59,9 +60,6 @@ Fetch = Callable[[str | None], bytes]
 """Returns the body of the page that the token names; None names the first."""
 Explain = Callable[[bytes], str]
 """Returns what an answer with errors says of them, fit for a log line."""
-# A row is the tuple of its fields. Its class takes them one by one, in Python; the tuple's own constructor does not.
-_LINK: Final[Callable[[tuple[str, str, str, int]], LinkClicks]] = partial(tuple.__new__, LinkClicks)
-_STEP, _URL, _CLICKS = itemgetter("step_id"), itemgetter("url"), itemgetter("clicks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +130,27 @@ class Walk(Generic[RowT]):
         return Counter(row[:3] for rows in self.rows for row in _once(rows))
 
     @cached_property
-    def shared(self) -> frozenset[Place]:
-        """The places that stand on two pages."""
-        seen: set[Place] = set()
+    def _repeated(self) -> tuple[frozenset[Place], bool]:
+        seen = set(map(_PLACE, _all(self)))
+        if len(seen) == self.number:
+            return frozenset(), False  # as mostly
+        seen.clear()
         shared: set[Place] = set()
         for rows in self.rows:
             places = set(map(_PLACE, rows))
             shared |= seen & places
             seen |= places
-        return frozenset(shared)
+        return frozenset(shared), True
+
+    @property
+    def shared(self) -> frozenset[Place]:
+        """The places that are on two pages."""
+        return self._repeated[0]
+
+    @property
+    def repeats_a_place(self) -> bool:
+        """Whether a place is there twice, on one page or on two."""
+        return self._repeated[1]
 
     @property
     def doubled(self) -> int:
@@ -305,7 +315,7 @@ def _once(rows: tuple[RowT, ...], *, equal: bool = False) -> tuple[RowT, ...]:
 
 
 def _all(walk: Walk[RowT]) -> Iterator[RowT]:
-    return (row for rows in walk.rows for row in rows)
+    return chain.from_iterable(walk.rows)
 
 
 def _said_numbers(walk: Walk[RowT]) -> Iterator[tuple[str, Collection[int]]]:
@@ -437,11 +447,12 @@ def read_list(fetch: Fetch, url: str, explain: Explain, form: Form[PageT, RowT])
 def _incomplete(walks: Sequence[Walk[LinkClicks]], url: str) -> IncompleteError:
     links, counted = best_list(walks)
     stats = _stats(walks, links, counted=counted) if links else None
-    return IncompleteError(f"{url}: the pages do not make one whole list: {disagreement(walks)}", stats=stats)
+    return IncompleteError(f"{url}: the pages do not form one complete list: {disagreement(walks)}", stats=stats)
 
 
 def _stats(walks: Sequence[Walk[LinkClicks]], rows: Sequence[LinkClicks], *, counted: bool) -> AutomationStats:
-    links = add_up(rows)
+    # Rows of one walk are some of its rows, so that mostly there is nothing to add up.
+    links = add_up(rows) if len(walks) > 1 or walks[-1].repeats_a_place else tuple(rows)
     total, gap = total_of(walks[-1], links)
     return AutomationStats(links, total, sum(len(walk.pages) for walk in walks), counted, gap)
 
@@ -512,10 +523,13 @@ def _next_token(address: str | None, url: str) -> str | None:
 
 def _said(page: Page) -> PageSaid[LinkClicks]:
     count = page.metadata.count if page.metadata else None
-    rows = page.results or ()
-    places = ["" if (place := row.get("url_location")) is None else str(place) for row in rows]
-    fields = zip(map(_STEP, rows), map(_URL, rows), places, map(_CLICKS, rows), strict=True)
-    return PageSaid(tuple(map(_LINK, fields)), count, page.total_clicks, page.results is not None)
+    # A row is the tuple of its fields. Its class takes them one by one, in Python; the tuple's constructor does not.
+    new = tuple.__new__
+    rows = [
+        new(LinkClicks, (row.step_id, row.url, "" if (at := row.url_location) is None else str(at), row.clicks))
+        for row in page.results or ()
+    ]
+    return PageSaid(tuple(rows), count, page.total_clicks, page.results is not None)
 
 
 _LINKS: Final = Form(parse_page, _said)

@@ -94,7 +94,7 @@ def read_steps(fetch: Fetch, url: str, explain: Explain, automation_id: Automati
 
 
 def _incomplete(url: str, walks: Sequence[Walk[_Place]], listed: AutomationList | None) -> IncompleteError:
-    return IncompleteError(f"{url}: the pages do not make one whole list: {disagreement(walks)}", listed=listed)
+    return IncompleteError(f"{url}: the pages do not form one complete list: {disagreement(walks)}", listed=listed)
 
 
 def _of_automations(rows: Sequence[_Place]) -> Mapping[AutomationId, Statistics]:

@@ -239,17 +239,32 @@ Location = Annotated[int, GetPydanticSchema(lambda _, handler: handler(_Location
 """A link's place in its message, read as a count is."""
 
 
-class LinkRow(TypedDict):
-    """One row of `results`; a typed dictionary, which pydantic fills a third faster than a model."""
+_UsualCount = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
 
+
+class LinkRow(msgspec.Struct, gc=False):
+    """One row of `results`; a struct of msgspec's takes half the time of a dictionary, to fill and to read."""
+
+    url: str
+    step_id: str
+    clicks: _UsualCount
+    url_location: Annotated[int, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)] | None = None
+
+
+class _CheckedRow(TypedDict):
     url: str
     step_id: str
     clicks: Count
     url_location: NotRequired[Location | None]
 
 
-Rows = Annotated[list[LinkRow], Field(fail_fast=True, max_length=MOST_ROWS)]
+def _as_structs(rows: Sequence[_CheckedRow]) -> Sequence[LinkRow]:
+    return [LinkRow(**row) for row in rows]
+
+
+_Rows = Annotated[list[_CheckedRow], Field(fail_fast=True, max_length=MOST_ROWS), AfterValidator(_as_structs)]
 """The first wrong row ends the reading: pydantic would keep up to four errors for each."""
+Rows = Annotated[Sequence[LinkRow], GetPydanticSchema(lambda _, handler: handler(_Rows))]
 
 
 class Wire(BaseModel):
@@ -279,23 +294,13 @@ class Page(Wire):
     """What belongs into a refusal only; beside a list it says that the list is none."""
 
 
-_UsualCount = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
-
-
-class _UsualRow(TypedDict):
-    url: str
-    step_id: str
-    clicks: _UsualCount
-    url_location: NotRequired[Annotated[int, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)] | None]
-
-
 class _UsualMetadata(msgspec.Struct):
     next: str | None = None
     count: _UsualCount | None = None
 
 
 class _UsualPage(msgspec.Struct):
-    results: Annotated[list[_UsualRow], msgspec.Meta(max_length=MOST_ROWS)] | None = None
+    results: Annotated[list[LinkRow], msgspec.Meta(max_length=MOST_ROWS)] | None = None
     total_clicks: _UsualCount | None = None
     metadata: _UsualMetadata | None = msgspec.field(name="_metadata", default=None)
     errors: Any = None

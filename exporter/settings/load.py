@@ -214,7 +214,7 @@ def _key_in(path: Path, source: Input) -> _FoundKey:
         problem = "it is not UTF-8 text; write the key alone into it"
     except ValueError as exc:
         problem = str(exc)
-    raise ValueError(f"{shown_path(path)} is no key file: {problem}")
+    raise ValueError(f"{shown_path(path)} is not a key file: {problem}")
 
 
 def _why_unusable(path: Path, exc: OSError | ValueError) -> str:
@@ -347,7 +347,7 @@ def _exposed(case: _Case) -> Iterator[str]:
     proxy = str(case.file.values.get(PROXY))
     secret = API_KEY if API_KEY in case.file.values else PROXY if "@" in proxy else None
     if path and source and secret and (text := exposure(path, source.details)):
-        yield str(case.problem(secret, f"stands in the file, and {text}"))
+        yield str(case.problem(secret, f"is in the file, and {text}"))
 
 
 def _intervals(case: _Case) -> Iterator[Problem]:

@@ -133,8 +133,8 @@ class _Reader:
             if argument.startswith("-"):
                 self._flag(argument)
             else:
-                hint = ", a configuration file behind --config.file" if argument.endswith(_YAML) else ""
-                self._problem(f"is not a flag; a value stands behind its flag{hint}")
+                hint = ", a configuration file after --config.file" if argument.endswith(_YAML) else ""
+                self._problem(f"is not a flag; write a value after its flag{hint}")
 
     def _flag(self, argument: str) -> None:
         name, equals, value = argument.partition("=")
@@ -188,7 +188,7 @@ class _Reader:
             # It may be a key in the wrong place, so it is not repeated.
             close = nearest(name, paths)
             self._problem(
-                f"is no flag of the exporter; {f'did you mean {close}?' if close else '--help lists all of them'}"
+                f"is not a flag of the exporter; {f'did you mean {close}?' if close else '--help lists all of them'}"
             )
         elif names_in(bare):
             flags = [flag_of((bare, each)) for each in names_in(bare)]
@@ -303,7 +303,7 @@ def _useless(environment: Mapping[str, str], inputs: Inputs) -> Iterator[str]:
         missing = [folder for folder in folders.split(os.pathsep) if not Path(folder).is_dir()]
         if missing:
             names = ", ".join(shown_path(Path(folder)) for folder in missing)
-            yield f"SSL_CERT_DIR: {names} is no directory; correct it, or set sendgrid.ca_file"
+            yield f"SSL_CERT_DIR: {names} is not a directory; correct it, or set sendgrid.ca_file"
 
 
 def _unread(environment: Mapping[str, str], names: tuple[str, ...], advice: str) -> Iterator[str]:
@@ -374,7 +374,7 @@ def read_config_file(path: Path, origin: str, inputs: Inputs) -> ConfigFile:
     problems = [
         Problem(
             [*each.path[:-1], printable(each.path[-1]) or "a key"],
-            f"is given twice; it stands in line {each.first_line} already",
+            f"is given twice, first in line {each.first_line}",
             f"{name}:{each.line}",
         )
         for each in read.repeated

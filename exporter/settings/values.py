@@ -214,11 +214,11 @@ def api_key(value: object) -> SecretStr:
     if len(key) > LONGEST_KEY:
         raise ValueError(f"the key is longer than {LONGEST_KEY} characters")
     if key[0] in "\"'" and key[0] == key[-1]:
-        raise ValueError("the key stands in quotes; give it without them")
+        raise ValueError("the key is in quotes; give it without them")
     if any(character.isspace() for character in key):
-        raise ValueError('the key holds blanks or line ends; give the key alone, without "Bearer"')
+        raise ValueError('the key contains spaces or line breaks; give the key alone, without "Bearer"')
     if any(ord(character) > LAST_OF_LATIN_1 or unicodedata.category(character) == "Cc" for character in key):
-        raise ValueError("the key holds characters that no HTTP header can carry")
+        raise ValueError("the key contains characters that no HTTP header can carry")
     return SecretStr(key)
 
 

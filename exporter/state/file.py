@@ -183,7 +183,7 @@ def examine(path: Path) -> None:
         if stat.S_ISDIR(details.st_mode):
             raise StateError(f"state.path: {path} is a directory; name a file in it")
         if not stat.S_ISREG(details.st_mode):
-            raise StateError(f"state.path: {path} is no regular file; name another one")
+            raise StateError(f"state.path: {path} is not a regular file; name another one")
         head = os.read(opened, _HEADER_SIZE)
         # A file that lost its content in a power failure is as long as it was, and all zeroes.
         rest = b"" if any(head) or details.st_size > _LARGEST_ZEROES else os.read(opened, details.st_size)
@@ -200,8 +200,8 @@ def _check_folder(path: Path) -> None:
     """Raise StateError where no file can be made at the path."""
     folder = path.parent
     if not folder.is_dir():
-        advice = f"make it: mkdir -p {shlex.quote(str(folder))}"
-        raise StateError(f"state.path: {path} cannot be made: no folder {folder}; {advice}")
+        advice = f"create it: mkdir -p {shlex.quote(str(folder))}"
+        raise StateError(f"state.path: {path} cannot be created: no directory {folder}; {advice}")
     if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
         reason = os.strerror(errno.EACCES)
         raise StateError(f"state.path: {path} cannot be opened ({reason}){_access_advice(path)}")

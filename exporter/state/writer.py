@@ -102,7 +102,7 @@ class StateWriter:
     def save(self, automation_id: AutomationId, question: str, block: Block, last_success: float) -> None:
         """Keep the block; never wait for the disk, and never raise."""
         if max(block.total_clicks, block.series) > _LARGEST_INTEGER:
-            _log.warning("state.path: the numbers of automation %s are too large to be kept", automation_id)
+            _log.warning("state.path: the numbers of automation %s are too large to be stored", automation_id)
             return
         with self._changed:
             self._answers[automation_id] = SavedAnswer(question, SavedBlock(automation_id, block, last_success))
@@ -135,7 +135,7 @@ class StateWriter:
         with self._changed:
             left = len(self._work.unwritten)
         if left:
-            _log.warning("state.path: the newest values could not be written before the end (blocks: %d)", left)
+            _log.warning("state.path: the newest values could not be written before the stop (blocks: %d)", left)
 
     def _run(self, question: Question, automation_ids: Container[AutomationId]) -> None:
         file: StateFile | None = None
@@ -176,7 +176,7 @@ class StateWriter:
         if file.is_in_place():
             return True
         _log.warning(
-            "state.path: %s was deleted, replaced or cut; it is made again with all current values", self._path
+            "state.path: %s was deleted, replaced or truncated; creating it again with all current values", self._path
         )
         file.close()
         return False
@@ -214,7 +214,7 @@ class StateWriter:
         with self._changed:
             known, self._work.failing = self._work.failing, True
         if not known:
-            _log.warning("state.path: %s; the exporter goes on without it, and keeps trying", reason)
+            _log.warning("state.path: %s; continuing without it, and retrying", reason)
             self._observe(True)
 
     def _recover(self, written: int) -> None:

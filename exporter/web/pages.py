@@ -281,7 +281,7 @@ def _notices(status: Status) -> Iterable[str]:
     requests, reload = status.requests, status.reload
     if reload is not None and reload.problems:
         ago = duration(status.time - reload.time)
-        yield f"The configuration was not reloaded {ago} ago, the former one is in effect: {'; '.join(reload.problems)}"
+        yield f"The reload {ago} ago failed, the previous configuration is in effect: {'; '.join(reload.problems)}"
     if status.list_error:
         yield f"The account's list of automations could not be read: {status.list_error}"
     if requests.needed > requests.allowed:

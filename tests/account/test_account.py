@@ -189,7 +189,7 @@ def test_a_list_that_is_never_whole_is_used_after_three_readings_and_lets_nobody
 
     assert outcomes == [Outcome.INCOMPLETE] * 2 + [Outcome.SUCCESS] * 3
     assert [each.id for each in bench.account.automations()] == ids(1, 2, 3)
-    assert caplog.text.count("used all the same") == 1
+    assert caplog.text.count("used although inconsistent in") == 1
     assert bench.value("count_mismatches_total") == 3
 
 
@@ -410,7 +410,7 @@ def test_ids_that_are_no_uuids_are_reported_once(caplog):
     bench.read(3)
 
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
-        "the list of automations: 2 ids are no UUIDs, so nothing is asked about them"
+        "the list of automations: 2 ids are not UUIDs and are ignored"
     ]
 
 

@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from exporter.account.statistics import StatisticsStore, Steps
-from exporter.domain import Statistics
-from exporter.errors import ForbiddenError, NotFoundError, ServerError, StoppedError
+from exporter.domain import Outcome, Statistics
+from exporter.errors import NEXT_STEPS, ForbiddenError, NotFoundError, ServerError, StoppedError
 from tests.factories import an_automation, an_id
 from tests.fakes import FakeClock
 
@@ -90,8 +90,8 @@ def test_a_failure_leaves_what_is_known_and_is_one_line_for_each_reason(caplog):
 
     assert bench.store.steps()[an_id(1)].by_step == {"a": SOME}
     assert [(record.automation_id, record.outcome, record.getMessage()) for record in caplog.records] == [
-        (an_id(1), "server_error", "the statistics by step failed: HTTP 503"),
-        (an_id(1), "forbidden", "the statistics by step failed: HTTP 403"),
+        (an_id(1), "server_error", f"the statistics by step failed: HTTP 503; {NEXT_STEPS[Outcome.SERVER_ERROR]}"),
+        (an_id(1), "forbidden", f"the statistics by step failed: HTTP 403; {NEXT_STEPS[Outcome.FORBIDDEN]}"),
         (an_id(1), "success", "the statistics by step recovered"),
     ]
 

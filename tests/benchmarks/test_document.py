@@ -11,6 +11,8 @@ def _lane(median: float) -> dict[str, object]:
 REPORT = Report(
     {"processor": "a fast one"},
     (
+        Row.at_least("gzip-gauge-100k", "gzip, 100k", 2000, 800),
+        Row.at_least("gzip-golang-1k", "missed, 1k", 2, 3),
         Row.at_least("gzip-gauge-1k", "gzip, 1k", 20, 10, raw={"gauge": _lane(10), "ours": _lane(0.5)}),
         Row.at_least("gzip-gauge-10k", "gzip, 10k", 100, 80, raw={"gauge": _lane(100), "ours": _lane(1)}),
         Row("growth-shards-1", "one shard", value=1.0, unit="ms"),
@@ -21,14 +23,19 @@ REPORT = Report(
 
 
 def test_page_takes_table_machine_and_growth_from_the_run():
-    page = render(PAGE.read_text(), REPORT, "| `poll` | 40% |")
+    page = render(PAGE.read_text(), REPORT)
 
-    assert "| `poll` | 40% |" in page
-    assert "| gzip, 1k | >= 10 x | 20 x | yes |  |" in page
+    assert "| gzip, 100k | >= 800 x | 2,000 x | yes |  |" in page
     assert "- processor: a fast one" in page
     assert "![scrape by links](images/scrape-by-links.svg)" in page
     assert "Not measured yet" not in page
-    assert "Not sampled yet" not in page
+
+
+def test_page_has_the_headlines_and_every_row_that_missed_its_target():
+    page = render(PAGE.read_text(), REPORT)
+
+    assert "| missed, 1k | >= 3 x | 2 x | NO |  |" in page
+    assert "gzip, 1k" not in page
 
 
 def test_rendering_twice_changes_nothing_more():

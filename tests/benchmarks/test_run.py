@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import exporters
+from benchmarks.asking import KINDS
 from benchmarks.bench import Bench
 from benchmarks.content import content, help_texts
 from benchmarks.figures import memory, scrapes
@@ -138,3 +139,20 @@ def test_command_prints_the_table_writes_both_files_and_ends(tmp_path):
     rows = json.loads((tmp_path / "a" / "run.json").read_text())["rows"]
     assert [row["id"] for row in rows] == [f"growth-scrapers-{number}" for number in (1, 4, 16)]
     assert not list(tmp_path.glob("benchmarks-*"))
+
+
+@pytest.mark.parametrize("encryption", ["plain", "tls"])
+def test_a_page_is_asked_for_by_each_kind_of_client_and_its_cost_is_told(bench, encryption):
+    with python("canned", "benchmarks.canned", encryption, log=bench.log("canned")).ready(60) as server:
+        where = (str(server.port), *filter(None, [server.told["authority"]]))
+        for kind in KINDS:
+            with python("asking", "benchmarks.asking", kind, *where, log=bench.log("asking")).ready(60) as asking:
+                assert 0 < asking.ask(pages=5)["cpu_ns"] < 5e9
+
+
+def test_installed_command_starts_for_one_automation(bench):
+    api = exporters.start_api(bench, Workload(10, 10), latency=0.0)
+    with api.program, exporters.start_alone(bench, api) as alone:
+        exporters.wait_ready(alone, 30)
+
+        assert exporters.value_of(alone, 'sendgrid_exporter_polls_total{outcome="success"}') == 1

@@ -238,6 +238,6 @@ def notes(release: str, values: Object) -> str:
 def test_the_notes_say_which_release_brings_them() -> None:
     values = configured(sharedResources={"release": "first"}, **ALL_SHARED)
 
-    assert "Rules and dashboards are this release's, for all" in notes("first", values)
-    assert "Rules and dashboards come with the release first" in notes("second", values)
+    assert "This release installs the rules and dashboards for all" in notes("first", values)
+    assert "Rules and dashboards are installed by the release first" in notes("second", values)
     assert "sharedResources.release" in notes("alone", configured(**ALL_SHARED))

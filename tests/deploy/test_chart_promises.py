@@ -379,10 +379,10 @@ def test_the_notes_tell_what_is_on_and_how_to_see_it() -> None:
     demo = helm("helm-4", *words, "--set", "demo=true")
     sharded = helm("helm-4", *words, "--values", CHART / "ci" / "sharded-values.yaml")
 
-    assert "invented numbers" in demo.stdout
+    assert "data from its simulator" in demo.stdout
     assert f"kubectl --namespace {NAMESPACE} port-forward service/{NAME}" in demo.stdout
     assert "serviceMonitor.enabled=true" in demo.stdout
-    assert "shared out among 4 pods" in sharded.stdout
+    assert "divided among 4 pods" in sharded.stdout
     assert "serviceMonitor.enabled=true" not in sharded.stdout
     assert f'job="{NAME}", namespace="{NAMESPACE}"' in sharded.stdout
 

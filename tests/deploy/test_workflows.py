@@ -93,7 +93,7 @@ def test_ci_runs_the_make_targets_on_every_supported_python() -> None:
     targets = {target for command in commands(workflow) for target in re.findall(r"make ([\w-]+)", command)}
     written = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
-    assert targets == {"test", "test-long", "test-wheel", "test-lowest", "test-image"}
+    assert targets == {"test", "coverage", "test-long", "test-wheel", "test-lowest", "test-image"}
     assert targets <= written
     for job in ("test", "wheel"):
         assert workflow["jobs"][job]["strategy"]["matrix"]["python"] == "${{ fromJSON(needs.facts.outputs.pythons) }}"

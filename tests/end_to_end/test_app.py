@@ -158,7 +158,7 @@ def test_budget_survives_a_reload_unless_its_ceiling_changed(app, configuration)
 def test_saved_block_of_other_labels_or_steps_does_not_come_up_again(configuration, clock, log, tmp_path, changes):
     configuration.change(state=StateSettings(path=tmp_path / "state.db"))
     before = restored(configuration, clock, log)
-    before._state.save(an_id(1), before._poller.question(an_id(1)), a_block(), clock.time())
+    before._state.save(an_id(1), before._poller.questions.of(an_id(1)), a_block(), clock.time())
     before._state.close(10.0)
     same = restored(configuration, clock, log)
     assert same._store.snapshot.link_series == 1
@@ -174,7 +174,7 @@ def test_saved_block_of_other_labels_or_steps_does_not_come_up_again(configurati
 def test_saved_block_of_a_version_with_other_names_does_not_come_up_again(configuration, clock, log, tmp_path):
     configuration.change(state=StateSettings(path=tmp_path / "state.db"))
     before = restored(configuration, clock, log)
-    today = before._poller.question(an_id(1))
+    today = before._poller.questions.of(an_id(1))
     former = today.replace("automation_link_clicks{automation_id=", "automation_link_clicks{automation=")
     assert former != today
     before._state.save(an_id(1), former, a_block(), clock.time())
@@ -212,7 +212,7 @@ def test_state_that_cannot_be_used_is_passed_over_with_a_warning_and_shown(confi
 
     app = restored(configuration, clock, log)
 
-    assert "the exporter goes on without it, and keeps trying" in log.read()
+    assert "continuing without it, and retrying" in log.read()
     assert app._telemetry.registry.get_sample_value("sendgrid_exporter_state_enabled") == 1
     assert app._telemetry.registry.get_sample_value("sendgrid_exporter_state_failing") == 1
     app._state.close(10.0)
@@ -303,7 +303,7 @@ def test_key_file_that_becomes_a_pipe_holds_up_no_request(key_file, caplog):
     os.mkfifo(key_file)
 
     assert [looked(key), looked(key)] == [KEY, KEY]
-    assert "is no regular file any more; the key that was read before stays in use" in caplog.text
+    assert "is no longer a regular file; the key that was read before stays in use" in caplog.text
 
 
 def test_key_from_a_pipe_stays(tmp_path):

@@ -1,6 +1,9 @@
 """What an exporter does not load as long as nothing asks for it: memory and time that every start would pay for."""
 
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -31,6 +34,19 @@ def imported(process: ExporterProcess) -> set[str]:
 def polling(*flags: str, env: Mapping[str, str] | None = None) -> ExporterProcess:
     variables = {"PYTHONPROFILEIMPORTTIME": "1", "SENDGRID_API_KEY": "SG.no-simulator-asks", **(env or {})}
     return ExporterProcess(*flags, env=variables, path="/metrics")
+
+
+AFTER_THE_IMPORTS = """
+import gc, json, sys
+from exporter.__main__ import main
+sys.argv = ["exporter", "--version"]
+try:
+    main()
+except SystemExit:
+    pass
+told = {"collects": gc.isenabled(), "left out": gc.get_freeze_count() > 30_000, "switches": sys.getswitchinterval()}
+print(json.dumps({**told, "marks": [name for name, module in sys.modules.items() if module is None]}))
+"""
 
 
 @pytest.fixture
@@ -71,3 +87,13 @@ def with_demo(_: Path) -> Sequence[str]:
 def test_what_a_feature_needs_is_imported_where_it_is_on(module, flags, tmp_path):
     with polling(*flags(tmp_path)) as exporter:
         assert module in imported(exporter)
+
+
+def test_the_imports_leave_the_interpreter_as_a_long_run_needs_it():
+    command = [sys.executable, "-W", "error", "-c", AFTER_THE_IMPORTS]
+
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+
+    assert run.stderr == ""
+    told = json.loads(run.stdout.splitlines()[-1])
+    assert told == {"collects": True, "left out": True, "switches": 0.001, "marks": []}

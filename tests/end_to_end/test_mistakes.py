@@ -108,7 +108,7 @@ CONFIGURATION: Final = (
     Mistake(
         "empty key file",
         ("--sendgrid.api-key-file=./key",),
-        ("is no key file: the key is empty; put one there",),
+        ("is not a key file: the key is empty; put one there",),
         env=WITHOUT_KEY,
         files={"key": "\n"},
     ),
@@ -140,7 +140,7 @@ CONFIGURATION: Final = (
     ),
     in_file("unknown key", f"{IDS}poll: {{intervall: 5m}}\n", ":2): no such setting; did you mean poll.interval?"),
     in_file("unknown group", f"{IDS}pol: {{interval: 5m}}\n", ":2): no such setting; did you mean poll"),
-    in_file("key twice", f"{IDS}{IDS}", "is given twice; it stands in line 1 already"),
+    in_file("key twice", f"{IDS}{IDS}", "is given twice, first in line 1"),
     in_file("a list at the top", f"- {ONE}\n", "must be a mapping of groups, such as poll: {interval: 5m}"),
     in_file("no UUID", "automations: [welcome]\n", ":1): must be an automation's UUID, such as"),
     in_file("id twice", f"automations: [{ONE}, {ONE}]\n", "is listed twice; automations[0] is the same"),
@@ -186,13 +186,15 @@ CONFIGURATION: Final = (
         ("(--poll.intervall): no such setting; did you mean --poll.interval?",),
     ),
     Mistake(
-        "flag with two dots", ("--poll.stale.after=1h",), ("argument 1: is no flag", "did you mean --poll.stale-after?")
+        "flag with two dots",
+        ("--poll.stale.after=1h",),
+        ("argument 1: is not a flag of the exporter", "did you mean --poll.stale-after?"),
     ),
     Mistake("flag for the automations", (f"--automation={ONE}",), ("did you mean --automations?",), env=WITHOUT_IDS),
     Mistake(
         "file without its flag",
         ("exporter.yaml",),
-        ("argument 1: is not a flag", "a configuration file behind --config.file"),
+        ("argument 1: is not a flag", "a configuration file after --config.file"),
         env=NOTHING,
     ),
     Mistake("flag without a value", ("--poll.interval",), ("(--poll.interval): needs a value",)),
@@ -211,7 +213,7 @@ CONFIGURATION: Final = (
     Mistake(
         "unknown key of the web config",
         ("--check", "--web.config.file=./web.yaml"),
-        ("web.config_file: basic_auth_user: there is no such key", "did you mean"),
+        ("web.config_file: basic_auth_user: unknown key", "did you mean"),
         files={"web.yaml": "basic_auth_user: {}\n"},
     ),
     Mistake(
@@ -226,7 +228,7 @@ LISTENING: Final = (
     Mistake(
         "another machine's address",
         ("--web.listen-address=192.0.2.1:10154",),
-        ("cannot listen on 192.0.2.1:10154", "none of this machine's; choose one of them"),
+        ("cannot listen on 192.0.2.1:10154", "not on this machine; choose one that is"),
         FAILED,
     ),
     Mistake(
@@ -269,7 +271,7 @@ WARNED: Final = (
     Mistake(
         "no state folder",
         ("--check", "--state.path=./state/state.db"),
-        ("state.path: ", "no folder state; make it: mkdir -p state"),
+        ("state.path: ", "no directory state; create it: mkdir -p state"),
         FINE,
     ),
     Mistake(
@@ -291,13 +293,13 @@ ANSWERS: Final = (
     (
         "401",
         Fault(status=401, times=None),
-        ("(unauthorized): HTTP 401: ", "check that it is complete and not revoked"),
+        ("(unauthorized): HTTP 401: ", "check that the API key is complete and not revoked"),
     ),
-    ("403", Fault(status=403, times=None), ("(forbidden): HTTP 403: ", "it needs read access to Marketing")),
+    ("403", Fault(status=403, times=None), ("(forbidden): HTTP 403: ", "give the API key read access to Marketing")),
     (
         "404",
         Fault(status=404, times=None),
-        ("(not_found): HTTP 404: ", "no such automation, or no statistics for it yet"),
+        ("(not_found): HTTP 404: ", "check the automation's id"),
     ),
     ("400", Fault(status=400, times=None), ("(bad_request): HTTP 400: ", "SendGrid says")),
     (
@@ -313,12 +315,12 @@ ANSWERS: Final = (
     (
         "login page",
         Fault(body=b"<html><title>Log in</title></html>", times=None, headers=(("Content-Type", "text/html"),)),
-        ("HTTP 200 with text/html", "does a proxy answer in place of SendGrid?"),
+        ("HTTP 200 with text/html", "whether a proxy answers in SendGrid's place"),
     ),
     (
         "silence",
         Fault(deliver=Delivery.STALL, times=None),
-        ("(timeout): ", "check the network, or raise sendgrid.timeout"),
+        ("(timeout): ", "if it lasts, raise sendgrid.timeout"),
     ),
     ("not HTTP", Fault(deliver=Delivery.NOT_HTTP, times=None), ("(connection_error): ", "breaks HTTP")),
 )
@@ -416,7 +418,7 @@ def test_proxy_that_wants_a_password_is_said(tmp_path: Path) -> None:
     with serving(ThreadingHTTPServer(("127.0.0.1", 0), _Refusing)) as port:
         lines = once("https://api.sendgrid.com", KEY, tmp_path, f"--sendgrid.proxy=http://127.0.0.1:{port}")
 
-    assert_says(lines, ("HTTP 407 to CONNECT: the proxy refused its credentials: check sendgrid.proxy",))
+    assert_says(lines, ("HTTP 407 to CONNECT: the proxy refused its credentials; check sendgrid.proxy",))
 
 
 def test_certificate_of_an_unknown_authority_is_said(tmp_path: Path) -> None:

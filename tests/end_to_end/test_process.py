@@ -21,6 +21,8 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.domain import Outcome
+from exporter.errors import NEXT_STEPS
 from sendgrid_simulator import Delivery, Row, Simulator, fixed
 from tests.factories import an_id
 from tests.programs import program
@@ -208,7 +210,8 @@ def test_once_with_a_refused_key_asks_twice_and_says_one_sentence(process):
     assert run.returncode == 1
     assert process.simulator.request_count == 2
     (line,) = run.stderr.splitlines()
-    assert "all 40 automations failed (unauthorized): HTTP 401: the key was refused: check that it is complete" in line
+    assert "all 40 automations failed (unauthorized): HTTP 401: the key was refused (SendGrid says: " in line
+    assert line.endswith(NEXT_STEPS[Outcome.UNAUTHORIZED])
 
 
 def test_first_round_with_a_refused_key_asks_twice_and_logs_one_line(process):
@@ -256,7 +259,8 @@ def test_once_with_a_failing_automation_exits_1_names_it_and_prints_the_others(p
     assert run.returncode == 1
     assert run.stderr == (
         f'sendgrid-automation-exporter: automation "Win back" ({TWO}) failed (not_found): HTTP 404: no such '
-        "automation, or no statistics for it yet (SendGrid says: message not found; id simulated-404)\n"
+        "automation, or no statistics for it yet (SendGrid says: message not found; id simulated-404); "
+        "check the automation's id: it was deleted, is another account's, or has sent nothing yet\n"
     )
     assert f'automation_total_clicks{{automation_id="{ONE}"}} 6\n' in run.stdout
 
@@ -502,7 +506,7 @@ def test_foreign_state_file_is_left_alone_and_the_exporter_works_without_it(proc
     process.start()
 
     until(lambda: len(process.totals()) == 2, "both automations")
-    assert "goes on without it" in process.logged()
+    assert "continuing without it" in process.logged()
 
 
 def test_data_grows_stale_while_sendgrid_is_down_and_comes_back(process):

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.domain import OVERFLOW_URL
-from exporter.exposition import AutomationView, key_of, line_format, render_group, text_chunks
+from exporter.exposition import AutomationView, Block, key_of, line_format, render_group, text_chunks
 from tests.factories import a_block, a_link, an_id, render
 
 pytestmark = pytest.mark.unit
@@ -40,10 +40,22 @@ def test_block_knows_its_clicks_by_row():
         ([a_link(clicks=5), a_link(url="b", clicks=1)], [a_link(clicks=9)], False),
         ([a_link(url=OVERFLOW_URL, clicks=5)], [a_link(url=OVERFLOW_URL, clicks=4), a_link(clicks=9)], False),
         ([a_link(clicks=5), a_link(url="b", clicks=5)], [a_link(clicks=9), a_link(url="b", clicks=4)], True),
+        ([a_link(clicks=5), a_link(url="b", clicks=9)], [a_link(url="b", clicks=9), a_link(clicks=5)], False),
+        ([a_link(clicks=5), a_link(url="b", clicks=9)], [a_link(url="b", clicks=9), a_link(clicks=4)], True),
+        ([a_link(clicks=10)], [a_link(clicks=9)], True),
+        ([a_link(clicks=9)], [a_link(clicks=10)], False),
+        ([a_link(clicks=2**16)], [a_link(clicks=2**16 - 1)], True),
+        ([a_link(clicks=2**32 - 1)], [a_link(clicks=2**32)], False),
+        ([a_link(clicks=2**53)], [a_link(clicks=2**32)], True),
     ],
 )
-def test_fall_is_that_of_a_published_link_not_of_the_rest_row(before, after, fell):
-    assert fell_below(a_block(*after, total=99), a_block(*before, total=99)) is fell
+@pytest.mark.parametrize("restored", [False, True])
+def test_fall_is_that_of_a_published_link_not_of_the_rest_row(before, after, fell, restored):
+    former = a_block(*before, total=99)
+    if restored:
+        former = Block(former.links, former.series, former.total_clicks)
+
+    assert fell_below(a_block(*after, total=99), former) is fell
 
 
 def test_fall_of_the_total_alone_counts():

@@ -5,7 +5,7 @@ import pytest
 
 from exporter import errors
 from exporter.domain import OVERFLOW_URL, Outcome, PollResult
-from exporter.errors import IncompleteError, KeyRefusedError, SendGridError, ServerError, UnauthorizedError
+from exporter.errors import NEXT_STEPS, IncompleteError, KeyRefusedError, SendGridError, ServerError, UnauthorizedError
 from exporter.exposition import key_of
 from exporter.labels import LabelHygiene, UrlMode
 from exporter.polling.poller import Poller, Questions
@@ -88,7 +88,7 @@ def test_every_failure_is_its_own_outcome_and_keeps_the_last_good(error):
     good = bench.view
     bench.clock.advance(300.0)
 
-    assert bench.poll() == PollResult(error.outcome, message="why")
+    assert bench.poll() == PollResult(error.outcome, message="why", next_step=NEXT_STEPS[error.outcome])
 
     assert not bench.view.up
     assert (bench.view.block, bench.view.last_success) == (good.block, good.last_success)
@@ -99,7 +99,8 @@ def test_every_failure_is_its_own_outcome_and_keeps_the_last_good(error):
 def test_defect_is_an_outcome_too_with_its_traceback_in_the_log(caplog):
     bench = Bench(KeyError("a defect"))
 
-    assert bench.poll() == PollResult(Outcome.INTERNAL_ERROR, message="a defect of the exporter")
+    step = NEXT_STEPS[Outcome.INTERNAL_ERROR]
+    assert bench.poll() == PollResult(Outcome.INTERNAL_ERROR, message="a defect of the exporter", next_step=step)
 
     (record,) = caplog.records
     assert record.exc_info
@@ -120,7 +121,7 @@ def test_failures_are_logged_when_their_reason_changes_and_the_recovery_once(cap
     bench = Bench(
         ServerError("HTTP 503, 1 try", reason=503),
         ServerError("HTTP 503, 2 tries", reason=503),
-        ServerError("HTTP 502", reason=502),
+        ServerError("HTTP 502", reason=502, next_step="wait"),
         UnauthorizedError("no", reason=401),
         KeyError("a defect"),
         KeyError("a defect"),
@@ -131,13 +132,22 @@ def test_failures_are_logged_when_their_reason_changes_and_the_recovery_once(cap
 
     bench.polls(9)
 
+    wait = NEXT_STEPS[Outcome.SERVER_ERROR]
     assert [(record.levelname, record.outcome, record.getMessage()) for record in caplog.records] == [
-        ("WARNING", "server_error", "the automation began to fail: HTTP 503, 1 try"),
-        ("WARNING", "server_error", "the automation now fails in another way: HTTP 502"),
-        ("WARNING", "unauthorized", "the automation now fails in another way: no"),
-        ("ERROR", "internal_error", "the automation now fails in another way: a defect of the exporter"),
+        (
+            "WARNING",
+            "server_error",
+            f"the automation began to fail: HTTP 503, 1 try; {wait}",
+        ),
+        ("WARNING", "server_error", "the automation now fails in another way: HTTP 502; wait"),
+        ("WARNING", "unauthorized", f"the automation now fails in another way: no; {NEXT_STEPS[Outcome.UNAUTHORIZED]}"),
+        (
+            "ERROR",
+            "internal_error",
+            f"the automation now fails in another way: a defect of the exporter; {NEXT_STEPS[Outcome.INTERNAL_ERROR]}",
+        ),
         ("INFO", "success", "the automation recovered"),
-        ("WARNING", "server_error", "the automation began to fail: HTTP 503"),
+        ("WARNING", "server_error", f"the automation began to fail: HTTP 503; {wait}"),
     ]
 
 
@@ -150,7 +160,8 @@ def test_log_lines_name_the_automation_and_what_was_asked_each_once(caplog):
     (record,) = caplog.records
     fields = (record.automation_id, record.automation, record.outcome, record.status, record.url)
     assert fields == (an_id(), "Welcome", "server_error", 503, url)
-    assert record.getMessage() == "the automation began to fail: HTTP 503: SendGrid failed"
+    what = "the automation began to fail: HTTP 503: SendGrid failed"
+    assert record.getMessage() == f"{what}; {NEXT_STEPS[Outcome.SERVER_ERROR]}"
 
 
 def test_key_that_is_refused_to_all_is_one_line_and_so_is_its_recovery(caplog):
@@ -162,7 +173,7 @@ def test_key_that_is_refused_to_all_is_one_line_and_so_is_its_recovery(caplog):
         bench.poll(number=number)
 
     assert [(record.automation_id, record.getMessage()) for record in caplog.records] == [
-        (an_id(1), "the automation began to fail: HTTP 401"),
+        (an_id(1), f"the automation began to fail: HTTP 401; {NEXT_STEPS[Outcome.UNAUTHORIZED]}"),
         (an_id(1), "the automation recovered"),
     ]
 
@@ -197,7 +208,7 @@ def test_rows_that_last_against_the_count_are_published_at_the_third_poll_counte
 
     assert bench.view.block.total_clicks == 9
     assert bench.count("count_mismatches_total") == 3
-    assert sum("published all the same" in record.getMessage() for record in caplog.records) == 1
+    assert sum("published although inconsistent" in record.getMessage() for record in caplog.records) == 1
 
 
 @pytest.mark.parametrize(
@@ -368,7 +379,7 @@ def test_total_that_never_fits_the_links_is_published_as_it_is_counted_and_logge
 
     assert bench.count("count_mismatches_total") == 2
     assert [record.getMessage() for record in caplog.records] == [
-        "in 3 polls the links' clicks were not SendGrid's total; now they are 9 more than its 12"
+        "in 3 polls the links' clicks did not add up to SendGrid's total; now they are 9 more than its 12"
     ]
     assert bench.view.block.total_clicks == 21
 

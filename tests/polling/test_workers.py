@@ -130,7 +130,7 @@ def test_work_that_does_not_fit_stretches_the_intervals_shows_and_logs_it_once(c
     bench.workers.tend()
 
     assert bench.view.poll_interval == pytest.approx(300 * 2 / 300 / 0.001)
-    assert "every interval is stretched 6.67 times" in caplog.text
+    assert "every interval is 6.67 times as long" in caplog.text
     bench.capacity = 100.0
     bench.workers.tend()
     assert bench.view.poll_interval == 300.0

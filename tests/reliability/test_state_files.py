@@ -94,9 +94,9 @@ def test_somebody_else_s_file_is_refused_and_stays(
     ("path", "says"),
     [
         ("/proc/state.db", "cannot be opened ("),
-        ("missing/state.db", "cannot be made: no folder "),
+        ("missing/state.db", "cannot be created: no directory "),
         (".", "is a directory; name a file in it"),
-        ("/dev/full", "is no regular file"),
+        ("/dev/full", "is not a regular file"),
     ],
 )
 def test_a_place_that_cannot_be_written(simulator: Simulator, tmp_path: Path, path: str, says: str) -> None:
@@ -190,14 +190,14 @@ def test_a_locked_file_holds_up_neither_start_polls_scrapes_nor_the_stop(simulat
         started = time.monotonic()
         with exporter(simulator, state) as process:
             assert time.monotonic() - started < 12
-            assert_goes_on(process, simulator, "the exporter goes on without it, and keeps trying")
+            assert_goes_on(process, simulator, "continuing without it, and retrying")
             assert process.get("/-/healthy").status == 200
             assert process.samples()["sendgrid_exporter_state_failing", ()] == 1
             started = time.monotonic()
             assert process.stop() == 0
             assert time.monotonic() - started < 5
             assert (
-                "the newest values could not be written before the end (blocks: 2)" in process.log
+                "the newest values could not be written before the stop (blocks: 2)" in process.log
             )  # the account's too
 
 
@@ -207,7 +207,7 @@ def test_a_deleted_file_is_made_again(simulator: Simulator, tmp_path: Path) -> N
         wait_until(lambda: totals_in(state), "the block is stored")
         for path in tmp_path.iterdir():
             path.unlink()
-        process.wait_for_log("was deleted, replaced or cut; it is made again", seconds=30)
+        process.wait_for_log("was deleted, replaced or truncated; creating it again", seconds=30)
         wait_until(lambda: totals_in(state), "the block is stored again")
 
 

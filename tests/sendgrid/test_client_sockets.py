@@ -1,6 +1,7 @@
 """The client's deadlines, limits and trust against real sockets on loopback."""
 
 import base64
+import json
 import socket
 import ssl
 import threading
@@ -121,6 +122,36 @@ def test_connections_are_used_again(simulator, asking):
 
     assert simulator.connections == 1
     assert simulator.request_count == 10
+
+
+def test_requests_on_one_connection_carry_nothing_of_the_environment_and_of_earlier_answers(tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login x password y\n")
+    netrc.chmod(0o600)
+    for name, value in {
+        "NETRC": str(netrc),
+        "HTTP_PROXY": "http://127.0.0.1:1",
+        "http_proxy": "http://127.0.0.1:1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    seen: list[bytes] = []
+    body = json.dumps({"results": [], "total_clicks": 0, "_metadata": {"count": 0}}).encode()
+
+    def talk(connection: socket.socket) -> None:
+        while request := connection.recv(65536):
+            seen.append(request)
+            head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nSet-Cookie: session=1; Path=/\r\n\r\n"
+            connection.sendall(head.encode() + body)
+
+    with server(talk) as url:
+        asking = Asking(url)
+        for _ in range(3):
+            asking.stats()
+        asking.client.close()
+
+    names = [[line.split(b":")[0] for line in each.split(b"\r\n")[1:-2]] for each in seen]
+    assert names == [[b"Host", b"Accept", b"Accept-Encoding", b"User-Agent", b"Authorization"]] * 3
+    assert all(f"Authorization: Bearer {KEY}".encode() in each for each in seen)
 
 
 def test_connection_that_the_server_closed_meanwhile_is_replaced(simulator, asking):
@@ -339,7 +370,8 @@ def test_proxy_that_refuses_its_credentials_is_asked_once_and_they_stand_in_no_m
         error, _ = Asking(f"{scheme}://api.invalid", proxy=proxy).failure()
 
     assert isinstance(error, BadRequestError), error
-    assert "the proxy refused its credentials: check sendgrid.proxy" in str(error)
+    assert "the proxy refused its credentials" in str(error)
+    assert error.next_step == "check sendgrid.proxy"
     assert "Marker" not in str(error)
     assert OCTETS not in str(error)
     assert len(heads) == 1
@@ -399,7 +431,8 @@ def test_name_server_that_is_silent_holds_no_poll_beyond_its_deadline_and_one_th
         assert max(seconds for _, seconds in failures) < SLACK
         for error, _ in failures:
             assert isinstance(error, ConnectionFailedError)
-            assert "no name server has answered within the exchange's time; check the host in" in str(error)
+            assert "no name server has answered within the exchange's time" in str(error)
+            assert "check the host in" in error.next_step
         assert asked == ["localhost"]
     finally:
         answers.set()

@@ -186,7 +186,7 @@ def test_text_that_is_not_unicode_is_repaired_not_refused(spelt, url):
     page = parse_page(body)
 
     assert page.results is not None
-    assert page.results[0]["url"] == url
+    assert page.results[0].url == url
 
 
 def test_repaired_text_does_not_excuse_a_wrong_field():
@@ -212,7 +212,7 @@ def test_repair_touches_nothing_but_halves_of_pairs(written, url):
     page = parse_page(body)
 
     assert page.results is not None
-    assert page.results[0]["url"] == url + "\ufffd"
+    assert page.results[0].url == url + "\ufffd"
 
 
 def test_page_may_have_many_times_the_rows_that_were_asked_for_but_not_any_number():
@@ -256,9 +256,9 @@ def nearly_pages(draw: st.DrawFn) -> bytes:
 
 @given(nearly_pages())
 def test_both_readers_of_a_page_read_the_same(body):
-    def read(reader: Callable[[bytes], Page]) -> dict[str, Any] | str:
+    def read(reader: Callable[[bytes], Page]) -> str:
         try:
-            return reader(body).model_dump()
+            return repr(reader(body))
         except InvalidResponseError as exc:
             return str(exc)
 

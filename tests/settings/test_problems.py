@@ -220,18 +220,21 @@ def test_wrong_value_is_reported_with_its_flag(key: str, written: str, expected:
         (["--poll.interval", "--check"], "poll.interval (--poll.interval): needs a value: --poll.interval DURATION"),
         (["--poll.interval", "-1"], f"poll.interval (--poll.interval): {DURATION}"),
         (["--log.level=info", "--log.level", "info"], "log.level (--log.level): is given twice; give it once"),
-        (["word"], "argument 1: is not a flag; a value stands behind its flag"),
-        (["--"], "argument 1: is no flag of the exporter; --help lists all of them"),
-        (["--7/"], "argument 1: is no flag of the exporter; --help lists all of them"),
-        (["--poll.stale.after=1h"], "argument 1: is no flag of the exporter; did you mean --poll.stale-after?"),
-        (["--web.telemetry.path", "/m"], "argument 1: is no flag of the exporter; did you mean --web.telemetry-path?"),
+        (["word"], "argument 1: is not a flag; write a value after its flag"),
+        (["--"], "argument 1: is not a flag of the exporter; --help lists all of them"),
+        (["--7/"], "argument 1: is not a flag of the exporter; --help lists all of them"),
+        (["--poll.stale.after=1h"], "argument 1: is not a flag of the exporter; did you mean --poll.stale-after?"),
+        (
+            ["--web.telemetry.path", "/m"],
+            "argument 1: is not a flag of the exporter; did you mean --web.telemetry-path?",
+        ),
         (
             ["--sendgrid.api.key.file=k"],
-            "argument 1: is no flag of the exporter; did you mean --sendgrid.api-key-file?",
+            "argument 1: is not a flag of the exporter; did you mean --sendgrid.api-key-file?",
         ),
         (
             ["exporter.yaml"],
-            "argument 1: is not a flag; a value stands behind its flag, a configuration file behind --config.file",
+            "argument 1: is not a flag; write a value after its flag, a configuration file after --config.file",
         ),
         (
             ["--web.config.file=a", "--web.config-file=b"],

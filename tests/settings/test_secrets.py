@@ -214,11 +214,11 @@ def test_key_file_is_read_without_blanks_around_the_key(tmp_path: Path, content:
     [
         (b"", "the key is empty; put one there"),
         (b" \n", "the key is empty; put one there"),
-        (b"xyzzy key", 'the key holds blanks or line ends; give the key alone, without "Bearer"'),
-        (b"xyzzy\nxyzzy", 'the key holds blanks or line ends; give the key alone, without "Bearer"'),
-        (b"'xyzzy'\n", "the key stands in quotes; give it without them"),
-        (b"xyzzy\x00", "the key holds characters that no HTTP header can carry"),
-        ("xyzzy日".encode(), "the key holds characters that no HTTP header can carry"),
+        (b"xyzzy key", 'the key contains spaces or line breaks; give the key alone, without "Bearer"'),
+        (b"xyzzy\nxyzzy", 'the key contains spaces or line breaks; give the key alone, without "Bearer"'),
+        (b"'xyzzy'\n", "the key is in quotes; give it without them"),
+        (b"xyzzy\x00", "the key contains characters that no HTTP header can carry"),
+        ("xyzzy日".encode(), "the key contains characters that no HTTP header can carry"),
         (b"xyzzy\xff", "it is not UTF-8 text; write the key alone into it"),
         (b"xyzzy" * 1000, "the key is longer than 4096 characters"),
     ],
@@ -231,7 +231,7 @@ def test_key_file_without_a_key_is_reported(tmp_path: Path, content: bytes, expe
         load([], {**GOOD, "SENDGRID_API_KEY_FILE": str(path)})
 
     assert caught.value.problems == (
-        f"sendgrid.api_key_file (SENDGRID_API_KEY_FILE): {path} is no key file: {expected}",
+        f"sendgrid.api_key_file (SENDGRID_API_KEY_FILE): {path} is not a key file: {expected}",
     )
     assert "xyzzy" not in reported(caught)
 

@@ -88,7 +88,7 @@ def test_folder_is_no_bundle(tmp_path: Path) -> None:
         ({"HTTPS_PROXY": "http://p"}, "HTTPS_PROXY: set, but not read here; set sendgrid.proxy to go through a proxy"),
         ({"https_proxy": "http://p", "ALL_PROXY": "x"}, "https_proxy, ALL_PROXY: set, but not read here"),
         ({"HTTP_PROXY": "http://u:Marker@p", "NO_PROXY": "localhost,.svc"}, "HTTP_PROXY: set, but not read here"),
-        ({"SSL_CERT_DIR": "/nowhere/certs"}, "SSL_CERT_DIR: /nowhere/certs is no directory; correct it, or set"),
+        ({"SSL_CERT_DIR": "/nowhere/certs"}, "SSL_CERT_DIR: /nowhere/certs is not a directory; correct it, or set"),
         ({"SSL_CERT_FILE": "/nowhere.pem"}, "SSL_CERT_FILE: /nowhere.pem cannot be read (No such file or directory)"),
         ({"SSL_CERT_FILE": __file__}, f"SSL_CERT_FILE: {__file__} holds a damaged certificate, or none"),
     ],

@@ -274,9 +274,9 @@ def test_empty_file_is_taken(path):
 @pytest.mark.parametrize(
     ("place", "says"),
     [
-        ("missing/state.db", r"cannot be made: no folder .*/missing; make it: mkdir -p /"),
+        ("missing/state.db", r"cannot be created: no directory .*/missing; create it: mkdir -p /"),
         (".", "is a directory; name a file in it"),
-        ("/dev/full", "is no regular file; name another one"),
+        ("/dev/full", "is not a regular file; name another one"),
     ],
 )
 def test_place_that_cannot_hold_a_file_is_reported(tmp_path, place, says):

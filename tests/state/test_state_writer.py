@@ -105,7 +105,7 @@ def test_neither_start_nor_end_wait_for_a_locked_file(path, caplog):
         assert time.monotonic() - began < 8
     writer._thread.join(20)
 
-    assert "the newest values could not be written before the end (blocks: 1)" in caplog.text
+    assert "the newest values could not be written before the stop (blocks: 1)" in caplog.text
 
 
 def test_file_that_answers_after_the_start_gave_up_is_written(path, caplog):
@@ -138,7 +138,7 @@ def test_disk_that_does_not_answer_is_reported_while_it_is_silent(path, caplog):
         wait_until(lambda: observed == [True, False], "the recovery is reported", seconds=20)
 
     (warning,) = texts(caplog, "WARNING")
-    assert f"{path} has not answered for 10 s (does its disk hang?); the exporter goes on without it" in warning
+    assert f"{path} has not answered for 10 s (does its disk hang?); continuing without it" in warning
 
 
 @pytest.mark.parametrize("change", ["deleted", "replaced", "cut", "only the journal"])
@@ -156,7 +156,7 @@ def test_file_that_is_deleted_or_replaced_is_made_again_with_every_block(path, c
             path.unlink()
         if change == "replaced":
             path.touch()
-        wait_until(lambda: "was deleted, replaced or cut" in caplog.text, "the loss is noticed without any save")
+        wait_until(lambda: "was deleted, replaced or truncated" in caplog.text, "the loss is noticed without any save")
         wait_until(path.exists, "the file is made again")
 
     assert stored(path) == {an_id(1): block_of(1), an_id(2): block_of(2)}
@@ -217,7 +217,7 @@ def test_number_that_the_file_cannot_hold_is_reported_and_the_others_are_kept(pa
         writer.save(an_id(1), "q", a_block(total=2**63), 1.0)
         writer.save(an_id(2), "q", block_of(1), 1.0)
 
-    assert "are too large to be kept" in caplog.text
+    assert "are too large to be stored" in caplog.text
     assert (stored(path), observed) == ({an_id(2): block_of(1)}, [])
 
 

@@ -99,7 +99,7 @@ def test_file_that_cannot_be_used_leaves_what_was_loaded_in_effect(file, hashed,
         assert get(server, "/metrics", login("alice", "right")).status == 200
         assert fakes.observer.web_config == [False, True]
     messages = [record.getMessage() for record in caplog.records]
-    assert sum("stays in effect until it is mended" in message for message in messages) == 1
+    assert sum("stays in effect until it is fixed" in message for message in messages) == 1
     assert hashed not in caplog.text
 
 
@@ -227,5 +227,5 @@ def test_disk_of_the_web_config_file_that_hangs_stops_no_scrape_and_is_reported(
         server.stop(0.0)
         assert time.monotonic() - begin < PROMPT
     assert fakes.observer.web_config == [False, True]
-    assert caplog.text.count("cannot be looked at (does their disk hang?)") == 1
-    assert caplog.text.count("can be looked at again") == 1
+    assert caplog.text.count("cannot be accessed (does their disk hang?)") == 1
+    assert caplog.text.count("can be accessed again") == 1

@@ -63,7 +63,7 @@ def test_process_of_somebody_else_is_not_looked_into(tmp_path):
 @pytest.mark.parametrize(
     ("number", "port", "says"),
     [
-        (errno.EADDRNOTAVAIL, 9, "the address is none of this machine's; choose one of them, or :9 for all of them"),
+        (errno.EADDRNOTAVAIL, 9, "the address is not on this machine; choose one that is, or :9 for all of them"),
         (errno.EACCES, 443, "a port below 1024 takes the right CAP_NET_BIND_SERVICE; choose a higher one"),
         (errno.EACCES, 8443, "permission denied; choose another web.listen_address"),
         (errno.EAFNOSUPPORT, 9, "this machine has no such addresses (is IPv6 switched off?)"),

@@ -18,7 +18,7 @@ class Colour(StrEnum):
 
 
 HUES: Final = ("blue", "yellow", "purple", "#2cb5b5", "#f29ac0", "#9ccc3c", "#b58a5a", "#b9b4f5")
-"""Tell up to eight series apart and mean nothing: none is red, orange or the green that says that all is well."""
+"""Distinguish up to eight series without a meaning: none is red, orange or the green for 'everything is fine'."""
 
 OUTCOME_COLOURS: Final = {
     "success": Colour.GOOD,

@@ -101,7 +101,7 @@ def _matchers(written: list[str]) -> list[str]:
 
 
 def _unjudged(where: str) -> str:
-    """Return rows that keep an empty table from saying that all is well while nobody judges.
+    """Return rows that keep an empty table from looking like 'nothing is wrong' while nothing is judged.
 
     Without the rules these are also the automations that had less than half of last week's clicks in the last day, and
     on the page of one automation its links without a click, with the clicks that are missing in a day.

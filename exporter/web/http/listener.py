@@ -343,7 +343,7 @@ def listen_failure(exc: OSError | UnicodeError, port: int) -> str:
         case errno.EADDRINUSE:
             return f"the port is in use by {port_holder(port)}; stop it, or choose another port in web.listen_address"
         case errno.EADDRNOTAVAIL:
-            return f"the address is none of this machine's; choose one of them, or :{port} for all of them"
+            return f"the address is not on this machine; choose one that is, or :{port} for all of them"
         case errno.EACCES if port < _FIRST_FREE_PORT:
             return (
                 f"a port below {_FIRST_FREE_PORT} takes the right CAP_NET_BIND_SERVICE; choose a higher one in "

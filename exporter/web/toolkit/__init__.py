@@ -21,8 +21,13 @@ class WebConfigError(Exception):
     """The web config file cannot be used; `problems` names each reason in a sentence that begins with its place."""
 
     def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = tuple(problems)
+        """Escape what is not printable: a sentence may quote the file, and must not break a log line."""
+        self.problems = tuple(map(_printable, problems))
+        super().__init__("; ".join(self.problems))
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def seconds(text: str, units: Mapping[str, float], *, ordered: bool = False) -> float | None:
@@ -70,7 +75,7 @@ class Section:
         names = tuple(known)
         for key in self._values:
             if key not in names:
-                self.complain(key[:60], f"there is no such key ({nearest(key, names)})")
+                self.complain(key[:60], f"unknown key ({nearest(key, names)})")
 
     def block(self, key: str) -> "Section":
         """Return the block below this key, empty where there is none."""

@@ -80,7 +80,7 @@ def parse(text: str, folder: Path) -> WebConfig:
         problem = f"{exc.place}this is not valid YAML ({exc.reason})"
         raise WebConfigError([f"web.config_file: {problem}"]) from None
     problems += (
-        f"line {each.line}: the key stands here a second time; remove one of the two" for each in document.repeated
+        f"line {each.line}: the key is given a second time; remove one of the two" for each in document.repeated
     )
     top = Section("", document.content, problems)
     top.only(("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"))
@@ -216,7 +216,7 @@ class ReloadingConfig:
         if not self._stalled:
             self._stalled = True
             _log.error(
-                "the web config file or its certificates cannot be looked at (does their disk hang?); what was loaded "
+                "the web config file or its certificates cannot be accessed (does their disk hang?); what was loaded "
                 "before stays in effect"
             )
         if self._usable:
@@ -251,7 +251,7 @@ class ReloadingConfig:
         usable = not (self._config.problems or self._context.problems)
         if self._stalled:
             self._stalled = False
-            _log.info("the web config file and its certificates can be looked at again")
+            _log.info("the web config file and its certificates can be accessed again")
         if usable != self._usable:
             self._usable = usable
             self._report(usable)
@@ -298,7 +298,7 @@ class FreshConfig:
         except WorkerStoppedError:
             pass
         except Exception:  # noqa: BLE001 - whatever a look meets, requests go on with what was loaded
-            _log.exception("the web config file cannot be looked at; what was loaded before stays in effect")
+            _log.exception("the web config file cannot be accessed; what was loaded before stays in effect")
         finally:
             # Whatever happened, the next request starts a new look.
             self._look, self._hangs = None, False
@@ -356,13 +356,13 @@ class _LastGood(Generic[T]):
             self._key = None if isinstance(exc.__cause__, OSError) else key
             return
         if self.value is not None:
-            _log.info("%s was %s", self._what, "mended" if self.problems else "read again")
+            _log.info("%s %s", self._what, "was fixed, and is in effect" if self.problems else "was reloaded")
         self._key, self.value, self.problems = key, value, ()
 
     def _fail(self, problems: tuple[str, ...]) -> None:
         if self.value is not None and problems != self.problems:
             _log.error(
-                "%s cannot be used any more, what was loaded before stays in effect until it is mended: %s",
+                "%s cannot be used any more, what was loaded before stays in effect until it is fixed: %s",
                 self._what,
                 "; ".join(problems),
             )

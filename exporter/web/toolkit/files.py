@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 Fingerprint = tuple[int, ...] | None
-"""What changes with a file's content; None for a file that cannot be looked at."""
+"""What changes with a file's content; None for a file that cannot be accessed."""
 
 _CHUNK: Final = 1 << 20
 _UNCONNECTED_SECONDS: Final = 10.0

@@ -133,7 +133,7 @@ def _client_auth(block: Section, has_ca: bool, warnings: list[str]) -> ClientAut
     if name == "RequireClientCert":  # An old name that the toolkit still takes.
         name = ClientAuth.REQUIRE_ANY.value
     if name not in set(ClientAuth):
-        block.complain("client_auth_type", f"there is no such type ({nearest(name, tuple(ClientAuth))})")
+        block.complain("client_auth_type", f"unknown type ({nearest(name, tuple(ClientAuth))})")
         return ClientAuth.NONE
     auth = ClientAuth(name)
     if auth is ClientAuth.REQUIRE_ANY:
@@ -178,7 +178,7 @@ def _version(block: Section, key: str) -> ssl.TLSVersion | None:
     if name in ("TLS10", "TLS11"):
         block.complain(key, "OpenSSL refuses TLS 1.0 and 1.1 at its default security level; use TLS12 or TLS13")
     else:
-        block.complain(key, f"there is no such version ({nearest(name, tuple(_VERSIONS))})")
+        block.complain(key, f"unknown version ({nearest(name, tuple(_VERSIONS))})")
     return None
 
 

@@ -1,6 +1,6 @@
 """Ask the exporter for a page: exit 0 when it answers as it should, else 1 with a sentence.
 
-A server that requires client certificates tells nothing to whoever has none: --handshake only checks that its side of
+A server that requires client certificates answers nobody without one: --handshake only checks that its side of
 the TLS handshake comes, so that the process lives and takes connections.
 """
 
