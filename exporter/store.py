@@ -3,7 +3,7 @@
 import math
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -19,11 +19,20 @@ class Snapshot:
     """One consistent state of all automations, as a scrape sees it; equal to itself alone."""
 
     groups: tuple[Group, ...]
-    lines: Mapping[str, Compressed]
-    """Of all automations, by the family's name."""
     link_series: int
     place: Mapping[AutomationId, int]
     """The number of each automation's group."""
+    joined: dict[str, Compressed] = field(default_factory=dict)
+    """The families that a scrape has put together, and that no change since has touched, by name."""
+
+    @property
+    def lines(self) -> Mapping[str, Compressed]:
+        """Of all automations, by the family's name; put together here, since there are more changes than scrapes."""
+        for name in _FAMILY_NAMES:
+            if name not in self.joined:
+                # Two scrapes may both do it, with the same result.
+                self.joined[name] = join([group.lines[name] for group in self.groups])
+        return {name: self.joined[name] for name in _FAMILY_NAMES}
 
     def block(self, automation_id: AutomationId) -> Block | None:
         """Return the block that is shown of an automation; None where there is none."""
@@ -39,13 +48,13 @@ class Snapshot:
 class Store:
     """Holds the current snapshot. Writers take turns; readers take the reference without waiting.
 
-    The automations stand in groups of about the square root of their number: a change renders its group and puts
-    the groups together again, so that its cost hardly grows with the number of automations.
+    The automations stand in groups of about the square root of their number: a change renders its group, and the next
+    scrape puts the groups together again, so that neither's cost grows much with the number of automations.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._snapshot = _snapshot((), {})
+        self._snapshot = _snapshot((), {}, None)
         self._expiry: dict[AutomationId, float] = {}
 
     @property
@@ -81,7 +90,7 @@ class Store:
             place = {view.id: index for index, group in enumerate(groups) for view in group.views}
             # An automation that is gone must not wake `expire` for a block that nobody shows.
             self._expiry = {id_: at for id_, at in self._expiry.items() if id_ in place}
-            self._snapshot = _snapshot(groups, place)
+            self._snapshot = _snapshot(groups, place, None)
 
     def publish(
         self,
@@ -188,13 +197,12 @@ def _configured(automation: Automation, known: AutomationView | None, app_url: s
     )
 
 
-def _snapshot(groups: tuple[Group, ...], place: Mapping[AutomationId, int], before: Snapshot | None = None) -> Snapshot:
-    changed = [(new, old) for new, old in zip(groups, before.groups, strict=True) if new is not old] if before else ()
-    lines = {}
-    for name in _FAMILY_NAMES:
-        # By identity: `render_group` passes on the very object where a family of a group has not changed.
-        if before and all(new.lines[name] is old.lines[name] for new, old in changed):
-            lines[name] = before.lines[name]
-        else:
-            lines[name] = join([group.lines[name] for group in groups])
-    return Snapshot(groups, lines, sum(group.link_series for group in groups), place)
+def _snapshot(groups: tuple[Group, ...], place: Mapping[AutomationId, int], before: Snapshot | None) -> Snapshot:
+    joined: dict[str, Compressed] = {}
+    if before is not None:
+        changed = [(new, old) for new, old in zip(groups, before.groups, strict=True) if new is not old]
+        # Of a copy, since a scrape may put families together meanwhile. By identity: `render_group` passes on the very
+        # object where a family of a group has not changed.
+        kept = before.joined.copy().items()
+        joined = {name: run for name, run in kept if all(new.lines[name] is old.lines[name] for new, old in changed)}
+    return Snapshot(groups, sum(group.link_series for group in groups), place, joined)

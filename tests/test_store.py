@@ -204,6 +204,18 @@ def test_family_that_did_not_change_is_not_put_together_again():
     assert all(run is before[name] for name, run in store.snapshot.lines.items())
 
 
+def test_scrape_shows_every_change_since_the_one_before():
+    store, fresh = a_store(*range(1, 101)), a_store(*range(1, 101))
+    publish(store, 1, clicks=1)
+    text_of(store)
+
+    for number in (1, 50, 100):
+        publish(store, number, clicks=2)
+        publish(fresh, number, clicks=2)
+
+    assert text_of(store) == text_of(fresh)
+
+
 @given(st.lists(st.integers(1, 200), unique=True, max_size=200))
 @settings(max_examples=20, deadline=None)
 def test_any_number_of_automations_stands_in_the_order_of_the_configuration(numbers):
