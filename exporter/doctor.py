@@ -35,6 +35,21 @@ from exporter.settings import Settings
 from exporter.signals import Signals
 
 _MOST_SCOPES: Final = 2000
+_LONGEST: Final = 60.0
+"""Seconds for all requests together."""
+_LONGEST_REQUEST: Final = 15.0
+REGIONS: Final[Mapping[str, str]] = {
+    "https://api.sendgrid.com": "https://api.eu.sendgrid.com",
+    "https://api.eu.sendgrid.com": "https://api.sendgrid.com",
+}
+"""SendGrid's two hosts, each with the other one."""
+_READS: Final = ("marketing.read", "marketing.automation.read")
+_KNOWN: Final = (ForbiddenError, NotFoundError)
+_NO_HEADER: Final = "leave sendgrid.on_behalf_of out, or correct the subuser's name"
+_MOST_NAMED: Final = 10
+_MOST_TEXT: Final = 400
+_WIDTH: Final = 100
+_LABEL: Final = 18
 
 
 class _Scopes(Wire):
@@ -98,24 +113,6 @@ def links_of(client: SendGridClient, automation: Automation, deadline: float) ->
         is_all=not (metadata and metadata.next),
     )
 
-
-_LONGEST: Final = 60.0
-"""Seconds for all requests together."""
-_LONGEST_REQUEST: Final = 15.0
-
-REGIONS: Final[Mapping[str, str]] = {
-    "https://api.sendgrid.com": "https://api.eu.sendgrid.com",
-    "https://api.eu.sendgrid.com": "https://api.sendgrid.com",
-}
-"""SendGrid's two hosts, each with the other one."""
-
-_READS: Final = ("marketing.read", "marketing.automation.read")
-_KNOWN: Final = (ForbiddenError, NotFoundError)
-_NO_HEADER: Final = "leave sendgrid.on_behalf_of out, or correct the subuser's name"
-_MOST_NAMED: Final = 10
-_MOST_TEXT: Final = 400
-_WIDTH: Final = 100
-_LABEL: Final = 18
 
 _Answer = TypeVar("_Answer")
 

@@ -9,6 +9,10 @@ from typing import Final
 from exporter.clock import Clock, SystemClock
 from exporter.web.toolkit.files import Input, read_bounded
 
+LARGEST_BUNDLE: Final = 16 * 1024 * 1024
+"""Bytes of a file of authorities; a system's bundle takes some 200 KiB."""
+_PEM: Final = b"-----BEGIN "
+
 
 class Inputs:
     """Reads what a run is configured by, and remembers the pipes: they give their content only once."""
@@ -33,10 +37,6 @@ def read_input(path: Path, at_most: int) -> Input:
     """Return the content of a file that may be read again at any time; raise OSError."""
     return Inputs(SystemClock()).read(path, at_most)
 
-
-LARGEST_BUNDLE: Final = 16 * 1024 * 1024
-"""Bytes of a file of authorities; a system's bundle takes some 200 KiB."""
-_PEM: Final = b"-----BEGIN "
 
 Authorities = str | bytes
 """Certificates in the form that `ssl` takes as `cadata`: PEM as text, DER as bytes."""

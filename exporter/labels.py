@@ -48,6 +48,12 @@ _MARK: Final = re.compile(rb"[?#&;/!]")
 _BLOCK_TAG: Final = re.compile(rb"\{\{\s*(?:[#/^]|else\b)")
 _UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f\xad\u200b-\u200f\u2060\ufeff]+")
 """Controls and what has no width: no part of a name that anybody means."""
+_HASH_DIGITS: Final = 16
+_MOST_BYTES: Final = 4
+"""Of one character in UTF-8."""
+_KEPT_ADVANTAGE: Final = 1.1
+"""A link in the rest must have 10 % more clicks than a published one to take its place, so that two equal ones do
+not change places at every poll."""
 
 
 class UrlMode(StrEnum):
@@ -403,14 +409,6 @@ def _plain(lower: bytearray, depths: bytearray, start: int, end: int) -> tuple[b
     places = [at for at in range(start, end) if at == start or lower[at] != _SLASH or lower[at - 1] != _SLASH]
     path = bytes(0 if depths[at] == _FIELD else lower[at] for at in places)
     return path, [*places, end]
-
-
-_HASH_DIGITS: Final = 16
-_MOST_BYTES: Final = 4
-"""Of one character in UTF-8."""
-_KEPT_ADVANTAGE: Final = 1.1
-"""A link in the rest must have 10 % more clicks than a published one to take its place, so that two equal ones do
-not change places at every poll."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ _ERASED: Final = "\r\x1b[K"
 
 Secrets = Callable[[], tuple[str, ...]]
 """Returns what no line may show; never waits."""
+_PERIOD: Final = 60.0
 
 
 class LineWriter:
@@ -347,9 +348,6 @@ def _shortened(text: str, length: int, kept: int) -> str:
 
 def _quoted(text: str) -> str:
     return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=True)
-
-
-_PERIOD: Final = 60.0
 
 
 class LogLimit:

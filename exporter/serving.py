@@ -43,6 +43,15 @@ _MOST_FOUND: Final = 5
 _NO_PLAN: Final = Plan(None, is_idle=False)
 _NO_LINES: Final[Mapping[str, Compressed]] = MappingProxyType({})
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+_LATELY: Final = 7 * 86400.0
+"""Seconds: a week, since mails and their readers have a weekly rhythm."""
+_REFRESH_SECONDS: Final = 10.0
+"""Prometheus asks once a minute; 20,000 links take some 40 ms of CPU each time."""
+_UNKNOWN_SECONDS: Final = 1.0
+_CUT: Final = re.compile(r"~[0-9a-f]{16}\Z")
+"""How `labels.max_url_length` ends a URL that is no longer one."""
+_LONGEST_CHARACTER: Final = 4
+"""Bytes in UTF-8, by which a cut URL may be shorter than the limit."""
 
 
 @dataclass(slots=True)
@@ -172,17 +181,6 @@ def _links_with(sought: str, block: Block) -> Iterator[FoundLink]:
     for step_id, url, _, clicks in read_links(lines):
         if text in url.lower() and url != OVERFLOW_URL:
             yield FoundLink(step_id, url, clicks)
-
-
-_LATELY: Final = 7 * 86400.0
-"""Seconds: a week, since mails and their readers have a weekly rhythm."""
-_REFRESH_SECONDS: Final = 10.0
-"""Prometheus asks once a minute; 20,000 links take some 40 ms of CPU each time."""
-_UNKNOWN_SECONDS: Final = 1.0
-_CUT: Final = re.compile(r"~[0-9a-f]{16}\Z")
-"""How `labels.max_url_length` ends a URL that is no longer one."""
-_LONGEST_CHARACTER: Final = 4
-"""Bytes in UTF-8, by which a cut URL may be shorter than the limit."""
 
 
 @dataclass(frozen=True, slots=True)

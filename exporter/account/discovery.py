@@ -14,6 +14,13 @@ from exporter.settings.values import duration_text
 
 _MULTIPLIER: Final = 2862933555777941757
 _WORD: Final = 1 << 64
+_MOST_NAMED: Final = 10
+OUTDATED: Final = 3
+"""Intervals after which a list is outdated: then no automation is idle, and statistics are stale."""
+LONGEST_READING: Final = 300.0
+"""Maximum seconds of reading the list, or an automation's steps."""
+SHARE: Final = 1 / 3
+"""Share of the request budget for reading the list, and for reading the steps."""
 
 
 def shard_of(automation_id: AutomationId, total: int) -> int:
@@ -159,15 +166,6 @@ class Discovery:
 
     def _is_excluded(self, key: str) -> bool:
         return any(fnmatchcase(key, pattern.lower()) for pattern in self.rules.exclude)
-
-
-_MOST_NAMED: Final = 10
-OUTDATED: Final = 3
-"""Intervals after which a list is outdated: then no automation is idle, and statistics are stale."""
-LONGEST_READING: Final = 300.0
-"""Maximum seconds of reading the list, or an automation's steps."""
-SHARE: Final = 1 / 3
-"""Share of the request budget for reading the list, and for reading the steps."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,11 @@ from exporter.exposition import (
 )
 from exporter.polling.schedule import Schedule
 
+_log = logging.getLogger(__name__)
+
 _MOST_STEPS: Final = 1000
 """Steps of one automation; the statistics of the others are added up in one row."""
+_LONGEST_NAP: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +130,6 @@ class StatisticsStore:
 def _added(one: Statistics, other: Statistics) -> Statistics:
     pairs = zip(one, other, strict=True)
     return Statistics(*(None if a is None and b is None else (a or 0) + (b or 0) for a, b in pairs))
-
-
-_log = logging.getLogger(__name__)
-
-_LONGEST_NAP: Final = 1.0
 
 
 class StepSource(Protocol):

@@ -13,6 +13,13 @@ from exporter.errors import ConfigurationError
 from exporter.web.toolkit.files import Fingerprint, fingerprint
 
 _log = logging.getLogger(__name__)
+_LONGEST_TRIAL: Final = 5.0
+"""Seconds for which other requests wait for the first one with a key: a refusal comes in less than one, and a name
+server or a network that hangs must not hold up the others for long."""
+_ROUND: Final = 10.0
+"""Seconds for which a refused key is not tried again: the automations that are due at one time fail in far fewer."""
+_REMEMBERED: Final = 16
+"""Former keys that are still hidden in the log: an answer to an old request may quote one."""
 
 
 class Key(Protocol):
@@ -128,15 +135,6 @@ class KeyTrial:
                 self._is_accepted = self._is_settled = True
                 self._refused.clear()
                 self._refusal = None
-
-
-_LONGEST_TRIAL: Final = 5.0
-"""Seconds for which other requests wait for the first one with a key: a refusal comes in less than one, and a name
-server or a network that hangs must not hold up the others for long."""
-_ROUND: Final = 10.0
-"""Seconds for which a refused key is not tried again: the automations that are due at one time fail in far fewer."""
-_REMEMBERED: Final = 16
-"""Former keys that are still hidden in the log: an answer to an old request may quote one."""
 
 
 class KeyFile:

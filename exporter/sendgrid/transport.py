@@ -62,6 +62,10 @@ _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 _CHUNK_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,15}[ \t]*(;[^\r\n]*)?\r?\n")
 _END_OF_HEAD: Final = (b"\r\n", b"\n")
 _SWITCHING_PROTOCOLS: Final = 101
+_KEEP_ALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPALIVE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+"""Seconds of silence before the first probe (macOS names it differently) and between two, and how many may fail."""
+_LEAST_SECRET: Final = 4
+"""A shorter password stands in any text by chance, and could not be hidden without making it unreadable."""
 
 
 class FramingError(ConnectionError, HTTPException):
@@ -398,20 +402,12 @@ def _connect(connection: HTTPConnection, deadline: Deadline, resolver: Resolver)
     raise NewConnectionError(connection, f"cannot connect: {failure}") from failure
 
 
-_KEEP_ALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPALIVE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
-"""Seconds of silence before the first probe (macOS names it differently) and between two, and how many may fail."""
-
-
 def _keep_alive(connected: socket.socket) -> None:
     """Let the system probe a silent connection, so that what lies between knows it is in use, or its end is noticed."""
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, number in _KEEP_ALIVE:
         if (option := getattr(socket, name, None)) is not None:
             connected.setsockopt(socket.IPPROTO_TCP, option, number)
-
-
-_LEAST_SECRET: Final = 4
-"""A shorter password stands in any text by chance, and could not be hidden without making it unreadable."""
 
 
 def proxy_authorization(proxy: str) -> str | None:

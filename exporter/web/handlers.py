@@ -28,8 +28,6 @@ RELOAD: Final = "/-/reload"
 LINKS: Final = "/sd/links"
 _READ: Final = ("GET", "HEAD")
 _LONGEST_USER: Final = 64
-TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
-OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 _TEXT_TYPE: Final = "text/plain"
 _OPENMETRICS_TYPE: Final = "application/openmetrics-text"
 _KNOWN_VERSIONS: Final[Mapping[str, frozenset[str]]] = {

@@ -115,7 +115,7 @@ def test_a_stop_and_its_end_reach_the_webhook_as_sentences(tmp_path: Path) -> No
     account = Account()
     data = made_blocks(account.recorded(), tmp_path)
     rules = (ROOT / "prometheus" / "rules" / "sendgrid-clicks.yml").read_text(encoding="utf-8")
-    (tmp_path / "rules.yml").write_text(rules.replace("interval: 1m", "interval: 1s"), encoding="utf-8")
+    (tmp_path / "rules.yml").write_text(rules.replace("interval: 2m", "interval: 1s"), encoding="utf-8")
     alertmanager, prometheus = free_port(), free_port()
     with _exporter(account) as exporter, _inbox() as (inbox, alerts):
         (tmp_path / "alertmanager.yml").write_text(

@@ -13,7 +13,7 @@ from email.parser import BytesParser
 from pathlib import Path
 
 from exporter.clock import SystemClock
-from exporter.web.handlers import OPENMETRICS, TEXT
+from exporter.serving import OPENMETRICS, TEXT
 from exporter.web.ports import AutomationRow, LandingPage, Limits, Ports, Scrape, Status, WebOptions
 from exporter.web.server import WebServer
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import yaml
 
+from tools.rules import parts
 from tools.rules.series import (
     CLICK_RATE,
     CONFIGURED,
@@ -43,7 +44,6 @@ from tools.rules.series import (
     PART_COUNTED,
     PART_ODDS,
     PART_SHARE,
-    PART_SUCCEEDED,
     PART_TOTAL,
     PART_UNLIKE,
     PART_WINDOWS,
@@ -64,6 +64,7 @@ _INTERVAL = re.compile(r"interval: (\d+)m")
 HOUR, POLL, PACE, STEPS = 3600, 300, 240, 5
 WEEK = 168
 JOB = "sendgrid-automation-exporter"
+STARTED = time.time()
 
 _OF_AUTOMATIONS = (
     *((hours, COUNTED) for hours in WINDOWS.values()),
@@ -81,7 +82,7 @@ _OF_WINDOWS = (
 """The same for series of their windows."""
 
 _OF_PARTS = (
-    *((hours, name) for hours in PART_WINDOWS.values() for name in (PART_COUNTED, PART_SUCCEEDED)),
+    *((hours, name) for hours in PART_WINDOWS.values() for name in (PART_COUNTED,)),
     *((hours, PART_COUNTED) for hours in (UNEVEN_HOURS, WEEK)),
     *((hours, PART_UNLIKE) for hours in (72, 73)),
     *((WEEK + hours, PART_COUNTED) for hours in PART_WINDOWS.values()),
@@ -89,14 +90,14 @@ _OF_PARTS = (
 )
 """The same for series of links and steps."""
 
-_SMALL = {CLICK_RATE: 0.01, PART_SHARE: 0.1, PART_ODDS: 0.1, PART_UNLIKE: 0.02}
-"""Series of shares, which are not clicks."""
+DEAD_LINK, DEAD_IN, DEAD_HOURS = 3, 10, 80
+"""Which link has lost its clicks, in one of how many automations, and since when."""
 
 _RECENT = (TOTAL, HELD, MOVED, CONFIGURED, DELIVERIES, DELIVERIES_COUNTED, DELIVERIES_MOVED)
 """What they read the last three hours of."""
 
 _RECENT_OF_PARTS = (
-    (POLL, HOUR, (PART_COUNTED, PART_ODDS, PART_SUCCEEDED, PART_TOTAL)),
+    (POLL, HOUR, (PART_COUNTED, PART_ODDS, PART_TOTAL)),
     (HOUR // 2, 24 * HOUR, (PART_UNLIKE,)),
 )
 """What they read the last hour and the last day of, and how often that is recorded."""
@@ -140,33 +141,53 @@ def _owner(automation: int) -> str:
     return f'job="{JOB}",automation_id="{automation:08d}-0000-4000-8000-000000000000"'
 
 
-def _links(automations: int, links: int, now: float) -> Iterator[tuple[str, float]]:
-    """Return the labels and clicks of every link at a time; each automation is polled at its own second of five minutes."""
+@dataclass(frozen=True)
+class _Row:
+    """An automation, a step or a link at a time, and its share of the automation's clicks."""
+
+    labels: str
+    clicks: float
+    share: float = 0.01
+    counted: str = ""
+    """The label that the counts of a step have besides."""
+
+    def sample(self, name: str) -> str:
+        """Return what the series of this name says of it."""
+        shares = {CLICK_RATE: self.share, PART_SHARE: self.share, PART_ODDS: self.share / (1 - self.share)}
+        value = {**shares, PART_UNLIKE: 0.02}.get(name, self.clicks)
+        return f"{name}{{{self.labels}{self.counted if name == PART_COUNTED else ''}}} {value}"
+
+
+def _links(automations: int, links: int, now: float) -> Iterator[_Row]:
+    """Return the clicks of every link at a time; each automation is polled at its own second of five minutes."""
+    whole = sum(1 / (1 + link) for link in range(links))
     for automation in range(automations):
         polled = (now + automation % POLL) // POLL * POLL
         for link in range(links):
-            value = float(int(polled / 60 * (1 + automation % 7) / (1 + link)))
+            dead = link == DEAD_LINK and automation % DEAD_IN == 0
+            moved = min(polled, STARTED - DEAD_HOURS * HOUR) if dead else polled
+            value = float(int(moved / 60 * (1 + automation % 7) / (1 + link)))
             url = f"https://shop.example/{automation}/{link}"
-            yield f'{_owner(automation)},step_id="step-{link % STEPS}",url="{url}",url_location="{link}"', value
+            labels = f'{_owner(automation)},step_id="step-{link % STEPS}",url="{url}",url_location="{link}"'
+            yield _Row(labels, value, 1 / (1 + link) / whole)
 
 
-def _totals(automations: int, links: int, now: float) -> Iterator[tuple[str, float]]:
+def _totals(automations: int, links: int, now: float) -> Iterator[_Row]:
     clicks = _links(automations, links, now)
     for automation in range(automations):
-        yield _owner(automation), sum(next(clicks)[1] for _ in range(links))
+        yield _Row(_owner(automation), sum(next(clicks).clicks for _ in range(links)))
 
 
-def _parts(automations: int, links: int, now: float) -> Iterator[tuple[str, float]]:
-    """Return the clicks of every link and of every step."""
-    clicks = _links(automations, links, now)
+def _parts(automations: int, links: int, now: float) -> Iterator[_Row]:
+    """Return every link and every step."""
+    rows = _links(automations, links, now)
     for automation in range(automations):
-        steps: dict[int, float] = {}
-        for link in range(links):
-            labels, value = next(clicks)
-            steps[link % STEPS] = steps.get(link % STEPS, 0) + value
-            yield labels, value
-        for step, value in steps.items():
-            yield f'{_owner(automation)},step_id="step-{step}"', value
+        own = [next(rows) for _ in range(links)]
+        yield from own
+        for step in range(min(STEPS, links)):
+            of_step = own[step::STEPS]
+            labels = f'{_owner(automation)},step_id="step-{step}"'
+            yield _Row(labels, sum(row.clicks for row in of_step), sum(row.share for row in of_step), f",{parts.STEPS}")
 
 
 def _history(now: int, minutes: float, automations: int, links: int) -> Iterator[str]:
@@ -177,13 +198,13 @@ def _history(now: int, minutes: float, automations: int, links: int) -> Iterator
         (_OF_PARTS, _RECENT_OF_PARTS, partial(_parts, automations, links)),
     ):
         for moment, names in _moments(now, looks, recent, minutes):
-            for labels, value in labelled(moment):
-                yield from (f"{name}{{{labels}}} {_SMALL.get(name, value)} {moment}" for name in names)
+            for row in labelled(moment):
+                yield from (f"{row.sample(name)} {moment}" for name in names)
 
 
-def _windows(automations: int, _now: float) -> Iterator[tuple[str, float]]:
+def _windows(automations: int, _now: float) -> Iterator[_Row]:
     for automation in range(automations):
-        yield from ((f'{_owner(automation)},window="{window}"', 100.0) for window in WINDOWS)
+        yield from (_Row(f'{_owner(automation)},window="{window}"', 100.0) for window in WINDOWS)
 
 
 def _moments(
@@ -209,7 +230,9 @@ def _blocks(folder: Path, data: Path, arguments: argparse.Namespace) -> None:
             out.write(line + "\n")
         out.write("# EOF\n")
     subprocess.run(
-        ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(file), str(data)], check=True, capture_output=True
+        ["promtool", "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=24h", str(file), str(data)],
+        check=True,
+        capture_output=True,
     )
     file.unlink()
 
@@ -320,9 +343,10 @@ class _Exporter:
 
 def _live(automations: int, links: int) -> Iterator[str]:
     now = time.time()
-    for labels, value in _links(automations, links, now):
-        yield f"automation_link_clicks{{{labels}}} {value}"
-    for labels, value in _totals(automations, links, now):
+    for row in _links(automations, links, now):
+        yield f"automation_link_clicks{{{row.labels}}} {row.clicks}"
+    for row in _totals(automations, links, now):
+        labels, value = row.labels, row.clicks
         yield f"automation_total_clicks{{{labels}}} {value}"
         yield f"sendgrid_exporter_automation_up{{{labels}}} 1"
         yield f"sendgrid_automation_delivered{{{labels}}} {10 * value}"

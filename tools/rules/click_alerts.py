@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tools.rules import parts
+from tools.rules import parts, totals
 from tools.rules.rules import Alert, read
 from tools.rules.sentences import (
     ACCOUNT_BOARD,
@@ -33,7 +33,6 @@ from tools.rules.series import (
     PART_COUNTED,
     PART_SCORE,
     SENSITIVITY,
-    SILENT,
     SINCE,
     UNSENT,
     USUAL_SQUARED,
@@ -104,7 +103,7 @@ and on ({AUTOMATION})
     )
     yield Alert(
         "SendGridAccountClicksStopped",
-        SILENT,
+        totals.silent_account(),
         "critical",
         "No automation of the account has clicks.",
         "{{ $value }} automations of {{ $labels.job }}, most of those that have clicks at this time, have had none for two hours or longer"
@@ -112,7 +111,7 @@ and on ({AUTOMATION})
         "Look first at SendGrid's status page (its statistics may stand still), then at your tracking domain: links that do not open count no click. "
         "The automations are not reported one by one as long as this lasts.",
         ACCOUNT_BOARD,
-        "One alert instead of one for each automation.",
+        "One alert instead of one for each automation: most have none in two hours or longer that usually bring some.",
         hold="30m",
     )
 
@@ -120,10 +119,10 @@ and on ({AUTOMATION})
 def of_parts() -> Iterator[Alert]:
     """Return the alerts on links and steps."""
     sensitivity = read(SENSITIVITY.record)
-    dead = f"max by ({PART}) (max_over_time({PART_SCORE}{{which}}[2h])) >= {OF_AUTOMATION} {sensitivity} and on ({PART}) {PART_COUNTED}"
+    dead = f"max by ({PART}) (max_over_time({PART_SCORE}{{{parts.NOT_REST}}}[2h])) >= {OF_AUTOMATION} {sensitivity} and on ({PART}) {PART_COUNTED}"
     yield Alert(
         "SendGridStepClicksStopped",
-        dead.replace("which", parts.STEPS),
+        f"{dead}{{{parts.STEPS}}}",
         "warning",
         f"The step {STEP_NAME} of the automation {NAME} has lost its clicks.",
         f"The step {STEP_NAME} of the automation {NAME} gets hardly any clicks while the others go on.{PART_CLICKS} "
@@ -133,7 +132,7 @@ def of_parts() -> Iterator[Alert]:
     )
     yield Alert(
         "SendGridLinkClicksStopped",
-        dead.replace("which", parts.LINK),
+        f"{dead}{{{parts.LINKS}}}",
         "warning",
         f"The link {{{{ $labels.url }}}} of the automation {NAME} has lost its clicks.",
         f"The link {{{{ $labels.url }}}}{PLACE} in the step {STEP_NAME} of the automation {NAME} gets hardly any clicks while the others go on.{PART_CLICKS}{last_clicks()} "

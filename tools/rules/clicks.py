@@ -18,9 +18,9 @@ def groups() -> list[Group]:
                 *totals.mails(),
                 *totals.evidence(),
                 *totals.drops(),
-                *totals.account(),
                 *owned(click_alerts.of_automations()),
             ],
+            interval="2m",
         ),
         Group(
             "sendgrid-click-parts",

@@ -163,7 +163,7 @@ def evidence() -> Iterator[Recording]:
     )
     yield Recording(
         DELIVERIES_CERTAINTY,
-        certainty(DELIVERIES_EXPECTED, UNLIKE, read(HOURS)),
+        certainty(DELIVERIES_EXPECTED, DELIVERIES_EXPECTED, UNLIKE, read(HOURS)),
         """How many mails the expectation is worth: what its own chance, the noise that all have, and how unlike the automation's weeks are
         (in clicks) leave of it.""",
     )

@@ -21,8 +21,11 @@ or on ({AUTOMATION})
   {total}"""
 
 
-def certainty(expected: str, unlike: str, hours: str) -> str:
-    """Return how much the expectation is worth: what its own chance, the noise that all have and unlike weeks leave."""
+def certainty(judged: str, expected: str, unlike: str, hours: str) -> str:
+    """Return how much the expectation is worth: what its own chance, the noise that all have and unlike weeks leave.
+
+    `judged` is what is expected where that is looked at.
+    """
     return f"""\
 1 / (
     (
@@ -31,7 +34,7 @@ def certainty(expected: str, unlike: str, hours: str) -> str:
         {expected} * 0
     )
   + on ({WINDOW})
-    {USUAL_VARIANCE} / clamp_min({expected}, 0.01)
+    {USUAL_VARIANCE} / clamp_min({judged}, 0.01)
   + on (window) group_left ()
     ({LEVEL_VARIANCE} + {HOURLY_VARIANCE} / {hours})
 )"""

@@ -26,7 +26,8 @@ from tools.rules.series import (
     PART_ODDS,
     PART_SCORE,
     PART_SHARE,
-    PART_SUCCEEDED,
+    PART_SHORT,
+    PART_SUCCESSORS,
     PART_TOTAL,
     PART_UNLIKE,
     PART_UNLIKE_WEIGHT,
@@ -37,6 +38,7 @@ from tools.rules.series import (
     UNEVEN_HOURS,
     UNEVEN_SAMPLES,
     UNLIKE_STEEPNESS,
+    WINDOW,
 )
 
 OR, OR_WINDOW = f"or on ({PART})", f"or on ({PART_WINDOW})"
@@ -45,16 +47,21 @@ PLACE = f"{STEP}, url_location"
 OLD = f"({read(CONFIGURED)} {UNLESS} {read(FRESH)})"
 """Automations whose numbers are old."""
 
-LINK, STEPS = 'url!~"|__other__"', 'url=""'
+LINKS, STEPS = 'part=""', 'part="step"'
+"""What tells the counts of links and steps apart. Prometheus finds an empty or any url by reading the series of every url."""
+
+NOT_REST = 'url!="__other__"'
 ODDS = f"last_over_time({PART_ODDS}[2h])"
 GAINED = f"clamp_min(idelta({PART_TOTAL}[20m]), 0)"
-LINKS_GAINED = f"clamp_min(idelta({PART_TOTAL}{{{LINK}}}[20m]), 0)"
 
 FEWEST = 6
 """Clicks that must be expected of a link or a step before it is looked at."""
 
 SHORT = 0.4
 """A part below this much of what is expected is looked at."""
+
+PROMISED_FROM = SHORT * (FEWEST - 1)
+"""What that is of the clicks promised by its share, which are never fewer than those expected; one click less, against rounding."""
 
 REPLACED_IN, REPLACED_FROM = ("90m", "24h"), 20
 """The windows in which a link is called replaced, and the clicks that must be expected of it there."""
@@ -69,66 +76,89 @@ def counting() -> Iterator[Recording]:
     """Return the rules that count the clicks of every link and step upwards only."""
     yield Recording(PART_TOTAL, f"max by ({PART}) (automation_link_clicks)", "SendGrid's total of the link.")
     yield _counted(
-        PART_COUNTED,
         PART,
         GAINED,
         """The total of the link with every downward correction taken out. Its first value is no click of any window, so a link that
         comes out of the rest row does not jump; after an outage it goes on with what SendGrid says.""",
     )
-    yield _counted(PART_COUNTED, STEP, f"sum by ({STEP}) ({GAINED})", "The same for a step: the part without a url.")
-    young = f"sum by ({PLACE}) ({LINKS_GAINED} unless on ({PART}) {ODDS})"
-    yield _counted(
-        PART_SUCCEEDED,
-        PART,
-        f"(({GAINED} and on ({PART}) {ODDS}) + on ({PLACE}) group_left () {young} {OR} {GAINED})",
-        """The same with the clicks of successors: links at its place in the mail (in its step, where SendGrid gives no place) that are
-        too young to be judged. So an edited link does not look dead. A step has no successors.""",
-        f"{OR} {PART_COUNTED}{{{STEPS}}}",
+    yield _counted(STEP, f"sum by ({STEP}) ({GAINED})", "The same for a step: the part without a url.")
+    young = f"sum by ({PLACE}) (idelta({PART_TOTAL}{{{NOT_REST}}}[20m]) > 0 unless on ({PART}) {ODDS})"
+    gained, before = f"({ODDS} * 0 + on ({PLACE}) group_left () {young})", f"last_over_time({PART_SUCCESSORS}[1h])"
+    yield Recording(
+        PART_SUCCESSORS,
+        f"({before} + on ({PART}) {gained} {OR} {before} {OR} {gained}) and on ({PART}) {PART_COUNTED}{{{LINKS}}}",
+        """Clicks of the link's successors: links at its place in the mail (in its step, where SendGrid gives no place) that are too young
+        to be judged. They count as its own, so an edited link does not look dead. Most links and all steps have none.""",
     )
 
 
-def _counted(name: str, of: str, gained: str, why: str, rest: str = "") -> Recording:
+def _counted(of: str, gained: str, why: str) -> Recording:
     """Return the rule that adds up what the parts gain: links with all labels, or steps, which have no url."""
-    which, total = ('url!=""', PART_TOTAL) if of == PART else (STEPS, f"sum by ({of}) ({PART_TOTAL})")
-    held = f"last_over_time({name}{{{which}}}[1h])"
+    which, total = (LINKS, PART_TOTAL) if of == PART else (STEPS, f"sum by ({of}) ({PART_TOTAL})")
+    held = f"last_over_time({PART_COUNTED}{{{which}}}[1h])"
     return Recording(
-        name,
+        PART_COUNTED,
         f"""\
 {held} + on ({of}) ({gained} or on ({of}) {total} * 0)
 or on ({of}) ({held} {AND} {OLD})
-or on ({of}) {total}
-{rest}""",
+or on ({of}) {total}""",
         why,
-        {} if of == PART else {"url": ""},
+        {} if of == PART else {"part": "step", "url": ""},
     )
 
 
 def windows() -> Iterator[Recording]:
     """Return the rules on parts that have too few clicks in a window."""
     yield Recording(
+        PART_SHORT,
+        by_window({window: _short(window) for window in PART_WINDOWS}),
+        f"""The part's own clicks in the window, where they are less than {SHORT} of what its share promises. All rules below read only
+        these few, and look up what else they need of them: what reads every link again costs seconds.""",
+    )
+    successors = by_window(
+        {
+            window: f"{PART_SUCCESSORS} - on ({PART}) {PART_SUCCESSORS} offset {window} {OR} {PART_SUCCESSORS}"
+            for window in PART_WINDOWS
+        }
+    )
+    yield Recording(
         PART_OBSERVED,
-        by_window({window: _observed(window) for window in PART_WINDOWS}),
-        f"Clicks of the part and its successors in the window, where they are less than {SHORT} of what its share promises.",
+        f"{PART_SHORT} + on ({PART_WINDOW}) ({successors}) {OR_WINDOW} {PART_SHORT} >= 0",
+        "Its clicks and those of its successors in the window.",
     )
     yield Recording(
         PART_EXPECTED,
-        by_window({window: _expected(window, hours) for window, hours in PART_WINDOWS.items()}),
+        f'min by ({PART_WINDOW}) ({_by_share()} or on ({PART_WINDOW}, at_most) label_replace({_at_most()}, "at_most", "last week", "", ""))',
         f"""Clicks expected of it: by the others' clicks and its share, so that volume, season and holidays cancel; but not more than
         {MORE_THAN_LAST_WEEK} times (and {CLICKS_MORE}) what it had in the same window last week, since the others may have a burst.""",
     )
 
 
-def _observed(window: str) -> str:
-    observed = f"({PART_SUCCEEDED} - on ({PART}) {PART_SUCCEEDED} offset {window} >= 0)"
-    return f"{observed} < on ({PART}) ({SHORT} * {ODDS} * {OF_AUTOMATION} {_whole(window)})"
+def _short(window: str) -> str:
+    promised = f"{ODDS} * {OF_AUTOMATION} ({SHORT} * {_whole(window)}) > {PROMISED_FROM:g}"
+    return f"{PART_COUNTED} - on ({PART}) {PART_COUNTED} offset {window} < on ({PART}) ({promised})"
 
 
-def _expected(window: str, hours: float) -> str:
-    observed = f'{PART_OBSERVED}{{window="{window}"}}'
-    by_share = f"{ODDS} * on ({PART}) ({observed} * -1 + {OF_AUTOMATION} {_whole(window)})"
-    last_week = f"{PART_COUNTED} offset 1w - on ({PART}) {PART_COUNTED} offset {WEEK_MINUTES + round(60 * hours)}m"
-    most = f"{MORE_THAN_LAST_WEEK} * ({last_week}) + {CLICKS_MORE}"
-    return f"{most} < on ({PART}) ({by_share}) {OR} {by_share}"
+def _by_share() -> str:
+    whole = by_window({window: _whole(window) for window in PART_WINDOWS})
+    others = f"({PART_OBSERVED} * -1 + on ({WINDOW}) group_left () ({whole}))"
+    return f"{others} * on ({PART}) group_left () {ODDS}"
+
+
+def _at_most() -> str:
+    end = _looked_up(PART_OBSERVED, f"{PART_COUNTED} offset 1w")
+    begins = f" {OR_WINDOW} ".join(
+        _looked_up(
+            f'{PART_OBSERVED}{{window="{window}"}}', f"{PART_COUNTED} offset {WEEK_MINUTES + round(60 * hours)}m"
+        )
+        for window, hours in PART_WINDOWS.items()
+    )
+    return f"{MORE_THAN_LAST_WEEK} * ({end} - on ({PART_WINDOW}) ({begins})) + {CLICKS_MORE}"
+
+
+def _looked_up(few: str, of_all: str) -> str:
+    """Return what a series of all parts says of the few parts and windows that another has."""
+    return f"({few} * 0 + on ({PART}) group_left () {of_all})"
 
 
 def _whole(window: str, steps: str = f"{PART_COUNTED}{{{STEPS}}}") -> str:
@@ -138,14 +168,14 @@ def _whole(window: str, steps: str = f"{PART_COUNTED}{{{STEPS}}}") -> str:
 
 def evidence() -> Iterator[Recording]:
     """Return the rules that weigh them."""
-    unlike = f"clamp_min(last_over_time({PART_UNLIKE}[2h] offset 3d), 0)"
+    doubt = f"{SHARE_DOUBT} + {_looked_up(PART_EXPECTED, ODDS)}"
+    uneven = (
+        f"{_looked_up(PART_EXPECTED, f'last_over_time({PART_UNLIKE}[2h] offset 3d)')} {OR_WINDOW} {PART_EXPECTED} * 0"
+    )
+    unlike = f"{PART_UNLIKE_WEIGHT} * (exp({UNLIKE_STEEPNESS} * clamp_min({uneven}, 0)) - 1)"
     yield Recording(
         PART_CERTAINTY,
-        f"""\
-1 / (
-  1 / {PART_EXPECTED} * on ({PART}) group_left () ({SHARE_DOUBT} + {ODDS})
-  + on ({PART}) group_left () ({SHARE_VARIANCE} + {PART_UNLIKE_WEIGHT} * (exp({UNLIKE_STEEPNESS} * {unlike}) - 1) {OR} {ODDS} * 0 + {SHARE_VARIANCE})
-)""",
+        f"1 / (1 / {PART_EXPECTED} * on ({PART_WINDOW}) ({doubt}) + on ({PART_WINDOW}) ({SHARE_VARIANCE} + {unlike}))",
         """How many clicks the expectation is worth: what its own chance, that of the others, and the part's own unevenness leave of it.""",
     )
     on = f"on ({PART_WINDOW})"
@@ -169,16 +199,11 @@ and {on} ({PART_OBSERVED} < {on} ({SHORT} * {PART_EXPECTED}))""",
 
 def replaced() -> str:
     """Return the expression of links that are short of clicks by themselves, and not with their successors."""
-    return f"\n{OR}\n".join(_replaced(window) for window in REPLACED_IN)
-
-
-def _replaced(window: str) -> str:
-    promised = f"({SHORT} * {ODDS} * {OF_AUTOMATION} {_whole(window)} >= {SHORT * REPLACED_FROM:g})"
-    own, both = (f"{name}{{{LINK}}} - on ({PART}) {name} offset {window}" for name in (PART_COUNTED, PART_SUCCEEDED))
-    return f"""\
-  {own} < on ({PART}) {promised}
-and on ({PART})
-  ({both} >= on ({PART}) {promised})"""
+    which = f'{{window=~"{"|".join(REPLACED_IN)}",{NOT_REST}}}'
+    whole = by_window({window: _whole(window) for window in REPLACED_IN}).replace("\n", " ")
+    promised = f"{SHORT} * {_looked_up(PART_OBSERVED + which, ODDS)} * on ({WINDOW}) group_left () ({whole})"
+    enough = f"{PART_OBSERVED} >= on ({PART_WINDOW}) ({promised} >= {SHORT * REPLACED_FROM:g})"
+    return f"max by ({PART}) ({PART_SHORT}{which} and on ({PART_WINDOW}) ({enough}))"
 
 
 def shares() -> Iterator[Recording]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 INDENT = "  "
-COMMENT_WIDTH, EXPRESSION_WIDTH = 160, 600
+COMMENT_WIDTH, EXPRESSION_WIDTH = 160, 640
 """Up to how many characters a comment is, and an expression may be, one line."""
 
 _OPERATOR = re.compile(r"^([ ]*)((?:or|and|unless|[-+*/<>])(?:[ ]+on \([^)]*\))?)\n[ ]*", re.MULTILINE)
@@ -51,7 +51,7 @@ class Group:
 
     name: str
     rules: Sequence[Recording | Alert]
-    interval: str = "1m"
+    interval: str
 
 
 def render(head: str, groups: Sequence[Group], runbook: str) -> str:

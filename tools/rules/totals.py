@@ -37,7 +37,6 @@ from tools.rules.series import (
     RATIO,
     SCORE,
     SENSITIVITY,
-    SILENT,
     SINCE,
     USUAL,
     USUAL_SQUARED,
@@ -137,15 +136,16 @@ or on (job, window)
     unlike = (
         f"avg_over_time({MISSED_SQUARED}[1d] offset 1d) / on ({WINDOW}) avg_over_time({USUAL_SQUARED}[1d] offset 1d)"
     )
+    judged = f"{EXPECTED} > on ({WINDOW}) {OBSERVED}"
     yield Recording(
         CERTAINTY,
-        certainty(EXPECTED, f"clamp_min({unlike}, 0)", HOURS),
-        """How many clicks the expectation is worth: what its own chance, the noise that all have, and this automation's weeks,
-        where they were unlike, leave of it.""",
+        certainty(judged, EXPECTED, f"clamp_min({unlike}, 0)", HOURS),
+        """How many clicks the expectation is worth, where fewer came: what its own chance, the noise that all have, and this
+        automation's weeks, where they were unlike, leave of it.""",
     )
     evidence = score(
         OBSERVED,
-        f"{EXPECTED} > on ({WINDOW}) {OBSERVED}",
+        judged,
         EXPECTED,
         CERTAINTY,
         labels=WINDOW,
@@ -216,17 +216,13 @@ def _caused(begins: str) -> str:
     return f"(time() + 0 * {cause} {AND} ({begins})) {OR} time() * ({begins})"
 
 
-def account() -> Iterator[Recording]:
-    """Return the rule that says that a whole account stands still."""
+def silent_account() -> str:
+    """Return the automations without a click where most of the account's have none in two hours or longer that usually bring some."""
     silent = f"max by ({AUTOMATION}) ({OBSERVED} == 0 {AND_WINDOW} ({USUAL} >= {COUNTABLE}))"
-    yield Recording(
-        SILENT,
-        f"""\
+    return f"""\
   count by (job) ({silent})
 and on (job)
-  (max by (job) ({LEVEL} < 0.1 and on (window) {HOURS} >= 2))""",
-        "Automations without a click where most of the account's have none in two hours or longer that usually bring some.",
-    )
+  (max by (job) ({LEVEL} < 0.1 and on (window) {HOURS} >= 2))"""
 
 
 def unlikeness() -> Iterator[Recording]:

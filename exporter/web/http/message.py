@@ -21,6 +21,18 @@ SECURITY_HEADERS: Final = (
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "deny"),
 )
+_AT_ONCE: Final = 64 * 1024
+"""Bytes from which on pieces are written: more would cost fewer calls, and be held for each stalled reader."""
+_SHARED_AT_ONCE: Final = 256 * 1024
+"""The same for compressed pieces, which are the store's own: holding them costs nothing."""
+_LEFT_TO_TRANSPORT: Final = 64 * 1024
+"""Bytes that the transport copies and keeps when the kernel takes no more."""
+_MOST_PIECES: Final = 512
+"""Pieces that are written at once: the kernel takes 1024 (IOV_MAX)."""
+_TURN: Final = 1024 * 1024
+"""Bytes that a fast reader gets before others have their turn: about a millisecond of the loop."""
+_RESET: Final = struct.pack("ii", 1, 0)
+"""The SO_LINGER value by which a closed connection keeps no bytes to send."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +99,6 @@ def head_bytes(response: Response, *, date: str, close: bool) -> bytes:
         lines.append("Connection: close")
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
-
-_AT_ONCE: Final = 64 * 1024
-"""Bytes from which on pieces are written: more would cost fewer calls, and be held for each stalled reader."""
-_SHARED_AT_ONCE: Final = 256 * 1024
-"""The same for compressed pieces, which are the store's own: holding them costs nothing."""
-_LEFT_TO_TRANSPORT: Final = 64 * 1024
-"""Bytes that the transport copies and keeps when the kernel takes no more."""
-_MOST_PIECES: Final = 512
-"""Pieces that are written at once: the kernel takes 1024 (IOV_MAX)."""
-_TURN: Final = 1024 * 1024
-"""Bytes that a fast reader gets before others have their turn: about a millisecond of the loop."""
-_RESET: Final = struct.pack("ii", 1, 0)
-"""The SO_LINGER value by which a closed connection keeps no bytes to send."""
 
 _Piece = bytes | memoryview
 

@@ -21,6 +21,17 @@ from exporter.web.toolkit.worker import BusyError, Worker, WorkerStoppedError
 _MOST_CLIENTS: Final = 4096
 """Buckets kept, about 1 MB; a client whose bucket was dropped begins with a full one."""
 _IPV6_HOST_BITS: Final = 64
+_REMEMBERED_REFUSALS: Final = 256
+_TRUSTED_CLIENTS: Final = 256
+_LONGEST_PASSWORD: Final = 72
+"""Bytes that bcrypt looks at: as in Go, what follows them is not compared."""
+_LONGEST_CREDENTIALS: Final = 4096
+# The dot is zero in bcrypt's base 64: 31 of them are a digest of zeroes.
+_DUMMY: Final = "OrpheanBeholderScryDou" + "." * 31
+"""Salt and digest that stand in for those of a user who does not exist."""
+_USUAL_COST: Final = 10
+_WAITING: Final = 64
+_WAITING_OF_ONE: Final = 16
 
 
 class _Bucket(NamedTuple):
@@ -73,17 +84,6 @@ def client_of(address: str) -> str:
 
 
 T = TypeVar("T")
-_REMEMBERED_REFUSALS: Final = 256
-_TRUSTED_CLIENTS: Final = 256
-_LONGEST_PASSWORD: Final = 72
-"""Bytes that bcrypt looks at: as in Go, what follows them is not compared."""
-_LONGEST_CREDENTIALS: Final = 4096
-# The dot is zero in bcrypt's base 64: 31 of them are a digest of zeroes.
-_DUMMY: Final = "OrpheanBeholderScryDou" + "." * 31
-"""Salt and digest that stand in for those of a user who does not exist."""
-_USUAL_COST: Final = 10
-_WAITING: Final = 64
-_WAITING_OF_ONE: Final = 16
 
 
 def matches(password: bytes, hashed: bytes) -> bool:
