@@ -123,8 +123,9 @@ def windows() -> Iterator[Recording]:
     )
     yield Recording(
         PART_OBSERVED,
-        f"{PART_SHORT} + on ({PART_WINDOW}) ({successors}) {OR_WINDOW} {PART_SHORT} >= 0",
-        "Its clicks and those of its successors in the window.",
+        f"{PART_SHORT} + on ({PART_WINDOW}) ({successors}) >= 0 {OR_WINDOW} ({PART_SHORT} unless on ({PART}) {PART_SUCCESSORS}) >= 0",
+        """Its clicks and those of its successors in the window. Absent where they are below zero: after an outage, successors count from
+        zero again.""",
     )
     yield Recording(
         PART_EXPECTED,
