@@ -86,9 +86,11 @@ check: setup-python ## static checks: format, lint, types, generated texts, rule
 	@$(BIN)/python -m scripts.chart --check
 	@scripts/check-rules
 
+# Not test_idle.py, which looks at what a process has imported: measuring imports more.
 .PHONY: coverage
 coverage: setup-python ## measure the branch coverage of the tests of the source that need only Python
-	@$(PYTEST) $(PARALLEL) -m 'not long and not needs' --ignore=tests/{rules,dashboards,deploy,docs,benchmarks} \
+	@$(PYTEST) $(PARALLEL) -m 'not long and not needs' \
+		--ignore=tests/{rules,dashboards,deploy,docs,benchmarks,end_to_end/test_idle.py} \
 		--cov --cov-report=term $(PYTEST_ARGS)
 
 .PHONY: unit

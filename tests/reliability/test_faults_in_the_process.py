@@ -69,10 +69,14 @@ def break_all(simulator: Simulator) -> None:
         simulator.fault(Fault(**fields))
 
 
-def has_failed(exporter: ExporterProcess, name: str, times: int) -> bool:
+def has_failed(exporter: ExporterProcess, name: str, since: int = 0) -> bool:
+    """Return whether the log has the failure, from a length of it on; on a busy machine another may come first."""
     outcome = name.split(":", maxsplit=1)[0]
-    line = re.compile(rf"automation began to fail.*automation_id={IDS[name]} .*outcome={outcome} ")
-    return len(line.findall(exporter.log)) == times
+    how = "(began to fail|now fails in another way)"
+    return (
+        re.search(rf"automation {how}.*automation_id={IDS[name]} .*outcome={outcome} ", exporter.log[since:])
+        is not None
+    )
 
 
 def put(simulator: Simulator, more: int) -> None:
@@ -99,17 +103,18 @@ def test_faults_leave_the_last_good_heal_and_show_no_secret(simulator: Simulator
     break_all(simulator)
     with ExporterProcess(*flags) as exporter:
         for name in FAULTS:
-            wait_until(lambda name=name: has_failed(exporter, name, 1), f"{name} is logged", seconds=30)
+            wait_until(lambda name=name: has_failed(exporter, name), f"{name} is logged", seconds=30)
         assert links(exporter) == {HEALTHY: published(0)}
 
         simulator.faults.clear()
         everywhere = (*IDS.values(), HEALTHY)
         wait_until(lambda: links(exporter) == dict.fromkeys(everywhere, published(0)), "all heal", seconds=30)
 
+        healed = len(exporter.log)
         break_all(simulator)
         put(simulator, 5)
         for name in FAULTS:
-            wait_until(lambda name=name: has_failed(exporter, name, 2), f"{name} is logged again", seconds=30)
+            wait_until(lambda name=name: has_failed(exporter, name, healed), f"{name} is logged again", seconds=30)
         wait_until(lambda: links(exporter)[HEALTHY] == published(5), "the healthy one goes on")
         shown = links(exporter)
         assert {name: shown[id_] for name, id_ in IDS.items()} == dict.fromkeys(FAULTS, published(0))
