@@ -177,7 +177,7 @@ class App:
         self._workers.rest(idle, interval)
         if self._state is not None:
             block = Block(compress([self._account.remembered()]), 0, 0)
-            self._state.save(ACCOUNT, _questions_of(self._settings).of(ACCOUNT), block, self._clock.time())
+            self._state.save(ACCOUNT, self._poller.questions.of(ACCOUNT), block, self._clock.time())
 
     def reload(self) -> Sequence[str]:
         """Read the settings again and take them over, or keep the old ones whole; return the problems.
@@ -308,7 +308,7 @@ class App:
             EVERY_AUTOMATION if account.options.discovers else {ACCOUNT, *(each.id for each in account.automations())}
         )
         try:
-            saved = self._state.start(_questions_of(self._settings).of, wanted, _STATE_SECONDS)
+            saved = self._state.start(self._poller.questions.of, wanted, _STATE_SECONDS)
         except ForeignFileError as exc:
             raise ConfigurationError([str(exc)]) from exc
         self._poller.keeper = self._state

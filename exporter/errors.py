@@ -232,8 +232,7 @@ class Failing:
 
     def end(self) -> bool:
         """Take note of a success; return whether the log should say so."""
-        is_news = self.reason is not None and self.is_told
-        self.reason, self.is_told = None, False
+        is_news, self.reason, self.is_told = self.is_told, None, False
         return is_news
 
 
