@@ -414,13 +414,11 @@ def _named(url: str) -> Iterator[None]:
     """Give every error the address, and name it in one of an answer's form, which knows only the answer."""
     try:
         yield
-    except InvalidResponseError as exc:
-        exc.url = url
-        if url in str(exc):
-            raise
-        raise InvalidResponseError(f"{url}: HTTP 200, but {exc}", url=url, next_step=exc.next_step) from None
     except SendGridError as exc:
         exc.url = url
+        if isinstance(exc, InvalidResponseError) and url not in str(exc):
+            # A new error with this one as its context would be a cycle, which keeps the answer's body (Python 3.13).
+            exc.args = (f"{url}: HTTP 200, but {exc}",)
         raise
 
 
