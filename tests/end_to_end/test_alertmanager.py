@@ -26,6 +26,8 @@ pytestmark = pytest.mark.e2e
 
 FOLDER: Final = ROOT / "prometheus" / "alertmanager"
 CONFIG: Final = FOLDER / "alertmanager.yml"
+ALERTMANAGER: Final = ("alertmanager-newer", "prometheus-alertmanager")
+"""The second is Debian's package, which brings the templates that the newer program reads, too."""
 ALERT: Final = {
     "labels": {
         "alertname": "SendGridAutomationClicksStopped",
@@ -160,7 +162,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
         yield Running(address, caught)
 
 
-@needs("alertmanager-newer")
+@needs(*ALERTMANAGER)
 def test_a_critical_alert_reaches_slack_teams_and_the_webhook_in_words(running: Running) -> None:
     running.send(ALERT)
     got = running.messages("sendgrid-slack", "sendgrid-teams", "sendgrid-webhook")
@@ -188,7 +190,7 @@ def test_a_critical_alert_reaches_slack_teams_and_the_webhook_in_words(running: 
     assert attachment["color"] == "good"
 
 
-@needs("alertmanager-newer")
+@needs(*ALERTMANAGER)
 def test_news_come_by_mail_alone(running: Running) -> None:
     replaced = {
         "labels": {**ALERT["labels"], "alertname": "SendGridLinkReplaced", "severity": "info"},
@@ -207,7 +209,7 @@ def test_news_come_by_mail_alone(running: Running) -> None:
     assert running.caught.empty()
 
 
-@needs("alertmanager-newer")
+@needs(*ALERTMANAGER)
 def test_a_stopped_journey_keeps_its_links_quiet(running: Running) -> None:
     link = {
         "labels": {
@@ -231,7 +233,7 @@ def test_a_stopped_journey_keeps_its_links_quiet(running: Running) -> None:
     )
 
 
-@needs("alertmanager-newer")
+@needs(*ALERTMANAGER)
 def test_a_journey_that_sends_no_mail_makes_one_message(running: Running) -> None:
     def alert(name: str, severity: str, cause: str) -> Mapping[str, Any]:
         return {**ALERT, "labels": {**ALERT["labels"], "alertname": name, "severity": severity, "cause": cause}}
@@ -253,7 +255,7 @@ def test_a_journey_that_sends_no_mail_makes_one_message(running: Running) -> Non
     )
 
 
-@needs("alertmanager-newer")
+@needs(*ALERTMANAGER)
 def test_a_warning_reaches_the_team_that_owns_the_journey_and_not_the_others(running: Running) -> None:
     labels = {**ALERT["labels"], "severity": "warning", "team": "growth"}
     running.send({**ALERT, "labels": labels})
@@ -292,7 +294,7 @@ def test_amtool_takes_the_configuration() -> None:
     assert "SUCCESS" in checked.stdout
 
 
-@needs("alertmanager-newer")
+@needs(*ALERTMANAGER)
 def test_a_link_that_is_proven_broken_keeps_the_guess_from_its_clicks_quiet(running: Running) -> None:
     def alert(name: str, url: str, **labels: str) -> Mapping[str, Any]:
         return {**ALERT, "labels": {"alertname": name, "severity": "warning", "url": url, **labels}}

@@ -99,7 +99,8 @@ def test_no_more_is_read_than_shows_that_the_file_is_too_large(file, at_most, co
 
 
 @pytest.mark.parametrize(
-    ("path", "reason"), [(Path("/nowhere"), "No such file"), (Path("/"), "Is a directory"), (Path("a\0b"), "null byte")]
+    ("path", "reason"),
+    [(Path("/nowhere"), "No such file"), (Path("/"), "Is a directory"), (Path("a\0b"), "embedded null")],
 )
 def test_file_that_cannot_be_read_has_a_reason(path, reason):
     with pytest.raises(OSError) as caught:
