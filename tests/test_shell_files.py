@@ -93,7 +93,8 @@ def test_fish_completes_flags_and_words(tmp_path: Path) -> None:
         return [each.partition("\t")[0] for each in run(program("fish"), "-c", script, **home).splitlines()]
 
     assert offered("--log.level i") == ["info"]
-    assert offered("--doc") == ["--doctor"]
+    # fish 4 adds flags that have these letters in this order somewhere.
+    assert [each for each in offered("--doc") if each.startswith("--doc")] == ["--doctor"]
     assert set(FLAGS) - {"-h"} <= set(offered("--"))
 
 
