@@ -1,15 +1,20 @@
 """One HTTP exchange, as plain as it can be: no proxy, no redirect, no decoding."""
 
+import contextlib
 import gzip
 import http.client
 import json
+import random
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+_LOWEST_PORT: Final = 10_000
+_KERNELS_PORTS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -52,7 +57,21 @@ def exchange(
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that the kernel had free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of 127.0.0.1 that is free.
+
+    Not one that the kernel would choose: those go to servers and connections of the tests that run at the same time,
+    before the program for which this one is has started.
+    """
+    while True:
+        port = random.randrange(_LOWEST_PORT, max(_lowest_of_kernel(), 2 * _LOWEST_PORT))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def _lowest_of_kernel() -> int:
+    """Return the first of the ports from which Linux chooses; elsewhere that of RFC 6335."""
+    try:
+        return int(_KERNELS_PORTS.read_text().split()[0])
+    except OSError:
+        return 49152
