@@ -175,7 +175,8 @@ def test_flood_of_wrong_passwords_starves_neither_the_right_one_nor_health(file)
         begin = time.monotonic()
         server.stop(0.0)
         assert time.monotonic() - begin < PROMPT
-        assert not any(thread.name.startswith("web") for thread in threading.enumerate())
+        # The check that runs is not cut short: it takes as long as the machine is busy.
+        assert eventually(lambda: not any(thread.name.startswith("web") for thread in threading.enumerate()))
 
 
 @pytest.mark.parametrize(
