@@ -259,7 +259,9 @@ def _rows(rows: Iterable[AutomationRow], now: float) -> Iterable[_Markup]:
             is_same = row.error == before
             error = _Markup(", as above") if is_same else _fill(_ERROR, text=_cut(row.error), step=row.next_step)
             before = row.error
-        found = _joined(_fill(_FOUND_LINK, url=_cut(link.url), clicks=counted(link.clicks, "click")) for link in row.found)
+        found = _joined(
+            _fill(_FOUND_LINK, url=_cut(link.url), clicks=counted(link.clicks, "click")) for link in row.found
+        )
         yield _fill(
             _ROW,
             look=_LOOKS[row.state],

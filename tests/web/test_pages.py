@@ -306,7 +306,9 @@ def test_what_is_wrong_with_the_exporter_as_a_whole_stands_above_the_table():
 
     assert notices() == ["As of 1970-01-01 00:16:40 UTC"]
     assert notices(reload=LastReload(940.0, ())) == notices(requests=Requests(2.0, 2.0, 3.0)) == notices()
-    assert notices(reload=failed, list_error="HTTP 403", state_error="the disk is full", requests=Requests(40.0, 20.0, 300.0)) == [
+    assert notices(
+        reload=failed, list_error="HTTP 403", state_error="the disk is full", requests=Requests(40.0, 20.0, 300.0)
+    ) == [
         "The reload 1 min ago failed, the previous configuration is in effect: poll.interval: x; log.level: y",
         "The account's list of automations could not be read: HTTP 403",
         "Values cannot be saved in state.path, so a restart would leave a gap: the disk is full",

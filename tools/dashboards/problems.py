@@ -17,7 +17,7 @@ KEY: Final = "job, alertname, automation_id, step_id, url, url_location"
 """What tells one problem from another."""
 
 RUNBOOKS: Final = runbook().rpartition("/")[0]
-"""Where the pages stand that say what to look at: the address that the alerts name."""
+"""The address of docs/. Each row has the whole address of its page, so that the chart can replace it as in the alerts."""
 
 PAUSE: Final = "6h"
 """An alert that comes back within that time has been the same problem all along."""
@@ -33,7 +33,7 @@ _FIRING: Final = 'alertstate="firing"'
 _ENOUGH: Final = 20
 """Clicks of a day of which half are missed by chance in one of 30,000."""
 
-_RUNBOOK: Final = f"{RUNBOOKS}/${{__data.fields.runbook:raw}}"
+_RUNBOOK: Final = "${__data.fields.runbook:raw}"
 _DETAIL: Final = (
     "/d/${__data.fields.to:raw}&var-step=${__data.fields.to_step:percentencode}&var-url=${__data.fields.to_url:percentencode}"
     "&${datasource:queryparam}&${job:queryparam}&${__url_time_range}"
@@ -76,7 +76,7 @@ def panel(title: str, description: str, where: str = EVERYWHERE) -> AnyPanel:
         Column("page", "SendGrid", {"custom.width": 100, "mappings": cells.OPEN_PAGE, **cells.OPEN}),
     ]
     hidden = ["job", "automation_id", "step_id", "url_location", "to", "to_step", "to_url", "runbook"]
-    pages = cells.words({name: f"{one.page}{one.anchor(name)}" for name, one in PROBLEMS.items()})
+    pages = cells.words({name: f"{RUNBOOKS}/{one.page}{one.anchor(name)}" for name, one in PROBLEMS.items()})
     table = grid(text, targets, columns, sort="Missing clicks", hidden=hidden)
     return table.override_by_name("runbook", properties({"mappings": pages}))
 
