@@ -97,10 +97,10 @@ _RECENT = (TOTAL, HELD, MOVED, CONFIGURED, DELIVERIES, DELIVERIES_COUNTED, DELIV
 """What they read the last three hours of."""
 
 _RECENT_OF_PARTS = (
-    (POLL, HOUR, (PART_COUNTED, PART_ODDS, PART_TOTAL)),
-    (HOUR // 2, 24 * HOUR, (PART_UNLIKE,)),
+    (POLL, 8 * HOUR, (PART_COUNTED, PART_TOTAL)),
+    (HOUR // 2, 24 * HOUR, (PART_ODDS, PART_UNLIKE)),
 )
-"""What they read the last hour and the last day of, and how often that is recorded."""
+"""What they read the last hours and the last day of, and how often that is recorded."""
 
 
 def main() -> int:

@@ -255,12 +255,12 @@ def _links(history: Links, pace: Pace) -> Parts:
     gained, born = _gained(history)
     counted = np.where(born, np.cumsum(gained, axis=1), np.nan)
     of_steps = counted[size:]
-    odds, uneven = _shares(counted, of_steps, pace)
+    odds, lately, uneven = _shares(counted, of_steps, pace)
     unlike = constants.PART_UNLIKE_WEIGHT * (np.exp(constants.UNLIKE_STEEPNESS * np.maximum(uneven, 0)) - 1)
     variance = constants.SHARE_VARIANCE + np.nan_to_num(unlike)
-    young = np.where(np.isnan(odds[:size]) & ~rest[:, None], gained[:size], 0)
+    young = np.where(np.isnan(lately[:size]) & ~rest[:, None], gained[:size], 0)
     same = (history.steps[:, None] == history.steps) & (history.places[:, None] == history.places)
-    inherited = np.where(np.isnan(odds[:size]), 0, same.astype(float) @ young)
+    inherited = np.where(np.isnan(lately[:size]), 0, same.astype(float) @ young)
     succeeded = counted.copy()
     succeeded[:size] += np.cumsum(inherited, axis=1)
     best = np.full(counted.shape, -np.inf)
@@ -308,8 +308,8 @@ def _gained(history: Links) -> tuple[Numbers, Mask]:
     )
 
 
-def _shares(counted: Numbers, of_steps: Numbers, pace: Pace) -> tuple[Numbers, Numbers]:
-    """Return each part's odds and its unevenness as the other rules read them."""
+def _shares(counted: Numbers, of_steps: Numbers, pace: Pace) -> tuple[Numbers, Numbers, Numbers]:
+    """Return each part's odds, those of ten hours, and its unevenness as the other rules read them."""
 
     def gain(values: Numbers, hours: float) -> Numbers:
         return values - before(values, pace.steps(hours))
@@ -338,15 +338,17 @@ def _shares(counted: Numbers, of_steps: Numbers, pace: Pace) -> tuple[Numbers, N
         current = np.where(new, (1 - 1 / samples) * current + news[:, step] / samples, current)
         last[new] = minutes
         uneven[new, step] = current[new]
-    return _read(odds, counted.shape[1], pace, 1), _read(uneven, counted.shape[1], pace, pace.steps(3 * DAY))
+    length = counted.shape[1]
+    lately = _read(odds, length, pace, 1, hours=10)
+    return _read(odds, length, pace, 1), lately, _read(uneven, length, pace, pace.steps(3 * DAY))
 
 
-def _read(values: Numbers, length: int, pace: Pace, later: int) -> Numbers:
-    """Return the last of the values of two hours at each evaluation, so many evaluations later."""
+def _read(values: Numbers, length: int, pace: Pace, later: int, hours: float = 2) -> Numbers:
+    """Return the last value of so many hours at each evaluation, so many evaluations later."""
     every = pace.slow_minutes // pace.minutes
     found = np.full((values.shape[0], length), np.nan)
     found[:, ::every] = values
     steps = np.where(np.isnan(found), -1, np.arange(length))
     latest = np.maximum.accumulate(steps, axis=1)
-    recent = (latest >= 0) & (np.arange(length) - latest <= pace.steps(2) - (later == 1))
+    recent = (latest >= 0) & (np.arange(length) - latest <= pace.steps(hours) - (later == 1))
     return before(np.where(recent, np.take_along_axis(found, np.maximum(latest, 0), axis=1), np.nan), later)

@@ -17,7 +17,7 @@ KEY: Final = "job, alertname, automation_id, step_id, url, url_location"
 """What tells one problem from another."""
 
 RUNBOOKS: Final = runbook().rpartition("/")[0]
-"""The address of docs/. Each row has the whole address of its page, so that the chart can replace it as in the alerts."""
+"""The address of docs/. Each row has its page's whole address, so that the chart can replace it as in the alerts."""
 
 PAUSE: Final = "6h"
 """An alert that comes back within that time has been the same problem all along."""
