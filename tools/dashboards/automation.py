@@ -1,4 +1,4 @@
-"""The dashboard of one automation: its steps, its links, where they stand and which have died."""
+"""The dashboard of one automation: its steps and links, their positions, and which are dead."""
 
 from typing import Final
 
@@ -30,7 +30,7 @@ NOW: Final = promql.clicks(TOTAL)
 BEFORE: Final = promql.last_week(TOTAL)
 HOUR: Final = "1h"
 MORE: Final = 12
-"""Steps behind the first eight, in grey."""
+"""Steps after the first eight, in grey."""
 
 
 def one_automation() -> dm.Dashboard:

@@ -1,4 +1,4 @@
-"""The dashboard of all automations: which automations are clicked, and which are falling."""
+"""The dashboard of all automations: which have clicks, and which lose them."""
 
 from typing import Final
 
@@ -29,7 +29,7 @@ TOTALS: Final = promql.totals()
 NOW: Final = promql.clicks(TOTALS)
 BEFORE: Final = promql.last_week(TOTALS)
 MORE: Final = 12
-"""Automations behind the first eight, in grey."""
+"""Automations after the first eight, in grey."""
 
 
 def automations() -> dm.Dashboard:
@@ -188,7 +188,7 @@ def _most_clicked() -> AnyPanel:
 
 
 def oldest() -> AnyPanel:
-    """Return the lines of the automations whose data is the oldest."""
+    """Return the lines of the automations with the oldest data."""
     text = Text(
         "Age of the data, the oldest",
         "Time since the last good poll of the eight automations whose data is the oldest; the next twelve are grey. A "

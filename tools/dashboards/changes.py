@@ -1,4 +1,4 @@
-"""What changed in the account: automations that are new, gone or watched by nobody, and links that were replaced."""
+"""What changed in the account: new, removed and unwatched automations, and replaced links."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The tables of one automation's links, and what its other panels share with them."""
+"""The tables of one automation's links, and what other panels share with them."""
 
 from typing import Final
 
@@ -75,10 +75,10 @@ def _last_click() -> str:
 
 
 def dead() -> str:
-    """Return the links that died, with the clicks a day that they had.
+    """Return the dead links, with the clicks per day that they had.
 
-    Where the rules judge the links of the automation their alerts decide, so that no two panels contradict each other;
-    elsewhere a day without a click does.
+    If the rules judge the automation's links, their alerts decide, so that panels do not contradict each other;
+    otherwise a day without clicks does.
     """
     alerted = f'ALERTS{{job=~"$job|", {promql.SENDGRID_ALERTS}, {_OF_LINKS}, automation_id="$automation"}}'
     judged = f"last_over_time({promql.PART_ODDS}{{{promql.ONE}}}[2h])"
@@ -87,7 +87,7 @@ def dead() -> str:
 
 
 def died() -> AnyPanel:
-    """Return the table of links that had clicks and have none any more."""
+    """Return the table of links that no longer have clicks."""
     text = Text(
         "Which links are dead",
         "Links that the click-drop rules or a probe report. Without the rules, and in their first weeks: links that "

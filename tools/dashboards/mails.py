@@ -1,4 +1,4 @@
-"""The panels on mails: what was delivered, how many of the readers clicked, how many unsubscribed."""
+"""The panels on mails: deliveries, click-through and unsubscribe rates."""
 
 from typing import Final
 

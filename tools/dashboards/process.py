@@ -1,4 +1,4 @@
-"""The panels on what the exporter publishes and on its process: series, scrapes, memory, reloads, versions."""
+"""The panels on the exporter's series, scrapes, memory, reloads and versions."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ from tools.dashboards.panels import Text, coloured, lines, query, stacked, told_
 
 JOB: Final = f"{{{promql.JOB}}}"
 MORE: Final = 5
-"""Versions behind the newest, in grey."""
+"""Versions older than the newest, in grey."""
 
 
 def series() -> timeseries.Panel:
@@ -45,7 +45,7 @@ def corrections() -> timeseries.Panel:
 
 
 def _ours(expression: str) -> str:
-    """Return the series of those scrape targets that are this exporter."""
+    """Return the series of the scrape targets that are this exporter."""
     return f"{expression} and on (job, instance) sendgrid_exporter_build_info{JOB}"
 
 

@@ -10,7 +10,7 @@ from tools.dashboards.panels import AnyPanel, Column, Text, coloured, fixed, gri
 
 ONE: Final = f"{{{promql.ONE}}}"
 WINDOW: Final = f"topk(1, max by (window) (max_over_time({promql.SCORE}{ONE}[$__range] @ end())))"
-"""The window with the most evidence in the range: the one that the alert's message is about."""
+"""The window with the highest score in the range, which the alert's message is about."""
 MAILS: Final = "job_automation_window:sendgrid_mails:delivered"
 MAILS_LAST_WEEK: Final = "job_automation_window:sendgrid_mails:last_week"
 PART: Final = "step_id, url, url_location"
@@ -18,7 +18,7 @@ NO_RULES: Final = "The recording rules have written nothing yet"
 
 
 def panels() -> list[AnyPanel]:
-    """Return the panels: clicks against what was expected, the evidence, the mails, and the steps and links."""
+    """Return the panels: clicks beside the expected ones, the evidence, the mails, and the steps and links."""
     return [sized(_clicks(), 8, 9), sized(_evidence(), 8, 9), sized(_mails(), 8, 9), sized(_parts(), 24, 5)]
 
 
