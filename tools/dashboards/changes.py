@@ -24,8 +24,8 @@ def panel() -> AnyPanel:
     """Return the table."""
     text = Text(
         "What changed in the account",
-        "Within the range: automations that the exporter began or ceased to watch, links that gave way to a younger "
-        "one, and automations that send mails and that nobody watches (needs discovery.mode report or poll).",
+        "Within the range: automations that the exporter started or stopped watching, links replaced by a newer one, "
+        "and automations that send mails but are not watched (needs discovery.mode report or poll).",
         "short",
         "Nothing has changed",
     )

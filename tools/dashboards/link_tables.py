@@ -20,17 +20,17 @@ STEP_URL: Final = (
 NARROW_STEP: Final = cells.leads_to(STEP_URL, "Narrow the page to this step")
 LINK_URL: Final = f"{STEP_URL}&var-url=${{__data.fields.url:percentencode}}"
 NARROW: Final = cells.leads_to(LINK_URL, "Narrow the page to this link")
-CHOICE: Final = "Follows the choice of steps and link."
+CHOICE: Final = "Filtered by steps and link."
 
 
 def top_links() -> AnyPanel:
     """Return the table of the most clicked links."""
     text = Text(
         "Top links",
-        "The 50 most clicked links of the range. The link opens in a new tab; a click elsewhere on its row narrows "
-        f"the page to it. Last click comes from the recording rules. {CHOICE}",
+        "The 50 most clicked links of the range. The link opens in a new tab; a click elsewhere in its row filters "
+        f"the dashboard by it. Last click comes from the recording rules. {CHOICE}",
         "short",
-        "No link was clicked yet",
+        "No link has clicks yet",
     )
     ranking = promql.clicks(LINKS, pin=" @ end()")
     trend = promql.top(50, promql.clicks(LINKS, DAY, whole=True), ranking, promql.LINK_LABELS)
@@ -90,8 +90,8 @@ def died() -> AnyPanel:
     """Return the table of links that no longer have clicks."""
     text = Text(
         "Which links are dead",
-        "Links that the click-drop rules or a probe report. Without the rules, and in their first weeks: links that "
-        f"had {promql.EXPECTED_A_DAY} clicks a day or more in the week before, and none in the last 24 hours. {CHOICE}",
+        "Links that the click-drop rules or a probe report. Without the rules, and in their first weeks: links with "
+        f"at least {promql.EXPECTED_A_DAY} clicks a day in the week before and none in the last 24 hours. {CHOICE}",
         "short",
         "No link is dead",
     )
