@@ -58,6 +58,11 @@
 {{- $ids := dict }}
 {{- range $values.config.automations }}
 {{- $id := lower .id }}
+{{- /* The address of an automation's page stands for the id in it, as the exporter reads it. */ -}}
+{{- if ne (len $id) 36 }}
+{{- $uuid := "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}" }}
+{{- $id = regexFind $uuid (default $id (regexFind (print "/automations?/" $uuid) $id)) }}
+{{- end }}
 {{- if hasKey $ids $id }}
 {{- fail (printf "config.automations: the id %s is listed twice" .id) }}
 {{- end }}
