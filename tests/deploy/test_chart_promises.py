@@ -30,6 +30,7 @@ from tests.programs import needs
 
 pytestmark = needs(*HELMS)
 
+PAGE = f"https://mc.sendgrid.com/0b1c2d3e-2222-4222-8333-1234567890ab/automations/{AUTOMATION}/detail"
 REFUSED = {
     "no key": (
         ["--set", f"config.automations[0].id={AUTOMATION}"],
@@ -40,6 +41,10 @@ REFUSED = {
     "an id twice": (
         [*least(), "--set", f"config.automations[1].id={AUTOMATION.upper()}"],
         f"the id {AUTOMATION.upper()} is listed twice",
+    ),
+    "an id, and the address of its page": (
+        [*least(), "--set", f"config.automations[1].id={PAGE}"],
+        f"the id {PAGE} is listed twice",
     ),
     "two replicas": (least(replicaCount="2"), "set sharding.total"),
     "two web configurations": (

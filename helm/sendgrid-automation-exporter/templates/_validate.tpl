@@ -58,6 +58,11 @@
 {{- $ids := dict }}
 {{- range $values.config.automations }}
 {{- $id := lower .id }}
+{{- /* The address of an automation's page stands for the id in it, as the exporter reads it. */ -}}
+{{- if ne (len $id) 36 }}
+{{- $uuid := "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}" }}
+{{- $id = regexFind $uuid (default $id (regexFind (print "/automations?/" $uuid) $id)) }}
+{{- end }}
 {{- if hasKey $ids $id }}
 {{- fail (printf "config.automations: the id %s is listed twice" .id) }}
 {{- end }}
@@ -73,8 +78,12 @@
 {{- define "sendgrid-automation-exporter.seconds" -}}
 {{- $units := dict "w" 604800 "d" 86400 "h" 3600 "m" 60 "s" 1 "ms" 0.001 "" 1 }}
 {{- $seconds := 0.0 }}
-{{- range regexFindAll "[0-9.]+(ms|[wdhms])?" (toString .) -1 }}
+{{- if kindIs "string" . }}
+{{- range regexFindAll "[0-9.]+(ms|[wdhms])?" . -1 }}
 {{- $seconds = addf $seconds (mulf (regexFind "[0-9.]+" . | float64) (get $units (regexFind "[a-z]*$" .) | float64)) }}
+{{- end }}
+{{- else }}
+{{- $seconds = float64 . }}
 {{- end }}
 {{- $seconds }}
 {{- end }}
@@ -94,7 +103,11 @@
 {{- $near := or .Values.demo (regexMatch "^(?i)https?://(localhost|127\\.[0-9.]+|\\[::1\\])(:[0-9]+)?/?$" (default "" $config.sendgrid.base_url)) }}
 {{- $bounds := dict "least" ($near | ternary 1 10) "most" 2592000 "bounds" ($near | ternary "1s to 30d" "10s to 30d") }}
 {{- include "sendgrid-automation-exporter.validateDuration" (dict "name" "config.sendgrid.timeout" "value" $config.sendgrid.timeout "least" 0.1 "most" 300 "bounds" "100ms to 5m") }}
-{{- include "sendgrid-automation-exporter.validateDuration" (merge (dict "name" "config.poll.interval" "value" $config.poll.interval) $bounds) }}
+{{- range tuple "poll" "discovery" "statistics" }}
+{{- include "sendgrid-automation-exporter.validateDuration" (merge (dict "name" (printf "config.%s.interval" .) "value" (get $config .).interval) $bounds) }}
+{{- end }}
+{{- include "sendgrid-automation-exporter.validateDuration" (dict "name" "config.poll.idle_after" "value" $config.poll.idle_after "least" 1 "most" 31104000 "bounds" "1s to 360d") }}
+{{- include "sendgrid-automation-exporter.validateDuration" (dict "name" "config.poll.idle_interval" "value" $config.poll.idle_interval "least" 0.001 "most" 2592000 "bounds" "1ms to 30d") }}
 {{- $interval := include "sendgrid-automation-exporter.seconds" (kindIs "invalid" $config.poll.interval | ternary 300 $config.poll.interval) | float64 }}
 {{- $longest := empty $config.automations | ternary $interval 0.0 }}
 {{- range $index, $automation := $config.automations }}
