@@ -17,19 +17,24 @@ SCHEMA: Final = json.loads((CHART / "values.schema.json").read_text())
 
 # By key: the least and the most that both take, then what lies just beyond on either side (None: no such side).
 EDGES: Final[dict[str, tuple[Any, Any, Any, Any]]] = {
-    "sendgrid.base_url": ("http://a", "HTTPS://api.example.org:8443/", "ftp://a", "https://a/path"),
+    "sendgrid.base_url": ("http://a", "HTTPS://api.example.org:65535/", "ftp://a", "https://a:65536"),
     "sendgrid.app_url": ("", "HTTPS://a:8443/b?c={automation_id}&d#e", "ftp://a/{automation_id}", "https://a/{id}"),
     "sendgrid.on_behalf_of": ("x", "x" * 256, " ", "x" * 257),
     "sendgrid.page_size": (1, 50, 0, 51),
     "sendgrid.requests_per_minute": (0.1, 100_000, 0.09, 100_001),
-    "sendgrid.proxy": ("http://a", "https://me:x@proxy:3128/", "socks5://a:1", "http://proxy:3128/path"),
+    "sendgrid.proxy": ("http://[::1]:1", "https://me:x@proxy:3128/", "http://proxy:0", "http://proxy:3128/path"),
     "poll.concurrency": (1, 256, 0, 257),
+    "discovery.exclude": (["*"], ["x" * 256] * 1000, [" "], None),
+    "discovery.forget_after": (1, 1000, 0, 1001),
+    "discovery.max_automations": (1, 100_000, 0, 100_001),
+    "sd.exclude": (["a"], ["x" * 256] * 200, [" "], ["x" * 257]),
+    "sd.max_links": (1, 10_000, 0, 10_001),
     "labels.url": ("full", "strip_query", "none", None),
     "labels.drop_params": (["a"], ["x" * 256] * 1000, [" "], ["a"] * 1001),
     "labels.drop_paths": (["/*"], ["/u/*"] * 100, ["/u"], ["https://a/*"]),
     "labels.max_links": (1, 1_000_000, 0, 1_000_001),
     "labels.max_url_length": (64, 1_000_000, 63, 1_000_001),
-    "web.telemetry_path": ("/m", "/scrape/metrics.v1", "/", "/-/healthy"),
+    "web.telemetry_path": ("/m", "/sd/links.v1", "/sd/links", "/-/healthy"),
     "log.level": ("debug", "error", "trace", None),
     "log.format": ("logfmt", "json", "text", None),
 }
@@ -38,7 +43,23 @@ DURATIONS: Final[dict[str, tuple[Any, Any, Any, Any]]] = {
     "sendgrid.timeout": ("100ms", "5m", "99ms", 300.5),
     "poll.interval": (10, "4w2d", "9s999ms", "30d1s"),
     "poll.stale_after": ("10s", "360d", 9, "361d"),
+    "poll.idle_after": ("1s", "360d", "999ms", "361d"),
+    "poll.idle_interval": ("1ms", 2_592_000, 0.0009, 2_592_001),
+    "discovery.interval": (10, 2_592_000, "1s", 1_000_000_000),
+    "statistics.interval": ("10s", "30d", 9.5, "31d"),
 }
+
+
+def test_every_duration_has_its_bounds() -> None:
+    groups = SCHEMA["properties"]["config"]["properties"]
+    durations = {
+        f"{group}.{key}"
+        for group, settings in groups.items()
+        for key, value in settings.get("properties", {}).items()
+        if {"$ref": "#/definitions/duration"} in value.get("allOf", ())
+    }
+
+    assert durations == DURATIONS.keys()
 
 
 def written(values: dict[str, Any]) -> dict[str, Any]:
