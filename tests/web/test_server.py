@@ -47,6 +47,18 @@ def test_address_in_use_is_reported_in_a_sentence():
             make(("127.0.0.1", 0), ("127.0.0.1", port)).start()
 
 
+def test_address_that_another_one_of_ours_includes_is_said_to_be_the_reason():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+
+    with pytest.raises(StartError) as refused:
+        make(("", port), ("127.0.0.1", port)).listen()
+
+    assert str(refused.value) == (
+        f"cannot listen on 127.0.0.1:{port}: [::]:{port} of web.listen_address includes it; leave one of them out"
+    )
+
+
 def test_process_that_has_the_port_is_named_for_either_family_of_addresses():
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,

@@ -77,11 +77,13 @@
 {{- /* A duration in seconds; numbers are seconds already. */ -}}
 {{- define "sendgrid-automation-exporter.seconds" -}}
 {{- $units := dict "w" 604800 "d" 86400 "h" 3600 "m" 60 "s" 1 "ms" 0.001 "" 1 }}
-{{- $seconds := kindIs "string" . | ternary 0.0 . }}
+{{- $seconds := 0.0 }}
 {{- if kindIs "string" . }}
 {{- range regexFindAll "[0-9.]+(ms|[wdhms])?" . -1 }}
 {{- $seconds = addf $seconds (mulf (regexFind "[0-9.]+" . | float64) (get $units (regexFind "[a-z]*$" .) | float64)) }}
 {{- end }}
+{{- else }}
+{{- $seconds = float64 . }}
 {{- end }}
 {{- $seconds }}
 {{- end }}
@@ -101,8 +103,8 @@
 {{- $near := or .Values.demo (regexMatch "^(?i)https?://(localhost|127\\.[0-9.]+|\\[::1\\])(:[0-9]+)?/?$" (default "" $config.sendgrid.base_url)) }}
 {{- $bounds := dict "least" ($near | ternary 1 10) "most" 2592000 "bounds" ($near | ternary "1s to 30d" "10s to 30d") }}
 {{- include "sendgrid-automation-exporter.validateDuration" (dict "name" "config.sendgrid.timeout" "value" $config.sendgrid.timeout "least" 0.1 "most" 300 "bounds" "100ms to 5m") }}
-{{- range $name, $value := dict "poll.interval" $config.poll.interval "discovery.interval" $config.discovery.interval "statistics.interval" $config.statistics.interval }}
-{{- include "sendgrid-automation-exporter.validateDuration" (merge (dict "name" (print "config." $name) "value" $value) $bounds) }}
+{{- range tuple "poll" "discovery" "statistics" }}
+{{- include "sendgrid-automation-exporter.validateDuration" (merge (dict "name" (printf "config.%s.interval" .) "value" (get $config .).interval) $bounds) }}
 {{- end }}
 {{- include "sendgrid-automation-exporter.validateDuration" (dict "name" "config.poll.idle_after" "value" $config.poll.idle_after "least" 1 "most" 31104000 "bounds" "1s to 360d") }}
 {{- include "sendgrid-automation-exporter.validateDuration" (dict "name" "config.poll.idle_interval" "value" $config.poll.idle_interval "least" 0.001 "most" 2592000 "bounds" "1ms to 30d") }}
