@@ -364,6 +364,7 @@ class App:
             discovered={str(each): standings[each] for each in Standing} if account.options.discovers else None,
             list_error=text_of(account.failure) if account.failure else "",
             state_file=str(settings.state.path) if settings.state.path else None,
+            state_error=self._state.trouble if self._state else "",
             configuration=redacted(settings, with_automations=False),
             reload=self._last_reload,
         )

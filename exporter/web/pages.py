@@ -72,7 +72,7 @@ _NAME: Final = Template("<bdi>$name</bdi>")
 _LINKED_NAME: Final = Template('<a href="$page" rel="noreferrer noopener"><bdi>$name</bdi></a>')
 _ERROR: Final = Template("<p><bdi>$text</bdi><p>Next step: $step")
 _FOUND: Final = Template('<ul class="found">$links</ul>')
-_FOUND_LINK: Final = Template("<li><bdi>$url</bdi> ($clicks clicks)")
+_FOUND_LINK: Final = Template("<li><bdi>$url</bdi> ($clicks)")
 _MORE: Final = Template("<p>$text</p>")
 _NOTICE: Final = Template("<li>$text")
 _FACT: Final = Template("<dt>$name<dd>$value")
@@ -128,7 +128,7 @@ def status_page(page: LandingPage, status: Status, view: View, *, telemetry_path
         links=_joined(_fill(_LINK, target=target, text=text) for text, target in links),
         sought=view.sought,
         sort=view.sort,
-        look=_LOOKS[next((condition for condition in _SEVERITY[:3] if counts[condition]), Condition.OK)],
+        look=_LOOKS[next((condition for condition in _SEVERITY if counts[condition]), Condition.IDLE)],
         summary=_summary(counts, len(rows), view),
         notices=_joined(_fill(_NOTICE, text=text) for text in _notices(status)),
         table=_table(rows, view, status.time),
@@ -149,6 +149,7 @@ def status_json(status: Status, view: View) -> bytes:
         "requests_per_minute": status.requests._asdict(),
         "discovered_automations": dict(status.discovered) if status.discovered is not None else None,
         "state_file": status.state_file,
+        "state_error": status.state_error or None,
         "list_error": status.list_error or None,
         "last_reload": None if reload is None else {"time": reload.time, "problems": list(reload.problems)},
         "automations": [
@@ -258,7 +259,9 @@ def _rows(rows: Iterable[AutomationRow], now: float) -> Iterable[_Markup]:
             is_same = row.error == before
             error = _Markup(", as above") if is_same else _fill(_ERROR, text=_cut(row.error), step=row.next_step)
             before = row.error
-        found = _joined(_fill(_FOUND_LINK, url=_cut(link.url), clicks=link.clicks) for link in row.found)
+        found = _joined(
+            _fill(_FOUND_LINK, url=_cut(link.url), clicks=counted(link.clicks, "click")) for link in row.found
+        )
         yield _fill(
             _ROW,
             look=_LOOKS[row.state],
@@ -270,9 +273,9 @@ def _rows(rows: Iterable[AutomationRow], now: float) -> Iterable[_Markup]:
             success="never" if row.last_success is None else f"{_rough(now - row.last_success)} ago",
             next=_rough(row.next_poll) if row.next_poll else "now",
             interval=duration(row.interval),
-            links=row.series,
-            clicks="none" if row.clicks is None else row.clicks,
-            day="" if row.day_clicks is None else f"{row.day_clicks:+}",
+            links=f"{row.series:,}",
+            clicks="none" if row.clicks is None else f"{row.clicks:,}",
+            day="" if row.day_clicks is None else f"{row.day_clicks:+,}",
         )
 
 
@@ -284,6 +287,8 @@ def _notices(status: Status) -> Iterable[str]:
         yield f"The reload {ago} ago failed, the previous configuration is in effect: {'; '.join(reload.problems)}"
     if status.list_error:
         yield f"The account's list of automations could not be read: {status.list_error}"
+    if status.state_error:
+        yield f"Values cannot be saved in state.path, so a restart would leave a gap: {status.state_error}"
     if requests.needed > requests.allowed:
         yield (
             f"The polls need {requests.needed:.1f} requests a minute and {requests.allowed:.1f} are allowed, so their "

@@ -35,7 +35,7 @@ ALERT: Final = {
     },
     "annotations": {
         "summary": "Clicks on the automation <!channel> & [Sale](https://evil.example) have stopped.",
-        "description": "Nobody has clicked <b>here</b> for 3 h. Look first whether it still sends mail.",
+        "description": "Nobody has clicked <b>here</b> for 3 h. First check whether it still sends mail.",
         "dashboard_url": "https://grafana.example/d/sendgrid-automation?var-automation=6b2ec1bc",
         "sendgrid_url": "https://mc.sendgrid.com/automations/6b2ec1bc/detail",
         "runbook_url": "https://example.com/docs/alerts.md#sendgridautomationclicksstopped",
