@@ -40,18 +40,19 @@ def edge_of(schema: dict[str, Any]) -> Edge | None:
     return None
 
 
+WRONG_HOSTS: Final = ("a:0", "a:65536", "a:", "-a", "a..b", "[x]", "b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher")
 UNBOUNDED: Final = {"sendgrid.ca_file"}
 """Names a file in the pod, which only the exporter can look at."""
 WRITTEN: Final[dict[str, Edge]] = {
-    "sendgrid.base_url": ("http://a", "HTTPS://api.example.org:8443/", "ftp://a", "https://a/path"),
+    "sendgrid.base_url": ("http://a", "HTTPS://api.example.org:65535/", "ftp://a", "https://a/path"),
     "sendgrid.app_url": ("", "HTTPS://a:8443/b?c={automation_id}&d#e", "ftp://a/{automation_id}", "https://a/{id}"),
     "sendgrid.on_behalf_of": ("x", "x" * 256, " ", "x" * 257),
-    "sendgrid.proxy": ("http://a", "https://me:x@proxy:3128/", "socks5://a:1", "http://proxy:3128/path"),
+    "sendgrid.proxy": ("http://[::1]:1", "https://me:x%40;=y@proxy.:3128/", "socks5://a:1", "http://proxy:3128/path"),
     "discovery.exclude": (["*"], ["x" * 256] * 1000, [" "], ["a"] * 1001),
     "sd.exclude": (["a"], ["x" * 256] * 200, ["/"], ["a"] * 201),
     "labels.drop_params": (["a"], ["x" * 256] * 1000, [" "], ["a"] * 1001),
     "labels.drop_paths": (["/*"], ["/u/*"] * 100, ["/u"], ["https://a/*"]),
-    "web.telemetry_path": ("/m", "/scrape/metrics.v1", "/", "/-/healthy"),
+    "web.telemetry_path": ("/m", "/sd/links.v1", "/", "/-/healthy"),
     # False needs a way in for the kubelet, which is another test's subject.
     "web.open_health": (True, True, "maybe", None),
 }
@@ -66,7 +67,7 @@ DURATIONS: Final[dict[str, Edge]] = {
     "poll.stale_after": ("10s", "360d", 9, "361d"),
     "poll.idle_after": ("1s", "360d", "999ms", "360d1s"),
     "poll.idle_interval": ("1ms", "30d", 0.0001, "30d1s"),
-    "discovery.interval": (10, "30d", "9s", "31d"),
+    "discovery.interval": (10, "30d", "9s", 1_000_000_000),
     "statistics.interval": ("10s", 2592000, 9.9, "31d"),
 }
 
@@ -127,6 +128,22 @@ def test_chart_and_exporter_refuse_what_lies_beyond(index: int, tmp_path: Path) 
     assert done.returncode == 2
     assert {key for key in beyond if f" {key} (" not in done.stderr} == set()
     assert refused == beyond.keys() & EDGES.keys()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *((key, f"https://{host}") for key in ("sendgrid.base_url", "sendgrid.proxy") for host in WRONG_HOSTS),
+        ("sendgrid.proxy", "http://me:x@y@proxy"),
+        *(("web.telemetry_path", path) for path in ("/-", "/sd/links", "/status.json", "/status.js")),
+    ],
+)
+def test_chart_and_exporter_refuse_the_same_addresses_and_paths(key: str, value: str, tmp_path: Path) -> None:
+    config = written({key: value})
+    done = check(tmp_path, config)
+
+    assert f" {key} (" in done.stderr
+    assert not jsonschema.Draft7Validator(SCHEMA).is_valid({"config": config})
 
 
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key, edge in DURATIONS.items() for value in edge[2:]])

@@ -93,7 +93,7 @@
 {{- if not (kindIs "invalid" .value) }}
 {{- $seconds := include "sendgrid-automation-exporter.seconds" .value | float64 }}
 {{- if or (lt $seconds (float64 .least)) (gt $seconds (float64 .most)) }}
-{{- fail (printf "%s: %v is out of bounds: %s" .name .value .bounds) }}
+{{- fail (printf "%s: %s is out of bounds: %s" .name (kindIs "string" .value | ternary .value (toJson .value)) .bounds) }}
 {{- end }}
 {{- end }}
 {{- end }}
