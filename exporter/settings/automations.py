@@ -227,7 +227,7 @@ def _doubles(name: str, keys: list[str]) -> Iterator[str]:
 _READERS: Final[Mapping[str, Callable[[object], str | float | tuple[str, ...]]]] = {
     "id": _id,
     "name": lambda value: values.text(value, at_most=256),
-    "interval": values.duration(0.001, values.LONGEST_INTERVAL),
+    "interval": values.duration(0.0, values.LONGEST_INTERVAL),
     "step_ids": _step_ids,
 }
 

@@ -191,7 +191,7 @@ def test_summary_is_green_only_while_an_automation_is_up_to_date(rows, look):
 
 
 def test_search_without_a_result_says_so():
-    assert "No automation has this in its name, its id or a link." in read(GOOD, view=View("nothing")).text
+    assert "No automation's name, id or links contain this." in read(GOOD, view=View("nothing")).text
 
 
 def test_change_of_a_day_sorts_with_the_unknown_last():

@@ -13,7 +13,7 @@ import pytest
 
 from exporter.clock import SystemClock
 from exporter.errors import ConfigurationError, StartError
-from exporter.web.http.listener import inherited, listen_failure, port_holder
+from exporter.web.http.listener import inherited, listen_failure, port_holder, shown
 from exporter.web.ports import Limits, WebOptions
 from exporter.web.server import WebServer
 from tests.web.support import (
@@ -180,6 +180,15 @@ def test_stop_cuts_what_does_not_end_in_time():
         assert reloading.recv(1) == b""
         assert not any(thread.name == "web" for thread in threading.enumerate())
     held.set()
+
+
+def test_socket_in_the_file_system_is_shown_as_its_path():
+    assert [shown("127.0.0.1", 80), shown("::1", 80), shown("", 80), shown("/run/exporter.sock", 0)] == [
+        "127.0.0.1:80",
+        "[::1]:80",
+        ":80",
+        "/run/exporter.sock",
+    ]
 
 
 def test_stop_twice_is_as_good_as_once():

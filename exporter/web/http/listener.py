@@ -289,7 +289,9 @@ def address_of(sock: socket.socket) -> tuple[str, int]:
 
 
 def shown(host: str, port: int) -> str:
-    """Return the address as a person writes it."""
+    """Return the address as a person writes it: a socket in the file system has no port."""
+    if host.startswith("/"):
+        return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
