@@ -105,7 +105,7 @@ and on ({AUTOMATION})
         "SendGridAccountClicksStopped",
         totals.silent_account(),
         "critical",
-        "No automation of the account has clicks.",
+        "Most automations of the account have no clicks.",
         "{{ $value }} automation{{ if ne $value 1.0 }}s{{ end }} of {{ $labels.job }}, most of those that usually have clicks at this time, {{ if eq $value 1.0 }}has{{ else }}have{{ end }} had none for two hours or more"
         f'{{{{ with printf "quantile by (job) (0.5, {MOVED}{{job=%q}})" $labels.job | query }}}} (since about {{{{ . | first | value | humanizeTimestamp }}}}){{{{ end }}}}. '
         "First check SendGrid's status page (its statistics may be delayed), then your tracking domain: links that do not open count no clicks. "

@@ -57,7 +57,7 @@ def alerts() -> Iterator[Alert]:
         "SendGridAccountStoppedSending",
         UNSENT,
         "critical",
-        "No automation of the account sends mail.",
+        "Most automations of the account send no mail.",
         "{{ $value }} automation{{ if ne $value 1.0 }}s{{ end }} of {{ $labels.job }}, most of those that usually send at this time, {{ if eq $value 1.0 }}has{{ else }}have{{ end }} sent hardly any mail for an hour or more. "
         "First check whether SendGrid has suspended the account, then SendGrid's status page: its statistics may be delayed. "
         "The automations are not reported individually while this lasts.",
