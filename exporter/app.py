@@ -39,6 +39,7 @@ from exporter.state import EVERY_AUTOMATION
 from exporter.state.writer import StateWriter
 from exporter.store import Store
 from exporter.telemetry import Telemetry
+from exporter.web.http.listener import shown
 from exporter.web.ports import LandingPage, LastReload, Limits, Ports, Requests, Status, WebOptions
 from exporter.web.server import WebServer
 
@@ -141,7 +142,7 @@ class App:
         server.listen()  # first, so that a second process by mistake touches nothing
         self._restore()  # before the first answer, so that no scrape sees a hole
         server.start()
-        addresses = ", ".join(f"{host}:{port}" for host, port in server.addresses)
+        addresses = ", ".join(shown(host, port) for host, port in server.addresses)
         version = f"{DISTRIBUTION} {self._about.version} (revision {self._about.revision})"
         _log.info("started %s, listening on %s: %s", version, addresses, redacted_line(self._settings))
         _log.info("%s", self._workers.plan())
@@ -363,6 +364,7 @@ class App:
             discovered={str(each): standings[each] for each in Standing} if account.options.discovers else None,
             list_error=text_of(account.failure) if account.failure else "",
             state_file=str(settings.state.path) if settings.state.path else None,
+            state_error=self._state.trouble if self._state else "",
             configuration=redacted(settings, with_automations=False),
             reload=self._last_reload,
         )

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, TypeGuard, TypeVar
 
 from pydantic import Field
 
@@ -19,9 +19,11 @@ from exporter.app import client_options, key_source
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationId, DiscoveryMode, Endpoint, is_automation_id
 from exporter.errors import (
+    BadRequestError,
     ConnectionFailedError,
     ExchangeTimeoutError,
     ForbiddenError,
+    InvalidResponseError,
     NotFoundError,
     SendGridError,
     UnauthorizedError,
@@ -45,6 +47,7 @@ REGIONS: Final[Mapping[str, str]] = {
 """SendGrid's two hosts, each with the other one."""
 _READS: Final = ("marketing.read", "marketing.automation.read")
 _KNOWN: Final = (ForbiddenError, NotFoundError)
+_PROXY_AUTHENTICATION_REQUIRED: Final = 407
 _NO_HEADER: Final = "leave sendgrid.on_behalf_of out, or correct the subuser's name"
 _MOST_NAMED: Final = 10
 _MOST_TEXT: Final = 400
@@ -163,9 +166,11 @@ class _Examination:
         self._deadline = self.clock.monotonic() + _LONGEST
         client = self.connect(self.settings)
         scopes = self._ask(lambda: scopes_of(client, self._deadline))
-        if isinstance(scopes, (ConnectionFailedError, ExchangeTimeoutError)):
+        if _is_unreached(scopes):
             return [self._unreachable(scopes)]
         account = self._ask(lambda: listed(client, self._deadline))
+        if isinstance(scopes, InvalidResponseError) and isinstance(account, InvalidResponseError):
+            return [self._unreachable(account)]
         if isinstance(scopes, UnauthorizedError) and isinstance(account, UnauthorizedError):
             return list(self._refused(account))
         sample = self._sample(account)
@@ -405,6 +410,13 @@ class _Unobserved:
 
     def requested(self, endpoint: Endpoint, code: str, seconds: float, rate_limit: RateLimitHeaders | None) -> None:
         """Forget it."""
+
+
+def _is_unreached(answer: object) -> TypeGuard[SendGridError]:
+    """Return whether SendGrid was not even asked: there is no connection, or the proxy refused its credentials."""
+    if isinstance(answer, BadRequestError):
+        return answer.reason == _PROXY_AUTHENTICATION_REQUIRED
+    return isinstance(answer, (ConnectionFailedError, ExchangeTimeoutError))
 
 
 def table(findings: Sequence[Finding]) -> str:

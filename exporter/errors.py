@@ -249,7 +249,7 @@ def log_fields(automation: Automation | None, what: Exception | Outcome) -> Mapp
 
 def counted(count: int, what: str) -> str:
     """Return so many of these, in the singular or the plural: `1 automation`, `2 automations`."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def some_of(names: Sequence[str], most: int) -> str:

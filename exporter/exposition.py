@@ -1,13 +1,13 @@
-"""What a scrape shows, from rows to text and from text to compressed blocks: functions over values.
+"""The exposition: rows to text, and text to compressed blocks, as functions over values.
 
-Both formats write a sample alike (Prometheus's text format 0.0.4 and OpenMetrics 1.0.0, "Text Format"), so one line
-serves both; they differ in the comments and in OpenMetrics' end mark.
+Prometheus's text format 0.0.4 and OpenMetrics 1.0.0 ("Text Format") write samples in the same way, so one line serves
+both; they differ in the comments and in OpenMetrics' end mark.
 
-What one automation gives to a scrape is compressed once. A chunk is raw deflate data (RFC 1951) that ends on a byte
-border (Z_SYNC_FLUSH), so that chunks one after the other are one deflate stream. It must be one gzip stream: clients
-such as curl and httpx stop after the first of several members. Its trailer holds the CRC-32 of the whole text, combined
-from those of the parts. zlib-ng does it all: at the same size it takes half of zlib's time to compress, and a tenth for
-a checksum. Inflating is left to zlib, which is the faster one for what is compressed well.
+The text of an automation is compressed once. A chunk is raw deflate data (RFC 1951) that ends on a byte boundary
+(Z_SYNC_FLUSH), so concatenated chunks are one deflate stream. It must be one gzip stream: clients such as curl and
+httpx stop after the first of several members. Its trailer has the CRC-32 of the whole text, combined from those of the
+parts. zlib-ng compresses to the same size in half of zlib's time, and computes a checksum in a tenth. zlib inflates,
+since it is faster for well-compressed data.
 """
 
 import re
@@ -26,10 +26,9 @@ from zlib_ng import zlib_ng
 from exporter.domain import NO_HISTORY, OVERFLOW_URL, AutomationId, ClickHistory, LinkClicks, Statistics, label_name
 
 QUICK: Final = 2
-"""The level of compression for what is compressed at every scrape; zlib-ng's level 1 saves little time for a third more
-bytes."""
+"""For data that is compressed at every scrape; zlib-ng's level 1 saves little time and adds a third more bytes."""
 THOROUGH: Final = 5
-"""For what is sent many times: three times the time for a tenth fewer bytes, which is what a large scrape costs."""
+"""For data that is sent many times: three times the time for a tenth fewer bytes, the cost of a large scrape."""
 _LARGEST_RATIO: Final = 1032
 """Deflate cannot compress better than this (zlib's technical details, "Maximum Compression Factor")."""
 _PIECE: Final = 64 * 1024
@@ -41,7 +40,7 @@ _FINAL_BLOCK: Final = b"\x03\x00"
 """An empty block with BFINAL set (RFC 1951, 3.2.3): the chunks themselves leave the stream open."""
 OPENMETRICS_END: Final = b"# EOF\n"
 _ROWS_AT_ONCE: Final = 200
-"""Lines of so few rows fit the allocator's caches, which makes rendering twice as fast as all at once."""
+"""The lines of this many rows fit the allocator's caches, so rendering is twice as fast as all at once."""
 _SPECIAL: Final = re.compile(r'[\\"\n]')
 _ESCAPED: Final = re.compile(r"\\(.)")
 _LINK_LINE: Final = re.compile(
@@ -66,7 +65,7 @@ _MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
 )
 _OVERFLOW: Final = f',url="{OVERFLOW_URL}",'.encode()
 _Samples = Sequence[tuple[float, Mapping[str, str]]]
-"""Of one automation: each sample's value and its labels beside the id."""
+"""The samples of one automation: each value, and its labels other than the id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +80,11 @@ class Compressed:
     """Bytes of the chunks."""
 
     def text(self) -> bytes:
-        """Return the text itself; with the exact length zlib inflates into one buffer, three times as fast."""
+        """Return the text. Since zlib knows the exact length, it inflates into one buffer, three times as fast."""
         return zlib.decompress(b"".join(self.chunks) + _FINAL_BLOCK, -zlib.MAX_WBITS, self.length or 1)
 
     def is_sound(self) -> bool:
-        """Return whether the data still is what was compressed."""
+        """Return whether the data is still what was compressed."""
         # Before inflating: a damaged length must not make Python reserve gigabytes for the buffer.
         if not 0 < self.length <= self.size * _LARGEST_RATIO:
             return not self.length and not self.crc
@@ -100,51 +99,51 @@ EMPTY: Final = Compressed((), 0, 0, 0)
 
 
 def compress(pieces: Iterable[bytes], level: int = QUICK) -> Compressed:
-    """Return the pieces, one after the other, as one chunk; their whole text never stands in memory."""
+    """Return the concatenated pieces as one chunk, without ever having their whole text in memory."""
     deflate = zlib_ng.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     data, check, length = bytearray(), 0, 0
     for piece in pieces:
         data += deflate.compress(piece)
         check = zlib_ng.crc32(piece, check)
         length += len(piece)
-    # An empty stored block ends the chunk on a byte border (RFC 1951, 3.2.4), without the mark of a last block.
+    # An empty stored block ends the chunk on a byte boundary (RFC 1951, 3.2.4), without marking a last block.
     data += deflate.flush(zlib.Z_SYNC_FLUSH)
     return Compressed((bytes(data),), check, length, len(data))
 
 
 def join(parts: Iterable[Compressed]) -> Compressed:
-    """Return the parts one after the other as one; empty ones leave no trace."""
+    """Return the parts concatenated to one; empty ones are omitted."""
     kept = [part for part in parts if part.length]
     if len(kept) <= 1:
         return kept[0] if kept else EMPTY
     total = kept[0].crc
     for part in kept[1:]:
         # CRC(A + B) from CRC(A), CRC(B) and the length of B: a CRC is linear over GF(2), so that A's is moved on by as
-        # many zero bytes as B is long, and the two are added (xor). No byte is read again.
+        # many zero bytes as B is long, and the two are added (xor). No byte is read twice.
         total = zlib_ng.crc32_combine(total, part.crc, part.length)
     chunks = tuple(chunk for part in kept for chunk in part.chunks)
     return Compressed(chunks, total, sum(part.length for part in kept), sum(part.size for part in kept))
 
 
 def gzip_size(body: Compressed) -> int:
-    """Return the number of bytes that `gzip_chunks` gives."""
+    """Return the number of bytes that `gzip_chunks` yields."""
     return len(GZIP_HEADER) + body.size + len(_FINAL_BLOCK) + 8
 
 
 def gzip_chunks(body: Compressed) -> Iterator[bytes]:
-    """Give the body as one gzip stream, chunk by chunk (RFC 1952, 2.3: the trailer is CRC-32 and length mod 2**32)."""
+    """Yield the body as one gzip stream, chunk by chunk (RFC 1952, 2.3: the trailer is CRC-32 and length mod 2**32)."""
     trailer = body.crc.to_bytes(4, "little") + (body.length & 0xFFFFFFFF).to_bytes(4, "little")
-    # Not a generator: the web server takes every chunk, and a chain of tuples costs it no call into this module.
+    # Not a generator: the web server takes every chunk, and a chain of tuples saves it a call into this module.
     return chain((GZIP_HEADER,), body.chunks, (_FINAL_BLOCK + trailer,))
 
 
 def text_chunks(body: Compressed) -> Iterator[bytes]:
-    """Give the body's text, in pieces of bounded size: each reader who stands still holds one of them."""
+    """Yield the body's text in pieces of bounded size, since each stalled reader keeps one of them in memory."""
     for chunk in body.chunks:
-        # One inflater for each chunk works, as a chunk was made by a compressor of its own: it refers to nothing
+        # Each chunk has its own inflater, which works since each was compressed separately: it refers to nothing
         # before it.
         inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-        # Fed in parts, since zlib copies what it did not get to (`unconsumed_tail`) at every call.
+        # Fed in parts, since zlib copies unprocessed input (`unconsumed_tail`) at every call.
         for start in range(0, len(chunk), _FED_AT_ONCE):
             rest = chunk[start : start + _FED_AT_ONCE]
             while rest:
@@ -154,7 +153,7 @@ def text_chunks(body: Compressed) -> Iterator[bytes]:
 
 
 class MetricType(StrEnum):
-    """The types of metric that the exporter renders itself."""
+    """The metric types that the exporter renders itself."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
@@ -162,7 +161,7 @@ class MetricType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A metric: what stands above its samples."""
+    """A metric: what its HELP and TYPE lines say."""
 
     name: str
     """The name of its samples; a counter's ends in `_total`."""
@@ -266,7 +265,7 @@ def header(family: Family, *, openmetrics: bool) -> bytes:
 
 
 def escape(value: str) -> str:
-    """Return a label's value as it stands between quotes."""
+    """Return a label's value, escaped for the place between quotes."""
     return _SPECIAL.sub(lambda match: _ESCAPES[match.group()], value)
 
 
@@ -286,21 +285,21 @@ def number(value: float) -> str:
 
 
 def link_lines(name: str, automation_id: str, rows: Sequence[LinkClicks]) -> Iterator[bytes]:
-    """Give the lines of an automation's links, some hundred at a time."""
+    """Yield the lines of an automation's links, a few hundred at a time."""
     remaining = iter(rows)
     while batch := list(islice(remaining, _ROWS_AT_ONCE)):
         yield "".join(_link_lines(name, escape(automation_id), batch)).encode("utf-8", "replace")
 
 
 def read_links(text: bytes) -> Iterator[LinkClicks]:
-    """Give the rows of lines that `link_lines` gave."""
+    """Yield the rows of lines from `link_lines`."""
     for found in _LINK_LINE.finditer(text):
         step_id, url, place, clicks = (part.decode() for part in found.groups())
         yield LinkClicks(_unescape(step_id), _unescape(url), place, int(clicks))
 
 
 def samples(text: bytes) -> dict[bytes, int]:
-    """Return the values of lines that `link_lines` gave, keyed by all that stands before the value."""
+    """Return the values of lines from `link_lines`, keyed by everything before the value."""
     pairs = (row.rpartition(b" ") for row in text.split(b"\n") if row)
     return {key: int(value) for key, _, value in pairs}
 
@@ -308,12 +307,12 @@ def samples(text: bytes) -> dict[bytes, int]:
 def any_fell(before: bytes, after: bytes, *, apart_from: bytes) -> bool:
     """Return whether a line of `after` has a smaller value than in `before`; lines with `apart_from` do not count.
 
-    Lines mostly stand in the same order, so that they are compared in pairs; only what moved is looked up. Values have
-    no leading zeros: of two lines that differ in the value alone, the smaller one is shorter, or sorts first.
+    Lines are usually in the same order, so they are compared in pairs, and only lines that moved are looked up. Values
+    have no leading zeros: of two lines that differ only in the value, the smaller one is shorter, or sorts first.
     """
     moved_from, moved_to = [], []
     for old, new in zip_longest(before.split(b"\n"), after.split(b"\n"), fillvalue=b""):
-        # The value follows the last blank: a label's value may hold blanks, a sample's value cannot. And no label holds
+        # The value follows the last space: a label may contain spaces, a sample's value cannot. And no label contains
         # the key's end, `"} `, since its quotes are escaped.
         if not new.startswith(old[: old.rfind(b" ") + 1]) or not old:
             moved_from.append(old)
@@ -332,11 +331,11 @@ def link_key(name: str, automation_id: str, row: LinkClicks) -> bytes:
 
 def _link_lines(name: str, automation_id: str, rows: Sequence[LinkClicks]) -> Iterator[str]:
     current, prefix = None, ""
-    # Looked for in all addresses at once, since hardly any has a character to escape.
+    # One search through all addresses, since hardly any contains a character to escape.
     addresses = "".join([row.url for row in rows])
     is_plain = not any(special in addresses for special in _ESCAPES)
     for step_id, url, place, clicks in rows:
-        # Rows of one step mostly stand together, so its escaped labels are made once.
+        # The rows of a step are usually adjacent, so its labels are escaped once.
         if step_id != current:
             current = step_id
             prefix = f'{name}{{automation_id="{automation_id}",step_id="{escape(step_id)}",url="'
@@ -364,18 +363,18 @@ STATISTICS: Final = (*AUTOMATION_STATISTICS, *STEP_STATISTICS)
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The statistics of some subjects, each named by its labels, and the text of each family."""
+    """The statistics of several automations or steps, each named by its labels, and the text of each family."""
 
     labels: tuple[str, ...] = ()
-    """Of each subject, as they stand between the braces."""
+    """The labels of each, as between the braces."""
     columns: tuple[tuple[int | None, ...], ...] = ((),) * len(Statistics._fields)
-    """Of each count, its values in the order of the subjects."""
+    """The values of each count, in the order of the labels."""
     lines: Mapping[str, Compressed] = field(default_factory=lambda: MappingProxyType({}))
-    """By the family's name; without a family that has no value."""
+    """By the family's name; families without values are omitted."""
 
 
 def labels_of(automation_id: str, step_id: str | None = None) -> str:
-    """Return what names an automation, or one of its steps, in a sample."""
+    """Return the labels of an automation, or of one of its steps, in a sample."""
     step = "" if step_id is None else f',step_id="{escape(step_id)}"'
     return f'automation_id="{escape(automation_id)}"{step}'
 
@@ -404,17 +403,17 @@ def render_rows(families: Sequence[Family], statistics: Mapping[str, Statistics]
 class Clicks:
     """The values of a block's lines, in their order.
 
-    Two polls are compared by them in a quarter of the time that their texts take.
+    Comparing two polls by them takes a quarter of the time that comparing their texts takes.
     """
 
     places: int
-    """A hash of what names the lines."""
+    """A hash of the lines' keys."""
     values: "array[int]"
-    """2 bytes each, mostly: of the size that the largest needs."""
+    """Usually 2 bytes each: the size that the largest value needs."""
 
     @classmethod
     def of(cls, links: Sequence[LinkClicks]) -> Self | None:
-        """Return those of the rows; None where there is none, or an overflow row."""
+        """Return the values of the rows; None if there are no rows, or an overflow row."""
         if not links:
             return None
         steps, urls, places, values = zip(*links, strict=True)
@@ -434,21 +433,21 @@ class Block:
     """Rows of links, overflow rows included."""
     total_clicks: int
     clicks: Clicks | None = field(default=None, compare=False)
-    """None where the text alone has them, as in a block of an earlier run."""
+    """None if only the text has them, as in a block of an earlier run."""
 
     def clicks_by_link(self) -> dict[bytes, int]:
         """Return the published clicks, keyed as `key_of` keys a row."""
         return samples(self.links.text())
 
     def link_keys(self) -> frozenset[bytes]:
-        """Return what names the published links, as `key_of` does, without the overflow rows."""
+        """Return the keys of the published links, as `key_of` forms them, without the overflow rows."""
         return frozenset(key for key in self.clicks_by_link() if _OVERFLOW not in key)
 
     def fell_below(self, before: "Block", lines: Iterable[bytes]) -> bool:
         """Return whether the total or a published link has fewer clicks.
 
-        Overflow rows do not count: one loses the clicks of a link that is promoted out of it.
-        `lines` is the block's own text, which its caller has just rendered.
+        Overflow rows do not count: one loses the clicks of a link that leaves it. `lines` is this block's text, which
+        the caller has just rendered.
         """
         if self.total_clicks < before.total_clicks:
             return True
@@ -461,27 +460,27 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class AutomationView:
-    """What is known of one automation: all that a scrape shows of it, and more for the status page."""
+    """What is known of one automation: everything that a scrape shows of it, and more for the status page."""
 
     id: AutomationId
     name: str
     poll_interval: float
     """Seconds between two polls, in effect."""
     block: Block | None = None
-    """None before the first success, and when the last good has grown stale."""
+    """None before the first success, and once the last good block is stale."""
     up: bool | None = None
     """None before the first poll."""
     last_success: float | None = None
     """Seconds since the epoch."""
     decreased: int = 0
     history: ClickHistory = NO_HISTORY
-    """Its totals of the last day; no part of a scrape, Prometheus has its own."""
+    """Its totals of the last day; not part of a scrape, since Prometheus has its own."""
     steps: tuple[tuple[str, str], ...] = ()
     """Ids and names of steps, as configured."""
     labels: tuple[tuple[str, str], ...] = ()
     """Names and values of the owner's labels, as configured."""
     page: str = ""
-    """The address of its page in SendGrid; empty where none is to be linked."""
+    """The address of its page in SendGrid; empty if it is not linked."""
 
 
 def lines_of(automation_id: AutomationId, links: Sequence[LinkClicks]) -> Sequence[bytes]:
@@ -490,9 +489,9 @@ def lines_of(automation_id: AutomationId, links: Sequence[LinkClicks]) -> Sequen
 
 
 def line_format() -> str:
-    """Return a made-up link's line: the metric, its labels, their order and how they are escaped.
+    """Return the line of an example link, with the metric, its labels, their order and escaping.
 
-    A block that was kept under another format must not be shown among today's: its series would have other names.
+    A saved block in another format must not be shown beside current ones: its series would have other names.
     """
     odd = '"\\\n'
     return b"".join(lines_of(AutomationId(odd), [LinkClicks(odd, odd, "0", 0)])).decode()
@@ -504,13 +503,13 @@ def block_of(lines: Iterable[bytes], links: Sequence[LinkClicks], total_clicks: 
 
 
 def key_of(automation_id: AutomationId, row: LinkClicks) -> bytes:
-    """Return what names the row's series in `Block.clicks_by_link`."""
+    """Return the key of the row's series in `Block.clicks_by_link`."""
     return link_key(LINK_CLICKS.name, automation_id, row)
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Some automations side by side, so that one change touches little and a scrape walks over few pieces."""
+    """A group of automations, so that a change re-renders little and a scrape reads few pieces."""
 
     views: tuple[AutomationView, ...]
     lines: Mapping[str, Compressed]
@@ -519,7 +518,7 @@ class Group:
 
 
 def render_group(views: Sequence[AutomationView], before: Group | None = None) -> Group:
-    """Return the lines of some automations, family by family; what is as `before` is not rendered again.
+    """Return the lines of a group of automations, by family; those that are as in `before` are not rendered again.
 
     `before` has the same automations.
     """
@@ -563,7 +562,7 @@ _VALUES: Final[Mapping[Family, Callable[[AutomationView], _Samples]]] = {
 
 
 class Frame:
-    """What stands around the blocks of every scrape: each family's comments, ready for both formats."""
+    """The comments of each family, around the blocks of every scrape, ready for both formats."""
 
     def __init__(self) -> None:
         self._headers = {
@@ -576,7 +575,7 @@ class Frame:
     def families(
         self, lines: Mapping[str, Compressed], *, openmetrics: bool, names: frozenset[str] | None
     ) -> Compressed:
-        """Return the selected families, each below its comments; those of statistics only where they have lines."""
+        """Return the selected families, each below its comments; those of statistics only if they have lines."""
         return join(
             part
             for family in (*PER_AUTOMATION, *STATISTICS)
@@ -586,5 +585,5 @@ class Frame:
         )
 
     def body(self, families: Compressed, own: Compressed, *, openmetrics: bool) -> Compressed:
-        """Return the families followed by the exporter's own metrics, which have no end mark."""
+        """Return the families, followed by the exporter's own metrics, which have no end mark."""
         return join([families, own, self._end if openmetrics else EMPTY])

@@ -69,8 +69,9 @@ class ProbeRules:
 
 
 def means_nothing(pattern: str) -> bool:
-    """Return whether the pattern holds nothing but separators, so that it would exclude every link by mistake."""
-    return not _squeezed(pattern)
+    """Return whether the pattern would exclude every link: it is nothing but separators, or matches the scheme."""
+    squeezed = _squeezed(pattern)
+    return not squeezed or _holds("https://", squeezed.split("*"))
 
 
 def _split(url: str) -> SplitResult | None:

@@ -41,7 +41,7 @@ class _RateLimitReset(Collector):
 
 
 class _Account(Collector):
-    """What concerns the list of automations; nothing of it is there while the list is not read."""
+    """Metrics of the list of automations; all are absent while the list is not read."""
 
     def __init__(self) -> None:
         self.reads: dict[Outcome, int] = {}
@@ -66,10 +66,10 @@ class _Account(Collector):
 
 
 class DropsLines(Protocol):
-    """A log that loses a line rather than wait."""
+    """A log that drops a line rather than wait."""
 
     dropped: int
-    """How many lines were dropped so far."""
+    """The number of lines dropped so far."""
 
 
 class _DroppedLines(Collector):
@@ -87,8 +87,7 @@ class _DroppedLines(Collector):
 class _Part:
     """One collector's metrics, and their text in each format until they change.
 
-    Scrapes mostly come after few of the metrics have changed, and rendering is what a small scrape would spend most of
-    its time on.
+    Between two scrapes usually only few metrics change, and rendering would take most of a small scrape's time.
     """
 
     def __init__(self, collector: Collector) -> None:
@@ -96,20 +95,20 @@ class _Part:
         self._rendered: dict[bool, Compressed] = {}
 
     def text(self, generate: Callable[..., bytes], *, openmetrics: bool) -> Compressed:
-        """Return the text as it is, or was since the last change."""
+        """Return the text, rendered again only after a change."""
         rendered = self._rendered
         if openmetrics not in rendered:
             rendered[openmetrics] = _compressed(generate(self))
         return rendered[openmetrics]
 
     def changed(self) -> None:
-        """Forget what is rendered: what is being rendered meanwhile goes into the old dictionary."""
+        """Discard the rendered text; what another thread is rendering meanwhile goes into the old dictionary."""
         # A new dictionary instead of clear(): a scrape that renders old values now must not leave them in this one.
         self._rendered = {}
 
 
 class _OneFamily:
-    """A metric as prometheus_client's rendering takes it."""
+    """A metric as prometheus_client renders it."""
 
     def __init__(self, family: Metric) -> None:
         self._family = family
@@ -119,14 +118,14 @@ class _OneFamily:
 
 
 class _Watched:
-    """Metrics whose changes nobody reports, such as the process's: each has its text until its samples are others."""
+    """Metrics whose changes nobody reports, such as the process's: each keeps its text until its samples change."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
         self._rendered: dict[tuple[str, bool], tuple[Metric, Compressed]] = {}
 
     def texts(self, generate: Callable[..., bytes], *, openmetrics: bool) -> Iterator[Compressed]:
-        """Give the text of each metric as it is now."""
+        """Yield the current text of each metric."""
         for family in self._registry.collect():
             key = (family.name, openmetrics)
             before, text = self._rendered.get(key, (None, EMPTY))
@@ -137,7 +136,7 @@ class _Watched:
 
 
 class Telemetry:
-    """Counts what the exporter does; every outcome exists from 0 on, so that a first failure is a rise."""
+    """Counts what the exporter does. Every outcome starts at 0, so that a first failure is an increase."""
 
     def __init__(
         self,
@@ -147,7 +146,7 @@ class Telemetry:
         link_series: Callable[[], int],
         log: DropsLines | None = None,
     ) -> None:
-        """Count the log's dropped lines too, where one is given."""
+        """Also count the lines that `log` drops, if given."""
         self._clock = clock
         self._link_series = link_series
         self._shown_series: int | None = None
@@ -246,7 +245,7 @@ class Telemetry:
         self._changed(self._rate_limit, self._rate_limit_reset)
 
     def list_enabled(self, *, enabled: bool) -> None:
-        """Show the outcomes of reading the list of automations, from 0 on, or none of them."""
+        """Show the outcomes of reading the list of automations, starting at 0, or remove them."""
         if not enabled:
             self._account.reads, self._account.succeeded_at = {}, None
         elif not self._account.reads:
@@ -254,14 +253,14 @@ class Telemetry:
         self._changed(self._account)
 
     def list_read(self, outcome: Outcome, now: float) -> None:
-        """Count a reading of the list of automations that ended now (wall clock)."""
+        """Count a read of the list of automations that ended now (wall clock)."""
         self._account.reads[outcome] = self._account.reads.get(outcome, 0) + 1
         if outcome is Outcome.SUCCESS:
             self._account.succeeded_at = round(now, 3)
         self._changed(self._account)
 
     def discovered(self, standings: Mapping[Standing, int] | None) -> None:
-        """Show how many automations of the account stand how; None while discovery is off."""
+        """Show the number of the account's automations by state; None while discovery is off."""
         self._account.discovered = standings
         self._changed(self._account)
 
@@ -271,7 +270,7 @@ class Telemetry:
         self._changed(self._folded)
 
     def mismatched(self) -> None:
-        """Count a poll whose numbers were published though they contradict SendGrid's own count or total."""
+        """Count a poll whose numbers were published although they contradict SendGrid's own count or total."""
         self._mismatches.inc()
         self._changed(self._mismatches)
 
@@ -289,27 +288,27 @@ class Telemetry:
         self._changed(self._reload_ok, self._reload_at)
 
     def login_failed(self) -> None:
-        """Count a request that was refused for its user or password."""
+        """Count a request that was refused because of its user or password."""
         self._failed_logins.inc()
         self._changed(self._failed_logins)
 
     def web_config_read(self, *, successful: bool) -> None:
-        """Record whether the web config file as it is now is in effect."""
+        """Record whether the current web config file is in effect."""
         self._web_config_ok.set(int(successful))
         self._changed(self._web_config_ok)
 
     def state_enabled(self) -> None:
-        """Note that the last good values are to be kept in a file."""
+        """Record that the last good values are saved in a file."""
         self._state_enabled.set(1)
         self._changed(self._state_enabled)
 
     def state_failing(self, failing: bool) -> None:  # noqa: FBT001  # the only thing to say, as an observer
-        """Note whether that file cannot be used."""
+        """Record whether that file cannot be used."""
         self._state_failing.set(int(failing))
         self._changed(self._state_failing)
 
     def render(self, *, openmetrics: bool, names: frozenset[str] | None) -> Compressed:
-        """Return the metrics as a scrape has them, without an end mark; only those named, where names are given."""
+        """Return the metrics for a scrape, without an end mark; only those in `names`, if given."""
         generate: Callable[..., bytes] = generate_openmetrics if openmetrics else generate_latest
         if names is not None:
             parts = [self.registry.restricted_registry(names), self.process_registry.restricted_registry(names)]

@@ -12,7 +12,7 @@ from sendgrid_simulator.simulator import Simulator
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGINT or SIGTERM; stdout has what a client needs to know."""
+    """Serve until SIGINT or SIGTERM; print on stdout what a client needs."""
     options = _parser().parse_args(arguments)
     automations = generated_automations(
         options.seed,

@@ -23,7 +23,7 @@ class Rights:
     scoped: bool = True
     """Whether it has the scopes that statistics need."""
     forbidden: frozenset[Endpoint] = frozenset()
-    """Endpoints that are refused to it whatever its scopes say."""
+    """Endpoints that are refused to it regardless of its scopes."""
 
     @property
     def scopes(self) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ class Listed(NamedTuple):
 
 
 class Account:
-    """Automations by id and keys with their rights; every method may be called from any thread."""
+    """Automations by id, and keys with their permissions; every method is thread-safe."""
 
     def __init__(self, seed: int, automations: Iterable[AnyAutomation] = (), order: Order = Order.FIRST_CLICK) -> None:
         self._seed = seed
@@ -72,7 +72,7 @@ class Account:
             return tuple(source.automation for id_, source in self._sources.items() if id_ not in self._deleted)
 
     def listed(self, now: float, *, drafts: bool, deleted: bool) -> tuple[Listed, ...]:
-        """Return what a list of all automations holds; a deleted one has the numbers that it had in the end."""
+        """Return the content of a list of all automations; a deleted one keeps its last numbers."""
         with self._lock:
             listed = [Listed(source, min(now, self._deleted.get(id_, now))) for id_, source in self._sources.items()]
             gone = {id_ for id_, at in self._deleted.items() if at <= now} if not deleted else set()
@@ -93,7 +93,7 @@ class Account:
             self._deleted.pop(automation_id.lower(), None)
 
     def delete(self, automation_id: str, at: float) -> None:
-        """Delete an automation as a user does: its links are not found, and the list may still hold it."""
+        """Delete an automation as a user does: its links are not found, but the list may still contain it."""
         with self._lock:
             if automation_id.lower() not in self._sources:
                 raise LookupError(f"the account has no automation {automation_id}")
@@ -113,7 +113,7 @@ class Account:
             self._sources[automation_id.lower()] = self._source(replace(automation, name=name))
 
     def source(self, automation_id: str) -> Source | None:
-        """Return the automation's source, None where there is no such automation or it was deleted."""
+        """Return the automation's source, None if there is no such automation or it was deleted."""
         with self._lock:
             if automation_id.lower() in self._deleted:
                 return None
@@ -129,7 +129,7 @@ class Account:
             del self._keys[key]
 
     def rights(self, key: str) -> Rights | None:
-        """Return what the key may do; None for a key that is not accepted at all."""
+        """Return the permissions of the key; None for a key that is not accepted."""
         with self._lock:
             return self._keys.get(key)
 

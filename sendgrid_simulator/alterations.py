@@ -1,4 +1,4 @@
-"""Pages that break the API's promises: what can be wrong with one, and how a correct page becomes such a page."""
+"""Pages that break the API's promises: the possible defects, and how to apply them to a correct page."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from sendgrid_simulator.pages import Page
 
 
 class Alteration(StrEnum):
-    """What is wrong with a page, and where; `CLICKS_…` with the statistics in a list of those."""
+    """The defect of a page, and where it is; in a list of statistics `CLICKS_…` applies to the statistics."""
 
     RESULTS_NULL = "results_null"
     RESULTS_MISSING = "results_missing"
@@ -98,7 +98,7 @@ class Alteration(StrEnum):
 
 
 class StatisticsAlteration(StrEnum):
-    """What is wrong with the first row of a list of statistics."""
+    """The defect of the first row of a list of statistics."""
 
     ID_NULL = "id_null"
     ID_MISSING = "id_missing"
@@ -119,7 +119,7 @@ class StatisticsAlteration(StrEnum):
     DELIVERED_HUGE = "delivered_huge"
     EXTRA_STATS = "extra_stats"
     ENDLESS_IDS = "endless_ids"
-    """Pages without end, and every row of them is another automation."""
+    """Endless pages, in which every row is a different automation."""
 
 
 _A: Final = Alteration
@@ -221,7 +221,7 @@ def _with_next(document: dict[str, Any], url: str) -> None:
 
 
 def _correct_next(page: Page[Any]) -> str:
-    """Return the URL of the page after this one, whether the list has one or not."""
+    """Return the URL of the next page, whether the list has one or not."""
     return page.listing.url(page.listing.token(page.offset + page.listing.size))
 
 
@@ -255,7 +255,7 @@ def _next_repeated(document: dict[str, Any], page: Page[Any]) -> None:
     _with_next(document, page.listing.url(page.listing.token(page.offset, page.turn)))
 
 
-# The same page under ever new tokens: a client that only remembers the tokens it has seen never stops.
+# The same page under new tokens again and again: a client that only remembers tokens never stops.
 def _next_same_page(document: dict[str, Any], page: Page[Any]) -> None:
     _with_next(document, page.listing.url(page.listing.token(page.offset, page.turn + 1)))
 
@@ -369,7 +369,7 @@ _RAW: Final[Mapping[Alteration, Callable[[Response], Response]]] = MappingProxyT
 
 
 def altered(alteration: Alteration | StatisticsAlteration, page: Page[Any]) -> Response:
-    """Return the response that carries the page with this defect; ValueError where its rows have no such field."""
+    """Return the response with the page and this defect; raise ValueError if its rows have no such field."""
     document: dict[str, Any] = page.document()
     if isinstance(alteration, StatisticsAlteration):
         _alter_statistics(alteration, document, page)

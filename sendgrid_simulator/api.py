@@ -1,4 +1,4 @@
-"""How the API answers a request: key and scope, rate limit, planned fault, page or refusal, and the record of it."""
+"""Answers requests: key and scope, rate limit, planned fault, page or refusal; and keeps a record of them."""
 
 import re
 import threading
@@ -24,7 +24,7 @@ _INVALID_GRANT: Final = "The provided authorization grant is invalid, expired, o
 
 
 class Exchange(NamedTuple):
-    """What was received and what was answered to it."""
+    """A request and its answer."""
 
     time: float
     """In simulated seconds since the epoch."""
@@ -36,7 +36,7 @@ class Exchange(NamedTuple):
     authorization: bool
     """Whether a key was sent at all."""
     status: int
-    """As the API answered; a fault of delivery may have kept it from the client."""
+    """As the API answered; a delivery fault may have prevented the client from receiving it."""
     fault: Fault | None
 
 
@@ -48,12 +48,12 @@ class ServedPage(NamedTuple):
     number: int
     rows: tuple[Row, ...]
     listed: tuple[Row, ...]
-    """All rows that the list held at that moment."""
+    """All rows of the list at that moment."""
     total: int
 
 
 class Records:
-    """The last requests and the last pages of links; every method may be called from any thread."""
+    """The last requests and the last pages of links; every method is thread-safe."""
 
     def __init__(self, requests: int, pages: int) -> None:
         self._requests: deque[Exchange] = deque(maxlen=requests)
@@ -86,7 +86,7 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a request found left of its endpoint's rate limit."""
+    """The state of an endpoint's rate limit at a request."""
 
     granted: bool
     limit: int
@@ -96,7 +96,7 @@ class Allowance:
 
     def headers(self, names: HeaderForm, form: ResetForm) -> tuple[tuple[str, str], ...]:
         """Return the three X-RateLimit headers."""
-        # Header names have no case (RFC 9110, 5.1); which one SendGrid writes has differed.
+        # Header names are case-insensitive (RFC 9110, 5.1); SendGrid has used several spellings.
         if names is HeaderForm.ABSENT:
             return ()
         reset = self.reset if form is ResetForm.EPOCH else self.reset - self.now
@@ -109,7 +109,7 @@ class Allowance:
 
 
 class RateLimit:
-    """Counts requests per endpoint in fixed windows that begin at multiples of their length."""
+    """Counts requests per endpoint in fixed windows that start at multiples of their length."""
 
     def __init__(self, clock: Clock, limit: int, window: float = 60.0) -> None:
         self._clock = clock
@@ -119,18 +119,18 @@ class RateLimit:
         self._lock = threading.Lock()
 
     def time(self) -> float:
-        """Return the API's wall clock, which the `Date` header gives too."""
+        """Return the API's wall clock, which is also in the `Date` header."""
         return self._clock.time()
 
     def change(self, limit: int, endpoint: Endpoint | None) -> None:
-        """Set the requests in a window of one endpoint, or of every one; 0 is no limit and no headers."""
+        """Set the requests per window of one endpoint, or of all; 0 means no limit and no headers."""
         with self._lock:
             self._limits.update(dict.fromkeys(Endpoint if endpoint is None else (endpoint,), limit))
 
     def spend(self, endpoint: Endpoint) -> Allowance | None:
-        """Take one request out of the endpoint's limit; None where it has none."""
+        """Count a request against the endpoint's limit; return None if it has none."""
         now = self._clock.time()
-        # A fixed window as SendGrid's headers suggest it: all of the limit comes back at once when it ends.
+        # A fixed window, as SendGrid's headers suggest: the whole limit is available again when it ends.
         window = now // self._window * self._window
         with self._lock:
             limit = self._limits[endpoint]
@@ -145,7 +145,7 @@ class RateLimit:
 
 
 class Api:
-    """Answers requests for one account; every method may be called from any thread."""
+    """Answers requests for one account; every method is thread-safe."""
 
     def __init__(
         self, account: Account, clock: Clock, *, limit: RateLimit, faults: FaultPlan, records: Records
@@ -158,10 +158,10 @@ class Api:
         self.behavior = Behavior()
 
     def answer(self, request: Request) -> tuple[Response, Fault | None]:
-        """Return the response and the fault that the request met, whose delivery and delay are left to the server."""
+        """Return the response, and the fault that applies to the request; its delivery and delay are the server's."""
         now = self._clock.time()
         route = route_of(request.path)
-        # Before anything else, since a proxy or load balancer in front of the API fails before it, too.
+        # First of all, since a proxy or load balancer in front of the API fails before it, too.
         fault = self._faults.take(
             request,
             endpoint=route.endpoint if route else None,
@@ -199,8 +199,8 @@ class Api:
         return json_response(page.document()), allowance
 
     def _admitted(self, route: Route | None, request: Request) -> tuple[Route, Rights]:
-        """Refuse a request for its key, what it accepts, its path, the key's rights and its method, in this order."""
-        # The key comes first, so that without one nobody learns which paths exist.
+        """Refuse a request because of its key, Accept header, path, permissions or method, checked in this order."""
+        # The key is first, so that nobody learns without one which paths exist.
         rights = self._rights(request)
         accept = request.headers.get("accept", "")
         if self.behavior.require_accept and not any(each in accept for each in _ACCEPTED):

@@ -1,12 +1,12 @@
-"""How many events (clicks, mails) there were up to a moment: a pure function of a key and the time.
+"""The number of events (clicks, mails) up to a moment: a pure function of a key and the time.
 
-Events are a Poisson process whose rate follows the hour and the day. Two steps make it one that can be asked at
-any moment without replaying it:
+Events are a Poisson process whose rate depends on the hour and the day. Two steps allow queries at any moment
+without replaying it:
 
-- `weighted_hours` turns time into hours of an even pace: a busy hour counts for more than one, a night hour for less.
+- `weighted_hours` turns time into hours of equal rate: a busy hour counts for more than one, a night hour for less.
 - `PoissonProcess` is a Poisson process of rate one. It covers [0, 16), [16, 32), [32, 64) … each with a drawn
   number of arrivals, and a look inside halves the interval and draws how many fell into the left half.
-  Every draw is a hash of the key and the interval, so the order of the questions does not matter.
+  Every draw is a hash of the key and the interval, so the order of the queries does not matter.
 """
 
 import hashlib
@@ -33,15 +33,15 @@ _BEFORE: Final = tuple(accumulate(_WEIGHTS, initial=0.0))
 
 _FIRST: Final = 16.0
 _LEAF: Final = 8
-"""Up to so many arrivals are placed by one digest of as many 64-bit numbers."""
+"""Up to this many arrivals are placed by one digest of as many 64-bit numbers."""
 _ANCHOR: Final = 256
-"""The smallest interval of more arrivals is remembered, so that a walk forward need not start from the root."""
+"""The smallest interval with more arrivals is remembered, so that a walk forward need not start from the root."""
 _EXACT_BITS: Final = 1 << 16
 _EXACT_MEAN: Final = 64.0
 
 
 def weighted_hours(moment: float) -> float:
-    """Return the hours since the epoch, each counted by how many events it has; a week counts 168."""
+    """Return the hours since the epoch, each weighted by its events; a week has 168."""
     # The integral of the weights: whole weeks, whole hours of the week from a table of sums, and a part of an hour.
     weeks, hour = divmod(moment / HOUR + _EPOCH_HOUR, _WEEK_HOURS)
     whole = int(hour)
@@ -60,7 +60,7 @@ def exposure(started: float, changes: tuple[tuple[float, float], ...], until: fl
 
 
 def reached(started: float, changes: tuple[tuple[float, float], ...], goal: float) -> float:
-    """Return the weighted hour at which the exposure reaches the goal; infinity when it never does."""
+    """Return the weighted hour at which the exposure reaches the goal; infinity if it never does."""
     total, since, factor = 0.0, started, 1.0
     for at, following in changes:
         stretch = max(at - since, 0.0) * factor
@@ -94,7 +94,7 @@ class PoissonProcess:
         return self._count
 
     def quiet_until(self, moment: float) -> float:
-        """Return a moment after the given one up to which nothing arrives."""
+        """Return a later moment before which nothing arrives."""
         self.count(moment)
         return self._until
 
@@ -119,7 +119,7 @@ class PoissonProcess:
                 low, before, inside = middle, before + left, inside - left
         arrivals = self._arrivals(low, high, inside)
         passed = bisect_right(arrivals, moment)
-        # Up to the next arrival every question has the same answer, so it is kept.
+        # Until the next arrival every query has the same answer, so it is kept.
         self._from = arrivals[passed - 1] if passed else low
         self._until = arrivals[passed] if passed < inside else high
         self._count = before + passed
@@ -139,7 +139,7 @@ class PoissonProcess:
         return self._block
 
     def _drawn(self, low: float, high: float) -> int:
-        """Draw how many arrivals fall into [low, high): Poisson, near enough to normal where there are many."""
+        """Draw the number of arrivals in [low, high): Poisson, approximately normal if there are many."""
         mean = high - low
         chance = self._uniform(low, high, b"number")
         # Inverse transform sampling: the smallest n whose cumulative probability, the sum of e^-mean mean^k / k! for
@@ -155,7 +155,7 @@ class PoissonProcess:
         return number
 
     def _left_half(self, low: float, high: float, inside: int) -> int:
-        """Draw how many of the arrivals fall into the left half: each by the toss of a coin."""
+        """Draw the number of arrivals in the left half: a coin toss for each."""
         if inside > _EXACT_BITS:
             law = NormalDist(inside / 2, math.sqrt(inside) / 2)
             return min(max(round(law.inv_cdf(self._uniform(low, high, b"half"))), 0), inside)
@@ -165,7 +165,7 @@ class PoissonProcess:
         return (int.from_bytes(tosses, "big") >> (-inside % 8)).bit_count()
 
     def _arrivals(self, low: float, high: float, inside: int) -> list[float]:
-        """Draw where a few arrivals lie in [low, high), in order."""
+        """Draw the positions of a few arrivals in [low, high), in order."""
         draws = struct.unpack(">8Q", hashlib.blake2b(self._place(low, high, b"places")).digest())
         width = (high - low) / (1 << 64)
         return sorted(low + draw * width for draw in draws[:inside])

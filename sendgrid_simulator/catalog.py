@@ -1,4 +1,4 @@
-"""Automations such as marketing departments have, generated from a seed."""
+"""Typical automations of marketing departments, generated from a seed."""
 
 import base64
 import hashlib
@@ -37,7 +37,7 @@ _CLICK_RATES: Final = (0.02, 0.05)
 _LINKS_PER_STEP: Final = 12
 _HOME_PLACES: Final = (0, 8)
 _UNPLACED: Final = (10, 11)
-"""A footer's links, which SendGrid gives without a place: one URL twice, so that even the whole key repeats."""
+"""A footer's links, which SendGrid lists without a position: one URL twice, so that even the whole key repeats."""
 _DEMO: Final = (("Welcome series", 66, 60_000.0), ("Abandoned cart", 30, 35_000.0), ("Win-back", 18, 15_000.0))
 
 
@@ -57,7 +57,7 @@ def generated_automations(
     started: float = EPOCH,
     click_rate: float | None = None,
 ) -> Iterator[Automation]:
-    """Make automations of so many links each; a day's clicks are those of a whole automation."""
+    """Make automations with this many links each; the clicks per day are those of a whole automation."""
     for number in range(automations):
         round_, name = divmod(number, len(_NAMES))
         title = _NAMES[name] if round_ == 0 else f"{_NAMES[name]} {round_ + 1}"
@@ -87,9 +87,9 @@ def generated_automation(
 
 
 def edited(automation: Automation, at: float) -> Automation:
-    """Return what an edit makes of a live automation: a duplicate with new ids that starts from zero at that moment.
+    """Return the result of editing a live automation: a duplicate with new ids that starts from zero at that moment.
 
-    SendGrid does not let a live automation be changed, only duplicated.
+    In SendGrid a live automation cannot be changed, only duplicated.
     """
     steps = {step_id: _uuid(f"{automation.id} {at} {step_id}") for step_id in automation.step_ids}
     links = tuple(replace(link, step_id=steps[link.step_id], changes=()) for link in automation.links)

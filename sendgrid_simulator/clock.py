@@ -10,7 +10,7 @@ BUSY_HOUR: Final = 1739264400.0
 
 
 def monotonic() -> float:
-    """Return real seconds that never go backwards, for what takes its time."""
+    """Return monotonic real seconds, for durations."""
     return time.monotonic()
 
 
@@ -22,10 +22,10 @@ class Clock(Protocol):
 
 
 class SimulatedClock:
-    """Time that starts at a fixed busy hour and goes on at `speed` times the pace of real time.
+    """Time that starts at a fixed busy hour and runs at `speed` times real time.
 
-    Clicks follow the hour and the day of the week. Started at the wall clock's hour instead, a demo would hardly move
-    at night, and a test that waits for clicks would fail there.
+    Clicks depend on the hour and the day of the week. If it started at the wall clock's hour, a demo would hardly move
+    at night, and a test that waits for clicks would fail then.
     """
 
     def __init__(
@@ -43,14 +43,14 @@ class SimulatedClock:
 
 
 class WallClock:
-    """The machine's wall clock, for what a client compares with its own: `Date` and the rate limit's windows."""
+    """The machine's wall clock, for values that a client compares with its own: `Date` and rate limit windows."""
 
     def time(self) -> float:
         return time.time()
 
 
 class ManualClock:
-    """Time that moves only when a test moves it, backwards too."""
+    """Time that changes only when a test changes it, also backwards."""
 
     def __init__(self, now: float) -> None:
         self._now = now
@@ -69,7 +69,7 @@ class ManualClock:
 
 
 class HeldClock:
-    """Another clock that can be held still and let go again."""
+    """Wraps a clock that can be stopped and released."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -80,9 +80,9 @@ class HeldClock:
         return self._clock.time() if held is None else held
 
     def hold(self) -> None:
-        """Stop time where it is now; once held, holding again changes nothing."""
+        """Stop time now; holding it again changes nothing."""
         self._held = self.time()
 
     def release(self) -> None:
-        """Go on at the time it would be had it never been held."""
+        """Continue with the time as if it had never been held."""
         self._held = None

@@ -1,4 +1,4 @@
-"""Control over HTTP, for a test that runs the simulator in a process of its own."""
+"""Control over HTTP, for tests that run the simulator in a separate process."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -36,16 +36,16 @@ class Controlled(Protocol):
         """Return the last exchanges."""
 
     def links(self, automation_id: str, *, group_by: bool = True) -> tuple[tuple[Row, ...], int]:
-        """Return the rows and the total of a list of links now."""
+        """Return the current rows and total of a list of links."""
 
     def step_statistics(self, automation_id: str) -> Mapping[str, Stats]:
-        """Return the statistics by step now."""
+        """Return the current statistics by step."""
 
     def hold(self) -> None:
         """Stop time."""
 
     def release(self) -> None:
-        """Let time go on."""
+        """Continue time."""
 
 
 class Control:
@@ -66,7 +66,7 @@ class Control:
         self._numbers: Mapping[str, Callable[[str], Response]] = {"links": self._links, "statistics": self._statistics}
 
     def response(self, request: Request) -> Response | None:
-        """Return the answer to a command, None to any other request."""
+        """Return the answer to a command, None for any other request."""
         if not request.path.startswith(CONTROL_PATH):
             return None
         name = request.path.removeprefix(CONTROL_PATH)
@@ -113,7 +113,7 @@ class Control:
 
 
 def _exchange_document(exchange: Exchange) -> dict[str, object]:
-    """Return an exchange as JSON; of its fault only whether there was one."""
+    """Return an exchange as JSON, including whether it had a fault."""
     return {
         **exchange._asdict(),
         "query": dict(exchange.query),

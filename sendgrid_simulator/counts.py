@@ -19,7 +19,7 @@ from sendgrid_simulator.model import (
 )
 
 _MARGIN: Final = 1e-7
-"""Weighted hours before a click in which rows are computed again: far more than the rounding errors."""
+"""Weighted hours before a click during which rows are recomputed: far more than the rounding errors."""
 _DAY_HOURS: Final = 24.0
 _PER_DELIVERED: Final[Mapping[str, float]] = {
     "unique_opens": 0.36,
@@ -31,16 +31,16 @@ _PER_DELIVERED: Final[Mapping[str, float]] = {
     "spam_report_drops": 0.0003,
     "unsubscribes": 0.0025,
 }
-"""How often each happens per delivered mail: plausible, from no one's account."""
+"""The rate of each per delivered mail: plausible values, not from a real account."""
 _UNIQUE_CLICKS: Final = (4, 5)
 """The share of clicks that are a reader's first, as a fraction: integers do not round downwards over time."""
 
 
 class Order(StrEnum):
-    """In which order the API lists an automation's rows."""
+    """The order in which the API lists an automation's rows."""
 
     FIRST_CLICK = "first_click"
-    """A new row comes last and no row ever moves."""
+    """A new row is last, and no row ever moves."""
     PLACE = "place"
     """By step and place: a row moves down when one above it gets its first click."""
     CLICKS = "clicks"
@@ -48,7 +48,7 @@ class Order(StrEnum):
 
 
 class Source(Protocol):
-    """What the API reads about one automation."""
+    """The data of one automation that the API uses."""
 
     @property
     def automation(self) -> Automation | FixedAutomation:
@@ -70,11 +70,11 @@ class Source(Protocol):
         """Return the moment before which nothing was counted."""
 
     def between(self, start: float, end: float, now: float) -> Mapping[str, Stats]:
-        """Return what was counted from start on and before end, as far as it is past."""
+        """Return what was counted from start until before end, as far as it is in the past."""
 
 
 class FixedSource:
-    """The rows that a test gave."""
+    """Rows given by a test."""
 
     def __init__(self, automation: FixedAutomation) -> None:
         self.automation = automation
@@ -92,7 +92,7 @@ class FixedSource:
         return self.automation.statistics()
 
     def first(self, now: float) -> float:
-        """Return when generated automations start, and now where that is yet to come."""
+        """Return when generated automations start, or now if that is in the future."""
         return min(EPOCH, now)
 
     def between(self, start: float, end: float, now: float) -> Mapping[str, Stats]:
@@ -102,7 +102,7 @@ class FixedSource:
 
 
 class _History:
-    """How often something happened, over weighted hours."""
+    """The number of events over weighted hours."""
 
     __slots__ = ("_changes", "_rate", "_started", "_stream")
 
@@ -116,13 +116,13 @@ class _History:
         return self._stream.count(exposure(self._started, self._changes, hours) * self._rate)
 
     def first(self) -> float:
-        """Return the weighted hour at which it first happens; infinity where it never does."""
+        """Return the weighted hour of the first event; infinity if there is none."""
         if self._rate <= 0:
             return math.inf
         return reached(self._started, self._changes, self._stream.first() / self._rate)
 
     def quiet_until(self, hours: float) -> float:
-        """Return the weighted hour up to which the count stays as it is."""
+        """Return the weighted hour until which the count does not change."""
         if self._rate <= 0:
             return math.inf
         until = self._stream.quiet_until(exposure(self._started, self._changes, hours) * self._rate)
@@ -130,7 +130,7 @@ class _History:
 
 
 class _LinkHistory(_History):
-    """One link's clicks: they depend on the link, and on the mails that its step sends."""
+    """The clicks of a link, which depend on the link and on the mails of its step."""
 
     __slots__ = ("first_click", "link")
 
@@ -142,7 +142,7 @@ class _LinkHistory(_History):
 
 
 class _StepHistory:
-    """One step's mails and what became of them, at a pace that its links' clicks and the click rate give."""
+    """The mails of a step and their outcomes, at a rate derived from its links' clicks and the click rate."""
 
     __slots__ = ("_delivered", "_histories")
 
@@ -166,7 +166,7 @@ class _StepHistory:
         """
         count = {name: history.count(hours) for name, history in self._histories.items()}
         share, of = _UNIQUE_CLICKS
-        unique_clicks = -(-clicks * share // of)  # rounded up: the first click is a unique one
+        unique_clicks = -(-clicks * share // of)  # rounded up: the first click is unique
         delivered = max(self._delivered.count(hours), unique_clicks)
         unique_opens = min(count["unique_opens"], delivered)
         dropped = count["bounce_drops"] + count["spam_report_drops"]
@@ -231,7 +231,7 @@ class GeneratedSource:
         """Return (from, until, rows, total)."""
         if not self.known(now):  # a draft may have no start at all
             return -math.inf, math.inf, (), 0
-        # Read once and without the lock: another thread may replace the tuple meanwhile, but never changes it.
+        # Read once, without the lock: another thread may replace the tuple meanwhile, but never modifies it.
         hours = weighted_hours(now)
         cached = self._cached
         if cached[0] <= hours < cached[1]:

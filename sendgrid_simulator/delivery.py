@@ -1,4 +1,4 @@
-"""An answer's bytes on the wire: whole, or cut, stalled, trickled and malformed as a fault wants them."""
+"""Sends an answer's bytes: complete, or cut, stalled, trickled or malformed, as a fault requires."""
 
 import gzip
 import math
@@ -17,13 +17,13 @@ _LINE_END: Final = b"\r\n"
 
 
 class Connection(Protocol):
-    """A client's connection; its methods raise OSError once either side has left."""
+    """A client's connection; its methods raise OSError once either side has closed it."""
 
     def send(self, data: bytes) -> None:
         """Send all of it."""
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, until the client leaves at the latest."""
+        """Wait, at most until the client disconnects."""
 
     def reset(self) -> None:
         """Close with RST."""
@@ -31,7 +31,7 @@ class Connection(Protocol):
 
 def wire_head(response: Response, *headers: tuple[str, str]) -> bytes:
     """Return status line and headers; a lone surrogate becomes the raw byte that it escapes (PEP 383)."""
-    # Not Python's HTTPStatus throughout: a fault may have a status that no standard knows.
+    # Not always Python's HTTPStatus: a fault may have a status that no standard defines.
     lines = [f"HTTP/1.1 {response.status} {phrase(response.status)}"]
     lines += [f"{name}: {value}" for name, value in (*response.headers, *headers)]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
@@ -45,7 +45,7 @@ def wire_bytes(response: Response) -> bytes:
 
 
 def deliver(connection: Connection, response: Response, fault: Fault) -> bool:
-    """Send the answer as the fault wants it; return whether the connection can take another request."""
+    """Send the answer as the fault requires; return whether the connection can be used for another request."""
     if fault.preface:
         connection.send(fault.preface)
     return _DELIVERIES[fault.deliver](connection, response, fault)
@@ -132,7 +132,7 @@ def _trickle(part: Delivery) -> Callable[[Connection, Response, Fault], bool]:
 
 
 def _part(response: Response, where: str) -> bytes:
-    """Return the beginning of the answer, up to the middle of its headers or of its body."""
+    """Return the first part of the answer, up to the middle of its headers or its body."""
     data = wire_bytes(response)
     head = data.index(_LINE_END * 2) + 4
     return {"before": b"", "headers": data[: head // 2], "body": data[: head + len(response.body) // 2]}[where]
@@ -176,7 +176,7 @@ def _cut_chunk(connection: Connection, response: Response, _: Fault) -> bool:
 
 def _filler(size: int) -> Iterator[bytes]:
     """Yield that many bytes of a JSON object without its end."""
-    # The beginning is valid, so that a parser which decides while it reads does not stop early.
+    # The start is valid, so that a streaming parser does not stop early.
     begin = b'{"results":[],"total_clicks":0,"padding":"'
     yield begin
     for sent in range(len(begin), size, _BLOCK):
@@ -207,7 +207,7 @@ def _huge_headers(connection: Connection, response: Response, fault: Fault) -> b
 
 
 def _gzip_bomb(connection: Connection, response: Response, fault: Fault) -> bool:
-    """Send blocks that inflate a thousandfold; no client should get as far as the wrong trailer."""
+    """Send blocks that inflate a thousandfold; no client should reach the wrong trailer."""
     # RFC 1952: ten bytes of header, the deflate stream, eight of checksum and length. A full flush ends a block on a
     # byte and forgets the window, so that one compressed block can be sent again and again.
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
@@ -220,7 +220,7 @@ def _gzip_bomb(connection: Connection, response: Response, fault: Fault) -> bool
 
 
 def _not_http(connection: Connection, _: Response, __: Fault) -> bool:
-    # The greeting of a mail server: what answers where an address names the wrong port.
+    # The greeting of a mail server, as an address with the wrong port would get.
     connection.send(b"220 mail.example.com ESMTP ready\r\n")
     return False
 

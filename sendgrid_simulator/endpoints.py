@@ -1,4 +1,4 @@
-"""The endpoints: which one a path names, what its parameters may be, and the page that it returns."""
+"""The endpoints: their paths, the bounds of their parameters, and the pages that they return."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -31,20 +31,20 @@ _DEFAULT_PAGE: Final = 25
 _MOST_IDS: Final = 25
 _TOTAL: Final = "total"
 _DAY: Final = "day"
-# A trap of the API's own: a client that sends no dates gets the year 2021 and not the automation's life.
+# A trap of the real API: a client that sends no dates gets the year 2021, not the automation's lifetime.
 _DEFAULT_START: Final = "2021-01-01"
 _DEFAULT_END: Final = "2021-12-31"
 
 
 class ResetForm(StrEnum):
-    """How X-RateLimit-Reset gives the start of the next window."""
+    """The form in which X-RateLimit-Reset gives the start of the next window."""
 
     EPOCH = "epoch"
     DELTA = "delta"
 
 
 class HeaderForm(StrEnum):
-    """How the names of the X-RateLimit headers are written."""
+    """The spelling of the X-RateLimit headers."""
 
     USUAL = "usual"
     LOWER = "lower"
@@ -53,7 +53,7 @@ class HeaderForm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Behavior:
-    """What the simulator does where nothing is published about the API; the defaults are the likely answers."""
+    """Behavior for which nothing is published about the API; the defaults are the likely one."""
 
     total_per_page: bool = False
     require_accept: bool = True
@@ -62,9 +62,9 @@ class Behavior:
     statistics_lag: float = 0.0
     """Seconds by which statistics, and the list of automations itself, lag the links; below 0 they lead."""
     list_drafts: bool = False
-    """Whether the list of all automations holds those that have not started."""
+    """Whether the list of all automations contains those that have not started."""
     list_deleted: bool = False
-    """Whether the list of all automations holds those that were deleted."""
+    """Whether the list of all automations contains deleted ones."""
     latency: float = 0.0
     """Seconds that every answer takes."""
 
@@ -96,7 +96,7 @@ def route_of(path: str) -> Route | None:
 
 
 def listing_of(route: Route, request: Request, secret: bytes) -> tuple[Listing, tuple[int, int]]:
-    """Return the list that a request asks for and its page's place in it; refuse a parameter out of bounds."""
+    """Return the requested list and the page's position in it; refuse a parameter out of bounds."""
     query = request.query
     if route.automation_id is not None and not is_uuid(route.automation_id):
         raise ApiError(400, "id is not a valid UUID", field_name="id")
@@ -111,7 +111,7 @@ def listing_of(route: Route, request: Request, secret: bytes) -> tuple[Listing, 
 
 
 def page_of(route: Route, request: Request, account: Account, now: float, behavior: Behavior) -> Page[Any]:
-    """Return the page that an admitted request asks for, or refuse it."""
+    """Return the page for an admitted request, or refuse it."""
     listing, place = listing_of(route, request, account.secret)
     behind = now - behavior.statistics_lag
     match route.endpoint:

@@ -13,7 +13,7 @@ from sendgrid_simulator.messages import Endpoint, Request, Response, error_respo
 
 
 class Delivery(StrEnum):
-    """How the bytes of an answer reach the client, or fail to."""
+    """How the bytes of an answer reach the client, or do not."""
 
     WHOLE = "whole"
     CLOSE_AFTER = "close_after"
@@ -46,7 +46,7 @@ class Delivery(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong, and the requests that it happens to."""
+    """A fault, and the requests that it applies to."""
 
     endpoint: Endpoint | None = None
     """Only requests for this endpoint; None is any, unknown paths too."""
@@ -55,11 +55,11 @@ class Fault:
     page: int | None = None
     """Only the page of that number, from 1."""
     skip: int = 0
-    """How many matching requests pass unharmed first."""
+    """The number of matching requests that pass first."""
     times: int | None = 1
-    """How many requests meet it before it is over; None is for ever."""
+    """The number of requests it applies to; None is unlimited."""
     share: float = 1.0
-    """The share of matching requests that meet it, drawn from the simulator's seed."""
+    """The share of matching requests that it applies to, drawn from the simulator's seed."""
     predicate: Callable[[Request], bool] | None = None
     """Only requests that it accepts; not available over HTTP."""
 
@@ -67,7 +67,7 @@ class Fault:
     """Answer with this status instead, with the documented body unless `body` is given."""
     body: bytes | None = None
     headers: tuple[tuple[str, str | None], ...] = ()
-    """Replace the answer's own of the same name; None removes one."""
+    """Replace the answer's headers of the same name; None removes one."""
     alter: Alteration | StatisticsAlteration | None = None
     """How the page breaks the API's promises."""
     deliver: Delivery = Delivery.WHOLE
@@ -81,7 +81,7 @@ class Fault:
     """Bytes of a huge body, or of a bomb once inflated."""
 
     def response(self) -> Response | None:
-        """Return the answer that replaces the correct one; None where the fault keeps it."""
+        """Return the answer that replaces the correct one; None if the fault keeps it."""
         if self.status is None and self.body is None:
             return None
         response = error_response(self.status or 200)
@@ -111,7 +111,7 @@ class _Planned:
 
 
 class FaultPlan:
-    """The planned faults; a request meets the first that matches it and is not over."""
+    """The planned faults; the first that matches and is not used up applies to a request."""
 
     def __init__(self, seed: int = 0, faults: Iterable[Fault] = ()) -> None:
         self._seed = seed
@@ -134,7 +134,7 @@ class FaultPlan:
         automation: str | None,
         page: Callable[[], int | None],
     ) -> Fault | None:
-        """Return the fault that this request meets, and count it."""
+        """Return the fault that applies to this request, and count it."""
         with self._lock:
             for planned in self._planned:
                 fault = planned.fault
@@ -151,7 +151,7 @@ class FaultPlan:
         planned.met += 1
         if number < fault.skip:
             return False
-        # A hash of seed and number instead of a generator: runs agree however the requests of threads interleave.
+        # A hash of seed and number instead of a generator: runs agree regardless of how threads' requests interleave.
         draw = hashlib.blake2b(f"{self._seed} fault {number}".encode(), digest_size=4).digest()
         return int.from_bytes(draw, "big") < fault.share * (1 << 32)
 

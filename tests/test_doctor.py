@@ -295,6 +295,21 @@ def test_silence_ends_with_the_timeout_and_is_one_row() -> None:
         assert "no complete answer in time" in unreachable(simulator.base_url, "--sendgrid.timeout=0.3s").text
 
 
+def test_password_that_the_proxy_refuses_is_one_row_that_names_the_proxy() -> None:
+    with simulated(1) as simulator:
+        simulator.fault(Fault(status=407, times=None))
+
+        assert unreachable(simulator.base_url).advice == "check sendgrid.proxy"
+
+
+def test_login_page_in_place_of_sendgrid_is_one_row() -> None:
+    page = Fault(body=b"<title>Log in</title>", times=None, headers=(("Content-Type", "text/html"),))
+    with simulated(1) as simulator:
+        simulator.fault(page)
+
+        assert "whether a proxy answers in SendGrid's place" in unreachable(simulator.base_url).advice
+
+
 def test_hostile_texts_stay_text_on_a_line_of_their_own() -> None:
     hostile = 'x\x1b[31m\u202e\n\r\x07<script>"' + "y" * 100_000
     body = json.dumps({"errors": [{"message": hostile}]}).encode()

@@ -130,3 +130,14 @@ def test_man_page_reads_as_the_help_does() -> None:
     assert [flag for flag in FLAGS if flag not in text] == []
     assert "EXIT STATUS" in text
     assert "Variable: EXPORTER_POLL__STALE_AFTER" in text
+
+
+def test_page_links_each_file_where_its_program_looks_on_a_machine_without_its_folder(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```sh\n(share=.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    here = block.replace("/opt/sendgrid-automation-exporter/share", str(SHARE)).replace(" /usr/", f" {tmp_path}/usr/")
+
+    run(program("bash"), "-e", "-c", here.replace("sudo ", ""))
+
+    linked = {path.resolve() for path in tmp_path.rglob("*") if path.is_symlink()}
+    assert linked == {BASH, ZSH, FISH, MAN}

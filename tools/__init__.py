@@ -1,1 +1,1 @@
-"""What makes the assets that a user takes: dashboards, pictures, rules, documents. Nothing here ships."""
+"""The generators of what users install: dashboards, rules, pictures. Nothing here ships."""

@@ -9,6 +9,7 @@ from typing import Final
 
 from exporter.clock import Clock
 from exporter.domain import Automation, AutomationId
+from exporter.errors import counted
 from exporter.polling.poller import Poller
 from exporter.polling.schedule import Plan, Schedule
 from exporter.state import SavedBlock
@@ -99,8 +100,8 @@ class Workers:
         """Return a sentence that compares what the automations need with what the budget allows."""
         with self._lock:
             return (
-                f"polling {len(self._automations)} automations needs {self._schedule.demand() * 60:.1f} requests a "
-                f"minute if each has one page; the budget allows {self._capacity() * 60:.1f}"
+                f"polling {counted(len(self._automations), 'automation')} needs {self._schedule.demand() * 60:.1f} "
+                f"requests a minute if each has one page; the budget allows {self._capacity() * 60:.1f}"
             )
 
     def start(self) -> None:

@@ -1,30 +1,30 @@
-"""Walking over a list, page by page, until its rows show that it is whole.
+"""Reads a list page by page, again if necessary, until its rows prove that it is complete.
 
-A walk reads every page once. Rows move between pages meanwhile, get lost at a page's edge or stand on two pages, and
-SendGrid does not say when. A list is whole when its rows show it; until then it is walked again:
+A walk reads every page once. Meanwhile rows move between pages, are lost at a page boundary or appear on two pages, and
+SendGrid does not say when. A list is complete ("whole") if its rows prove it; otherwise it is walked again:
 
-    the pages of a walk say …                 | the list is whole when …
+    the pages of a walk report …              | the list is whole when …
     ------------------------------------------|-----------------------------------------------------------------
-    one count above 0, all the same one       | the walk has so many rows, and none of its places on two pages;
-                                              | or the union of the last walks with this count has so many, none
-                                              | of them having more; or two walks in a row have so many at the
+    the same count above 0                    | the walk has that many rows, and no place is on two pages; or the
+                                              | union of the last walks with this count has that many, and none
+                                              | of them has more; or two walks in a row have that many at the
                                               | same places, and only rows without a location on two pages
-    different counts                          | never: the list changed meanwhile
-    no count, 0 beside rows, or each page's   | two walks in a row have the same places, none of them with a
-    own number of rows                        | location on two pages, and no page is empty but the last
-    no rows; a count or a total of 0, none    | at once: SendGrid says that there is nothing
+    different counts                          | never: the list changed during the walk
+    no count, 0 beside rows, or each page's   | two walks in a row have the same places, none with a location on
+    own number of rows                        | two pages, and no page but the last is empty
+    no rows; a count or a total of 0, none    | immediately: SendGrid reports an empty list
     above it                                  |
     no rows, anything else                    | never
 
-A count or a total of 0 on a page without rows is that page's own where others have rows: it says nothing of the list.
+If other pages have rows, a count or a total of 0 on a page without rows applies to that page, not to the list.
 
-A row's first three fields are its place: (step, url, location) of a link. Rows without a location share one, so several
-may stand at the same place of the same page: these are added up. On two pages they may be two rows, or one that moved;
-only a union that numbers the count, or a second walk, tells. A row with a location that stands twice on a page is
-believed only where the count confirms it.
+A row's first three fields are its place: the step, URL and location of a link. Rows without a location share a place,
+so several on one page are added up. On two pages they may be two rows, or one that moved; only a union that matches the
+count, or a second walk, distinguishes them. Two rows with the same location on one page are accepted only if the count
+confirms them.
 
-Of a place that several walks show, the last one's clicks are given: SendGrid's newest word. Clicks never decide: the
-total is SendGrid's own number, published as it is said.
+If several walks contain a place, the last one's clicks are used, as the newest. Clicks never decide: the total is
+SendGrid's own number, published unchanged.
 """
 
 import sys
@@ -45,45 +45,45 @@ from exporter.sendgrid.wire import Metadata, Page, next_address, parse_page
 _PLACE: Final = itemgetter(0, 1, 2)
 _CLICKS_OF_LINK: Final = itemgetter(3)
 Place = tuple[str, str, str]
-"""A step, a link and its location in the message; the location is empty where SendGrid gives none."""
+"""A step, a link and its location in the message; the location is empty if SendGrid gives none."""
 RowT = TypeVar("RowT", bound=tuple[str, str, str, Any])
-"""A place, and what SendGrid says of it."""
+"""A place, and SendGrid's numbers for it."""
 _MOST_WALKS: Final = 4
-"""Of one poll. Two settle a list that holds still, also one without a count; the others are for rows that moved in the
-first two. A list that never holds still for so long is asked for again an interval later."""
+"""Walks in one poll. Two are enough for a list that does not change, even without a count; the others are for rows that
+moved during the first two. A list that keeps changing is read again an interval later."""
 _MOST_PAGES: Final = 2000
 _MOST_BYTES: Final = 32 * 1024 * 1024
-"""Of all pages together, since each may be as large as an answer may: 2000 real ones have two thirds of it."""
+"""All pages together, since each may have the largest size of an answer: 2000 real pages have two thirds of it."""
 _SLACK: Final = 1000
-"""A list may have twice the rows that it counts, and this many more, before it is taken for one without an end."""
+"""A list may have twice the rows of its count, plus this many, before it is considered endless."""
 Fetch = Callable[[str | None], bytes]
-"""Returns the body of the page that the token names; None names the first."""
+"""Returns the body of the page with this token; None is the first page."""
 Explain = Callable[[bytes], str]
-"""Returns what an answer with errors says of them, fit for a log line."""
+"""Returns the errors in an answer, as text for a log line."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageSaid(Generic[RowT]):
-    """What one page says; a parsed page takes several times as much memory."""
+    """The content of one page; a parsed page takes several times as much memory."""
 
     rows: tuple[RowT, ...]
     count: int | None
     total: int | None
     has_results: bool
-    """Whether there was a list at all, be it an empty one."""
+    """Whether there was a list at all, even an empty one."""
 
     @property
     def says_nothing(self) -> bool:
-        """Whether the page neither has rows nor says that there are none."""
+        """Whether the page has no rows and does not report an empty list either."""
         return not self.rows and 0 not in (self.count, self.total)
 
 
 class Walk(Generic[RowT]):
-    """All pages of a list, read once, in their order."""
+    """All pages of a list, read once, in order."""
 
     def __init__(self, pages: Iterable[PageSaid[RowT]]) -> None:
         self.pages = tuple(pages)
-        """One at least."""
+        """At least one."""
 
     @property
     def rows(self) -> Iterator[tuple[RowT, ...]]:
@@ -92,23 +92,23 @@ class Walk(Generic[RowT]):
 
     @cached_property
     def number(self) -> int:
-        """How many rows the walk saw, doubled ones included."""
+        """The number of rows in the walk, including duplicates."""
         return sum(map(len, self.rows))
 
     @cached_property
     def counts(self) -> frozenset[int]:
-        """What the pages say of the number of rows in the list; empty where that is nothing about the list."""
+        """The pages' counts of the rows in the list; empty if they do not apply to the list."""
         counting = [(page, page.count) for page in self.pages if page.count is not None]
         counts = frozenset(count for page, count in counting if self._is_of_list(page, count))
-        # An API may mean each page's own number of rows by it, which says nothing about the list.
+        # An API may report each page's own number of rows, which says nothing about the list.
         per_page = len(self.pages) > 1 and all(count == len(page.rows) for page, count in counting)
-        # Four rows on each page, and four of them altogether: a list of which every row is given twice.
+        # Four rows on each page, and four different ones in all: a list in which every row is given twice.
         per_page = per_page and {count for _, count in counting} != {len(self.places)}
         return frozenset() if self.number and (per_page or counts == {0}) else counts
 
     @cached_property
     def totals(self) -> Sequence[int]:
-        """What the pages say of the total, in their order."""
+        """The totals that the pages report, in order."""
         return [page.total for page in self.pages if page.total is not None and self._is_of_list(page, page.total)]
 
     def _is_of_list(self, page: PageSaid[RowT], number: int) -> bool:
@@ -116,24 +116,24 @@ class Walk(Generic[RowT]):
 
     @property
     def count(self) -> int | None:
-        """How many rows SendGrid says that the list has; None where it does not say one number."""
+        """The number of rows according to SendGrid; None unless all pages report the same number."""
         return next(iter(self.counts)) if len(self.counts) == 1 else None
 
     @property
     def is_torn(self) -> bool:
-        """Whether the pages say different counts."""
+        """Whether the pages report different counts."""
         return len(self.counts) > 1
 
     @cached_property
     def places(self) -> Mapping[Place, int]:
-        """How many rows stand at each place; one at most on a page where the place has a location."""
+        """The number of rows at each place; at most one per page if the place has a location."""
         return Counter(row[:3] for rows in self.rows for row in _once(rows))
 
     @cached_property
     def _repeated(self) -> tuple[frozenset[Place], bool]:
         seen = set(map(_PLACE, _all(self)))
         if len(seen) == self.number:
-            return frozenset(), False  # as mostly
+            return frozenset(), False  # the usual case
         seen.clear()
         shared: set[Place] = set()
         for rows in self.rows:
@@ -144,70 +144,70 @@ class Walk(Generic[RowT]):
 
     @property
     def shared(self) -> frozenset[Place]:
-        """The places that are on two pages."""
+        """The places on two pages."""
         return self._repeated[0]
 
     @property
     def repeats_a_place(self) -> bool:
-        """Whether a place is there twice, on one page or on two."""
+        """Whether a place appears twice, on one page or on two."""
         return self._repeated[1]
 
     @property
     def doubled(self) -> int:
-        """How many places with a location stand on two pages: such a row was read twice, and maybe for another one."""
+        """The number of places with a location on two pages: such a row was read twice, perhaps instead of another."""
         return sum(1 for place in self.shared if place[2])
 
     @cached_property
     def ambiguous(self) -> Mapping[RowT, int]:
-        """The rows without a location whose place stands on two pages: one of them may be there twice, for another."""
+        """The rows without a location whose place is on two pages: one may be there twice, instead of another."""
         return Counter(row for rows in self.rows for row in rows if not row[2] and row[:3] in self.shared)
 
     @cached_property
     def has_page_twice(self) -> bool:
-        """Whether two pages hold just the same rows; a page of one row may be like another by chance."""
+        """Whether two pages have exactly the same rows; pages of one row may be equal by chance."""
         pages = [rows for rows in self.rows if len(rows) > 1]
         return len(set(pages)) < len(pages)
 
     @cached_property
     def says_nothing_is_there(self) -> bool:
-        """Whether SendGrid says by a count or a total of 0 that the list is empty, and by no other that it is not."""
+        """Whether a count or a total of 0 says that the list is empty, and none says that it is not."""
         return self.number == 0 and self.counts.union(self.totals) == {0}
 
     @cached_property
     def is_hollow(self) -> bool:
-        """Whether a page neither has rows nor says that there are none; an empty last page only ends the list."""
+        """Whether a page has no rows and does not report an empty list; an empty last page only ends the list."""
         *inner, last = self.pages
         ends_the_list = bool(inner) and last.has_results
         return any(page.says_nothing for page in (inner if ends_the_list else self.pages))
 
     @property
     def lacks_total(self) -> bool:
-        """Whether a page with rows gives no total, which the API always does."""
+        """Whether a page with rows lacks a total, which the API always gives."""
         return any(page.rows and page.total is None for page in self.pages)
 
     def says_the_same_as(self, other: "Walk[RowT]") -> bool:
-        """Return whether both walks saw the same places, as many rows, the same ambiguous ones and the same counts."""
+        """Return whether both walks have the same places, number of rows, ambiguous rows and counts."""
         mine, theirs = ((walk.number, walk.counts, walk.places, walk.ambiguous) for walk in (self, other))
         return mine == theirs
 
 
 def whole_list(walks: Sequence[Walk[RowT]]) -> Sequence[RowT] | None:
-    """Return the rows of the list where the walks show all of it; None where they do not.
+    """Return the rows of the list if the walks prove that it is whole, otherwise None.
 
-    A place with a location has one row, unless one page has several of it and the count confirms them.
+    A place with a location has one row, unless a page has several and the count confirms them.
     """
     last = walks[-1]
     if last.number == 0:
         return () if last.says_nothing_is_there else None
     if last.is_torn:
-        # The list changed while it was read, so which rows are missing cannot be told from this walk.
+        # The list changed while it was read, so this walk does not show which rows are missing.
         return None
-    # The strongest sign there is without a count: two walks that saw the same. A row read twice still spoils it, since
-    # both walks may have lost the row that it was read for.
+    # The strongest evidence without a count: two equal walks. A row that was read twice still disproves it, since
+    # both walks may have missed the row in whose stead it was read.
     confirmed = _agree(walks) and not last.doubled and not last.has_page_twice
     if last.count is not None:
         return _whole_by_count(walks, last.count, confirmed=confirmed)
-    # Without a count only repetition is left as evidence, and an empty page in between may hide rows both times.
+    # Without a count the only evidence is repetition, and an empty page in between may hide rows both times.
     if confirmed and not last.is_hollow:
         return [row for rows in last.rows for row in _once(rows)]
     return None
@@ -215,24 +215,24 @@ def whole_list(walks: Sequence[Walk[RowT]]) -> Sequence[RowT] | None:
 
 def _whole_by_count(walks: Sequence[Walk[RowT]], count: int, *, confirmed: bool) -> Sequence[RowT] | None:
     last = walks[-1]
-    # The number alone does not do: one row lost and another read twice at a page's edge add up to the count as well.
+    # The number alone is not enough: a row lost and another read twice at a page boundary also match the count.
     if last.number == count and (confirmed or not last.shared):
         return list(_all(last))
     # Rows that moved while a page was read are missing in one walk and present in another, so the union may be whole.
     alike = list(_last_with_count(walks, count))
     if any(walk.number > count for walk in alike):
-        return None  # it is no count of this list, and rows that fit it would fit by chance
-    # Only walks with the same count: rows of a list that has grown or shrunk since would mix two states.
+        return None  # not a count of this list, so rows that match it would match by chance
+    # Only walks with the same count: otherwise rows from before and after a change would be mixed.
     union = _union(rows for walk in alike for rows in walk.rows)
     return union if len(union) == count else None
 
 
 def best_list(walks: Sequence[Walk[RowT]]) -> tuple[Sequence[RowT], bool]:
-    """Return what can be said of a list that no walk shows whole, and whether it has as many rows as SendGrid counts.
+    """Return the best known rows of a list that no walk proves whole, and whether their number matches the count.
 
-    No row is doubled: a place with a location has one row, and where there are more rows than SendGrid counts, those of
-    a page that are equal, clicks included, are one. Nothing is given where a page is missing, where an empty list is
-    contradicted, or where rows without a location stand on several pages and two walks do not agree on them.
+    No row is duplicated: a place with a location has one row, and if there are more rows than the count, equal rows of
+    a page (including their clicks) are one. Return nothing if a page is missing, if an empty list is contradicted, or
+    if rows without a location are on several pages and two walks disagree on them.
     """
     last = walks[-1]
     if last.number == 0 or last.is_hollow:
@@ -252,7 +252,7 @@ def best_list(walks: Sequence[Walk[RowT]]) -> tuple[Sequence[RowT], bool]:
 
 
 def disagreement(walks: Sequence[Walk[RowT]]) -> str:
-    """Return what keeps the last walk's list from being whole, in words for a log line."""
+    """Return why the last walk is not whole, as text for a log line."""
     last = walks[-1]
     if last.number == 0:
         said = [f"{name} of {_listed(numbers)}" for name, numbers in _said_numbers(last) if numbers]
@@ -267,15 +267,15 @@ def disagreement(walks: Sequence[Walk[RowT]]) -> str:
 
 
 def total_of(walk: Walk[LinkClicks], links: Sequence[LinkClicks]) -> tuple[int, int]:
-    """Return the total to publish beside the links, and how far their clicks are outside of what SendGrid says.
+    """Return the total to publish with the links, and by how much their clicks are outside SendGrid's totals.
 
-    Totals that equal each page's own clicks, on two or more pages, are per page, and the list's total is their sum.
-    Otherwise the last page's is SendGrid's newest word. Clicks arrive between two pages, so those of the links may lie
-    anywhere between the smallest and the largest total.
+    If on two or more pages each total equals the page's own clicks, totals are per page, and the list's is their sum.
+    Otherwise the last page has the newest total. Clicks arrive between two pages, so the links' sum may be anywhere
+    between the smallest and the largest total.
     """
     clicks = sum(map(_CLICKS_OF_LINK, links))
     given = [page for page in walk.pages if page.total is not None]
-    # On one page a total per page and one of the list are the same number, so it takes two pages to see it.
+    # On a single page both kinds of total are the same number, so two pages are needed to distinguish them.
     if len(given) > 1 and all(page.total == sum(map(_CLICKS_OF_LINK, page.rows)) for page in given):
         return clicks, 0
     if not walk.totals:
@@ -288,13 +288,13 @@ def _agree(walks: Sequence[Walk[RowT]]) -> bool:
 
 
 def _last_with_count(walks: Sequence[Walk[RowT]], count: int) -> Iterator[Walk[RowT]]:
-    """Give the walks at the end that say the same count, in their order."""
+    """Yield the last walks that report the same count, in order."""
     others = [number for number, walk in enumerate(walks, 1) if walk.count != count]
     yield from walks[max(others, default=0) :]
 
 
 def _union(pages: Iterable[tuple[RowT, ...]]) -> list[RowT]:
-    """Return the rows that surely exist: of each place those of the page that has most of them, or the last such page.
+    """Return the rows that certainly exist: for each place those of the page with the most, or the last such page.
 
     A page is one answer, so its rows are different ones; rows on two pages may be the same one.
     """
@@ -308,7 +308,7 @@ def _union(pages: Iterable[tuple[RowT, ...]]) -> list[RowT]:
 
 
 def _once(rows: tuple[RowT, ...], *, equal: bool = False) -> tuple[RowT, ...]:
-    """Return a page's rows with each place that has a location once, as its last row has it, or any equal ones once."""
+    """Return a page's rows without duplicates: for each place with a location its last row, of equal rows one."""
     located = {row[:3]: row for row in rows if row[2]}
     others = (row for row in rows if not row[2])
     return (*located.values(), *(dict.fromkeys(others) if equal else others))
@@ -327,7 +327,7 @@ def _listed(numbers: Iterable[int]) -> str:
 
 
 class AnyPage(Protocol):
-    """What every parsed page has."""
+    """The fields of every parsed page."""
 
     @property
     def metadata(self) -> Metadata | None:
@@ -335,7 +335,7 @@ class AnyPage(Protocol):
 
     @property
     def errors(self) -> object:
-        """What belongs into a refusal only."""
+        """Present only in a refusal."""
 
 
 PageT = TypeVar("PageT", bound=AnyPage)
@@ -343,13 +343,13 @@ PageT = TypeVar("PageT", bound=AnyPage)
 
 @dataclass(frozen=True, slots=True)
 class Form(Generic[PageT, RowT]):
-    """How the pages of one kind of list are read."""
+    """How to read the pages of one kind of list."""
 
     parse: Callable[[bytes], PageT]
-    """Returns the page that a body holds; raises InvalidResponseError, whose text is about the answer alone."""
+    """Returns the page in a body; raises InvalidResponseError, whose text is about the answer alone."""
     said: Callable[[PageT], PageSaid[RowT]]
     most_rows: int = sys.maxsize
-    """A longer list is taken for one without an end."""
+    """A longer list is considered endless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,14 +358,14 @@ class Reading(Generic[RowT]):
 
     walks: Sequence[Walk[RowT]]
     rows: Sequence[RowT] | None
-    """None where the walks do not show the whole list."""
+    """None if the walks do not prove the list whole."""
 
 
 def read_stats(fetch: Fetch, url: str, explain: Explain, known: Fingerprint = ()) -> AutomationStats | Unchanged:
-    """Return the automation's stats as soon as the walks over its pages show the whole list.
+    """Return the automation's stats as soon as the walks over its pages prove the list whole.
 
-    Returns Unchanged where the pages are those of the fingerprint. Raises as `read_list` does, and IncompleteError,
-    with what can be published should it last, where the walks do not show it.
+    Return Unchanged if the pages match the fingerprint. Raise as `read_list` does, and IncompleteError, with what can
+    be published if that persists, if the walks do not prove it.
     """
     fetched: list[bytes] = []
     if known and _are_known(known, fetch, fetched, url):
@@ -374,8 +374,8 @@ def read_stats(fetch: Fetch, url: str, explain: Explain, known: Fingerprint = ()
 
     def fetch_hashed(token: str | None) -> bytes:
         if token is None:
-            del hashes[:]  # a walk begins
-        # What was fetched for the comparison is the beginning of the first walk.
+            del hashes[:]  # a walk starts
+        # The pages fetched for the comparison are the start of the first walk.
         body = next(ready, None)
         if body is None:
             body = fetch(token)
@@ -394,7 +394,7 @@ def read_stats(fetch: Fetch, url: str, explain: Explain, known: Fingerprint = ()
 
 
 def _are_known(known: Fingerprint, fetch: Fetch, fetched: list[bytes], url: str) -> bool:
-    """Fetch the pages as long as they are the known ones, and return whether all are; those fetched are added."""
+    """Fetch pages while they match the known ones, adding them, and return whether all match."""
     token: str | None = None
     for digest in known:
         try:
@@ -416,12 +416,12 @@ def _are_known(known: Fingerprint, fetch: Fetch, fetched: list[bytes], url: str)
 
 
 def read_list(fetch: Fetch, url: str, explain: Explain, form: Form[PageT, RowT]) -> Reading[RowT]:
-    """Walk over the pages until they show the whole list, or cannot show it.
+    """Walk over the pages until they prove the list whole, or cannot.
 
-    The table above says when that is. A walk that ends early, since SendGrid puts errors beside the list or no longer
-    takes a page token, is begun again once. The list is not whole when two walks in a row say the same and are not,
-    when the fourth is not, or when the time is over after one. Raises InvalidResponseError for what no API gives: a
-    page that comes back, a list without an end. `url` is for messages.
+    The table above defines when. A walk that ends early, because SendGrid returns errors beside the list or rejects a
+    page token, restarts once. The list is not whole if two equal walks in a row do not prove it, if the fourth does
+    not, or if the time is over after one. Raise InvalidResponseError for a page that comes back or an endless list.
+    `url` is for messages.
     """
     walks: list[Walk[RowT]] = []
     begun_again = False
@@ -440,7 +440,7 @@ def read_list(fetch: Fetch, url: str, explain: Explain, form: Form[PageT, RowT])
         if (rows := whole_list(walks)) is not None:
             return Reading(walks, rows)
         if len(walks) > 1 and walks[-1].says_the_same_as(walks[-2]):
-            break  # a third one would say it again
+            break  # a third one would be the same
     return Reading(walks, None)
 
 
@@ -496,21 +496,20 @@ def _fetched(fetch: Fetch, token: str | None, *, begun_again: bool) -> bytes:
     except BadRequestError:
         if token is None or begun_again:
             raise
-        # Not the refusal itself, which read_stats would have to keep: it holds the pages by its traceback.
+        # Not the refusal itself, which read_stats would have to keep: its traceback refers to the pages.
         raise _TokenRefused from None
 
 
 class _TokenRefused(Exception):  # noqa: N818  # it never leaves this module: a second walk may still succeed
-    """A page token that SendGrid gave is no longer taken."""
+    """SendGrid no longer accepts a page token that it gave."""
 
 
 def _next_token(address: str | None, url: str) -> str | None:
-    """Return the token in the address of the next page, None where there is no next page.
+    """Return the token in the address of the next page, None if there is no next page.
 
-    Nothing but its query is read: a gateway in front of SendGrid passes addresses on that name SendGrid's host, and the
-    request goes to our own base URL in any case. Where the token stands there several times, the last one counts: an
-    API that appends the new one to the address it was asked for puts it there. Bytes that are no UTF-8 are kept as
-    surrogates, and sent as they came.
+    Only the query is read: a gateway in front of SendGrid passes on addresses with SendGrid's host, and the request
+    goes to our own base URL in any case. If there are several tokens, the last one counts, since an API may append the
+    new one to the requested address. Bytes that are not UTF-8 are kept as surrogates and sent unchanged.
     """
     if not address:
         return None

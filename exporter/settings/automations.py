@@ -84,17 +84,25 @@ def _items(written: object) -> list[object]:
         if written.lstrip().startswith(("[", "{")):
             written = _json(written)
         else:
-            return [part.strip() for part in written.rstrip().removesuffix(",").split(",")] if written.strip() else []
+            parts = [part.strip() for part in written.rstrip().removesuffix(",").split(",")] if written.strip() else []
+            # Ids one to a line, as a file without dashes and a copied column have them, are as plain as with commas.
+            return [item for part in parts for item in (part.split() if part and _are_ids(part) else [part])]
     if not isinstance(written, list):
         raise ValueError(_FORM)  # noqa: TRY004
     return written
+
+
+def _are_ids(text: str) -> bool:
+    return all(map(is_automation_id, text.split()))
 
 
 def _json(written: str) -> object:
     try:
         return json.loads(written)
     except (ValueError, RecursionError):
-        raise ValueError("begins like JSON, but is not valid JSON") from None
+        raise ValueError(
+            'begins like JSON, but is not valid JSON; write a list such as ["…", "…"], or the ids with commas'
+        ) from None
 
 
 def _entry(index: int, item: object, interval: float, faults: list[Fault]) -> Automation | None:
@@ -104,7 +112,8 @@ def _entry(index: int, item: object, interval: float, faults: list[Fault]) -> Au
         faults.append((place, f"must be an id or a mapping with {_KEYS_IN_WORDS}"))
         return None
     faults += _unknown(place, item)
-    automation_id = _field(place, item, "id", faults)
+    # A key that is none may have been meant to give the id: to report it as missing too would mislead.
+    automation_id = _field(place, item, "id", faults) if "id" in item or item.keys() <= set(_ENTRY_KEYS) else None
     name = _field(place, item, "name", faults)
     own = _field(place, item, "interval", faults)
     step_ids = _field(place, item, "step_ids", faults)
@@ -126,7 +135,8 @@ def _unknown(place: tuple[str | int, ...], item: Mapping[object, object]) -> Ite
     for name in item:
         if name not in _ENTRY_KEYS:
             shown = printable(name)
-            text = no_such_setting(shown, _ENTRY_KEYS) if shown else "holds a key that is not the name of a setting"
+            unnamed = f"holds a key that is not the name of a setting; here are {_KEYS_IN_WORDS}"
+            text = no_such_setting(shown, _ENTRY_KEYS) if shown else unnamed
             yield (*place, shown) if shown else place, text
 
 
@@ -155,9 +165,13 @@ def _id(value: object) -> str:
 
 
 def _id_in_address(address: str) -> str:
+    if address.lower() == "all":
+        raise ValueError("stands for every automation of the account, and alone: automations: all")
     ids = automation_ids_in(address)
     if not ids:
         raise ValueError(_NOT_AN_ID)
+    if len(ids) > 1 and "/" not in address:
+        raise ValueError("holds several UUIDs; separate them with commas, or make each an entry of the list")
     if len(ids) > 1:
         raise ValueError(
             "is an address with several UUIDs, and none or several behind /automations/; give the id alone"
@@ -213,7 +227,7 @@ def _doubles(name: str, keys: list[str]) -> Iterator[str]:
 _READERS: Final[Mapping[str, Callable[[object], str | float | tuple[str, ...]]]] = {
     "id": _id,
     "name": lambda value: values.text(value, at_most=256),
-    "interval": values.duration(0.001, values.LONGEST_INTERVAL),
+    "interval": values.duration(0.0, values.LONGEST_INTERVAL),
     "step_ids": _step_ids,
 }
 

@@ -23,6 +23,8 @@ from exporter.settings.sources import (
     Flags,
     Mode,
     hints,
+    misnamed,
+    nearly_the_key,
     read_authorities,
     read_config_file,
     read_environment,
@@ -35,10 +37,9 @@ from exporter.settings.values import (
     duration_text,
     is_loopback,
     shown_path,
-    why_unread,
     without_password,
 )
-from exporter.web.toolkit.files import Input, exposure
+from exporter.web.toolkit.files import Input, exposure, why_unread
 
 DEMO_INTERVAL: Final = 2.0
 """Seconds between two polls in a demo, short enough to watch."""
@@ -117,13 +118,25 @@ def load(arguments: Sequence[str], environment: Mapping[str, str], inputs: Input
     if contradictions := list(_contradicted(written)):
         failed |= {AUTOMATIONS}
     needs_automations = not flags.demo and flags.mode is not Mode.DOCTOR
-    case = _Case(merged, layers, failed, file, found, unusable, useless, flags.demo, needs_automations)
+    case = _Case(
+        merged,
+        layers,
+        failed,
+        file,
+        found,
+        unusable,
+        useless,
+        flags.demo,
+        needs_automations,
+        nearly_the_key(environment),
+    )
     problems = [*flags.problems, *variables.problems, *file.problems, *contradictions, *merged.problems]
     problems += _problems(case)
     if problems:
         raise ConfigurationError([str(problem) for problem in problems])
     read = {"authorities": authorities, "key_of_file": found.key if found else None}
-    warnings = (*variables.warnings, *unused, *_warnings(case), *hints(environment, settings.sendgrid, inputs))
+    warnings = (*variables.warnings, *unused, *_warnings(case), *misnamed(environment))
+    warnings += tuple(hints(environment, settings.sendgrid, inputs))
     return Invocation(flags.mode, flags.demo, settings.model_copy(update=read), path, warnings)
 
 
@@ -219,7 +232,7 @@ def _key_in(path: Path, source: Input) -> _FoundKey:
 
 def _why_unusable(path: Path, exc: OSError | ValueError) -> str:
     if isinstance(exc, OSError):
-        return f"cannot read {shown_path(path)} {why_unread(exc)}"
+        return f"cannot read {shown_path(path)} {why_unread(path, exc)}"
     return str(exc)
 
 
@@ -247,6 +260,8 @@ class _Case:
     """What is wrong with `sendgrid.ca_file`."""
     demo: bool
     needs_automations: bool
+    nearly_the_key: str | None
+    """A variable that is not read, and whose name resembles the key's."""
 
     @property
     def settings(self) -> Settings:
@@ -313,7 +328,8 @@ def _key_or_file(case: _Case) -> Iterator[Problem]:
     if case.layers.given(API_KEY) and case.layers.given(API_KEY_FILE):
         yield case.problem(API_KEY, f"is given together with {case.layers.origin(API_KEY_FILE)}; keep one of them")
     elif not case.layers.given(API_KEY) and not case.layers.given(API_KEY_FILE) and case.sound(API_KEY):
-        yield Problem(API_KEY, "no key; set SENDGRID_API_KEY, or SENDGRID_API_KEY_FILE to the file that holds it")
+        text = "no key; set SENDGRID_API_KEY, or SENDGRID_API_KEY_FILE to the file that holds it"
+        yield Problem(API_KEY, text + (f"; {case.nearly_the_key} is not read" if case.nearly_the_key else ""))
     if case.unusable is not None:
         yield case.problem(API_KEY_FILE, case.unusable)
 

@@ -82,6 +82,8 @@ def _shard_index(value: object) -> int:
     return values.whole_number(0, 9_999)(value)
 
 
+_INTERVAL: Final = values.duration(0.0, LONGEST_INTERVAL)
+"""How long one must be at least depends on the base URL: the rules between settings say it, in `load`."""
 _Path = Annotated[Path, BeforeValidator(values.path)]
 _Bool = Annotated[bool, BeforeValidator(values.boolean)]
 
@@ -141,7 +143,7 @@ class SendGridSettings(Group):
 class PollSettings(Group):
     """When the automations are polled."""
 
-    interval: Annotated[float, BeforeValidator(values.duration(0.001, LONGEST_INTERVAL))] = _setting(
+    interval: Annotated[float, BeforeValidator(_INTERVAL)] = _setting(
         300.0,
         "Time between two polls of an automation, at least 10s (1s if the base URL is a loopback address).",
         metavar="DURATION",
@@ -149,7 +151,7 @@ class PollSettings(Group):
     concurrency: Annotated[int, BeforeValidator(values.whole_number(1, 256))] = _setting(
         4, "Automations polled at the same time, 1 to 256.", metavar="NUMBER"
     )
-    stale_after: Annotated[float, BeforeValidator(values.duration(0.001, 12 * LONGEST_INTERVAL))] | None = _setting(
+    stale_after: Annotated[float, BeforeValidator(values.duration(0.0, 12 * LONGEST_INTERVAL))] | None = _setting(
         None,
         "Age at which values that could not be refreshed disappear; at least the interval.",
         metavar="DURATION",
@@ -178,7 +180,7 @@ class DiscoverySettings(Group):
         "does.",
         metavar="MODE",
     )
-    interval: Annotated[float, BeforeValidator(values.duration(0.001, LONGEST_INTERVAL))] = _setting(
+    interval: Annotated[float, BeforeValidator(_INTERVAL)] = _setting(
         600.0, "Maximum time between two reads of the account's list of automations.", metavar="DURATION"
     )
     exclude: Annotated[tuple[str, ...], BeforeValidator(values.texts)] = _setting(
@@ -207,7 +209,7 @@ class StatisticsSettings(Group):
     steps: _Bool = _setting(
         default=False, meaning="Read the statistics by step too: one request per automation.", metavar=""
     )
-    interval: Annotated[float, BeforeValidator(values.duration(0.001, LONGEST_INTERVAL))] = _setting(
+    interval: Annotated[float, BeforeValidator(_INTERVAL)] = _setting(
         300.0,
         "Time between two reads of the statistics; the minimum is that of `poll.interval`.",
         metavar="DURATION",

@@ -41,23 +41,33 @@ from exporter.settings.values import (
     printable,
     shown_path,
     unknown,
-    why_unread,
 )
-from exporter.web.toolkit.files import Input
+from exporter.web.toolkit.files import Input, why_unread
 
 _MODES: Final[Mapping[str, str]] = {flag: mode.flags[-1].removeprefix("--") for mode in MODES for flag in mode.flags}
 _YAML: Final = (".yaml", ".yml")
+_DASHES: Final = tuple("\u2010\u2011\u2012\u2013\u2014\u2015\u2212")
+_KEY_WORD: Final = re.compile(r"(^|[._])(api_?)?(key|token|secret|password)$")
+_NO_KEY_FLAG: Final = (
+    "is not accepted as a flag, because the key would stand in the process list; "
+    "set SENDGRID_API_KEY, or --sendgrid.api-key-file"
+)
 _ALIASES: Final[Mapping[str, str]] = {"--web.config.file": "--web.config-file"}
 """As every exporter of Prometheus's own names it."""
 _TWINS: Final = ((API_KEY, "SENDGRID_API_KEY"), (API_KEY_FILE, "SENDGRID_API_KEY_FILE"))
 _SERVICE: Final = re.compile(
     r"EXPORTER_(.+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )
+_PORT_OF_SERVICE: Final = re.compile(r"EXPORTER_(?!.*(SERVICE|TCP|UDP|SCTP)_PORT\Z)(.+_)?PORT")
+_VARIABLE: Final = re.compile(r"(?i)EXPORTER_[A-Z0-9_]{1,60}")
+_NEARLY_THE_KEY: Final = re.compile(r"SEND_?GRID_[A-Z_]{0,30}(KEY|TOKEN)(_?FILE)?")
+_NO_VARIABLE: Final = "is not the name of a setting; remove it, or compare it with those that --help lists"
 _OWN: Final = tuple(f"{PREFIX}{group.upper()}__" for group in GROUPS)
 _BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _PROXIES: Final = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 _EXCEPTIONS: Final = ("no_proxy", "NO_PROXY")
 _LARGEST: Final = 64 * 1024 * 1024
+_KEYS: Final = tuple(setting.key for setting in SETTINGS)
 
 
 class Mode(StrEnum):
@@ -133,8 +143,7 @@ class _Reader:
             if argument.startswith("-"):
                 self._flag(argument)
             else:
-                hint = ", a configuration file after --config.file" if argument.endswith(_YAML) else ""
-                self._problem(f"is not a flag; write a value after its flag{hint}")
+                self._problem(f"is not a flag; {_meant_by(argument)}")
 
     def _flag(self, argument: str) -> None:
         name, equals, value = argument.partition("=")
@@ -166,11 +175,7 @@ class _Reader:
     def _store(self, setting: Setting, value: str | None) -> None:
         flag = flag_of(setting.path)
         if setting.path == API_KEY:
-            text = (
-                "is not accepted as a flag, because the key would stand in the process list; "
-                "set SENDGRID_API_KEY, or --sendgrid.api-key-file"
-            )
-            self.problems.append(Problem(setting.path, text, flag))
+            self.problems.append(Problem(setting.path, _NO_KEY_FLAG, flag))
         elif value is None:
             self.problems.append(Problem(setting.path, f"needs a value: {flag} {setting.metavar}", flag))
         elif setting.is_repeatable and setting.path in self.values:
@@ -190,6 +195,8 @@ class _Reader:
             self._problem(
                 f"is not a flag of the exporter; {f'did you mean {close}?' if close else '--help lists all of them'}"
             )
+        elif _KEY_WORD.search(bare):
+            self.problems.append(Problem((bare,), _NO_KEY_FLAG, name, meant=REQUIRED))
         elif names_in(bare):
             flags = [flag_of((bare, each)) for each in names_in(bare)]
             self.problems.append(Problem((bare,), f"is a group; give one of {', '.join(flags)}", name))
@@ -201,6 +208,17 @@ class _Reader:
     def _problem(self, text: str) -> None:
         """Report the argument by its number; whatever it is, it may have been meant to give what is missing."""
         self.problems.append(Problem((f"argument {self._next}",), text, meant=REQUIRED))
+
+
+def _meant_by(argument: str) -> str:
+    """Return what a person may have meant by an argument that is no flag and stands behind none."""
+    flag = f"--{argument.lower()}"
+    if flag in _MODES:
+        return f"did you mean {flag}?"
+    if argument.startswith(_DASHES):
+        return "it begins with a typographic dash, which word processors make of --; type two hyphens"
+    hint = ", a configuration file after --config.file" if argument.endswith(_YAML) else ""
+    return f"write a value after its flag{hint}"
 
 
 class Environment(Layer):
@@ -234,7 +252,7 @@ def read_environment(environment: Mapping[str, str]) -> Environment:
         elif path is not None:
             values[path], names[path] = environment[name], name
         # A Service named exporter-… makes Kubernetes set EXPORTER_…_PORT and the like in every pod of its namespace.
-        elif _is_service(name.upper()):
+        elif _is_service(name.upper(), environment[name]):
             ignored.append(name)
         elif name.upper().startswith(PREFIX):
             problems.append(_unknown(name, paths))
@@ -244,25 +262,36 @@ def read_environment(environment: Mapping[str, str]) -> Environment:
     return Environment(values, names, problems, _service_warning(ignored))
 
 
-def _is_service(name: str) -> bool:
-    """Return whether Kubernetes injected the variable for a Service whose name begins with `exporter`."""
-    return _SERVICE.fullmatch(name) is not None and not name.startswith(_OWN)
+def _is_service(name: str, value: str) -> bool:
+    """Return whether Kubernetes injected the variable for a Service whose name begins with `exporter`.
+
+    Its `…_PORT` holds an address such as `tcp://10.0.0.1:80`; one with a bare number is a person's.
+    """
+    if _SERVICE.fullmatch(name) is None or name.startswith(_OWN):
+        return False
+    return _PORT_OF_SERVICE.fullmatch(name) is None or "://" in value
 
 
 def _unknown(name: str, paths: Mapping[str, KeyPath]) -> Problem:
-    shown = name if name.isascii() and name.isprintable() else ascii(name)[1:-1]
-    bare = shown[len(PREFIX) :].lower()
+    if _VARIABLE.fullmatch(name) is None:
+        # It may be a key in the wrong place, so it is not repeated.
+        return Problem(("environment",), f"a variable that begins with {PREFIX} {_NO_VARIABLE}", meant=REQUIRED)
+    bare = name[len(PREFIX) :].lower()
     path = tuple(bare.split("__"))
+    if f"--{bare}" in _MODES:
+        return Problem(path, f"is a flag, not a variable; write --{bare}", name)
+    if _PORT_OF_SERVICE.fullmatch(name.upper()):
+        return Problem(path, f"no such setting; did you mean {PREFIX}WEB__LISTEN_ADDRESS, such as :10154?", name)
     if names_in(bare):
         variables = [f"{PREFIX}{bare.upper()}__{each.upper()}" for each in names_in(bare)]
-        return Problem(path, f"is a group; set one of {', '.join(variables)}", shown)
+        return Problem(path, f"is a group; set one of {', '.join(variables)}", name)
     siblings = {each: place for each, place in paths.items() if each.startswith(f"{PREFIX}{path[0].upper()}__")}
-    return unknown(path, shown, siblings or paths, shown)
+    return unknown(path, name, siblings or paths, name)
 
 
 def _service_warning(names: Sequence[str]) -> str:
-    advice = "set enableServiceLinks: false on the pod to be rid of them"
-    return f"passed over {', '.join(names)}: Kubernetes injects them for Services; {advice}" if names else ""
+    text = "Kubernetes injects such variables for Services; set enableServiceLinks: false on the pod to be rid of them"
+    return f"passed over {', '.join(names)}: {text}" if names else ""
 
 
 def read_authorities(path: Path, inputs: Inputs) -> Authorities:
@@ -270,8 +299,27 @@ def read_authorities(path: Path, inputs: Inputs) -> Authorities:
     try:
         content = inputs.read(path, LARGEST_BUNDLE).content
     except OSError as exc:
-        raise ValueError(f"cannot be read {why_unread(exc)}") from None
+        raise ValueError(f"cannot be read {why_unread(path, exc)}") from None
     return parse_authorities(content)
+
+
+def misnamed(environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each variable that gives a setting another prefix than the exporter's.
+
+    Other programs may have use of it, so it stops nothing.
+    """
+    read = {twin for _, twin in _TWINS}
+    for name in sorted(environment.keys() - read):
+        prefix, _, key = name.partition("_")
+        ours = f"{PREFIX}SENDGRID__{key}"
+        if prefix == "SENDGRID" and key.lower() in names_in("sendgrid") and ours not in environment:
+            yield f"{name}: set, but not read here; set {ours}"
+
+
+def nearly_the_key(environment: Mapping[str, str]) -> str | None:
+    """Return the variable that somebody may have meant to give the key by, if there is one."""
+    read = {twin for _, twin in _TWINS}
+    return next((name for name in sorted(environment.keys() - read) if _NEARLY_THE_KEY.fullmatch(name)), None)
 
 
 def hints(environment: Mapping[str, str], sendgrid: SendGridSettings, inputs: Inputs) -> Iterator[str]:
@@ -298,7 +346,7 @@ def _useless(environment: Mapping[str, str], inputs: Inputs) -> Iterator[str]:
         try:
             read_authorities(Path(file), inputs)
         except ValueError as exc:
-            yield f"SSL_CERT_FILE: {shown_path(Path(file))} {exc}; correct it, or set sendgrid.ca_file"
+            yield f"SSL_CERT_FILE: {shown_path(Path(file))} {exc}; or set sendgrid.ca_file"
     if folders := environment.get("SSL_CERT_DIR"):
         missing = [folder for folder in folders.split(os.pathsep) if not Path(folder).is_dir()]
         if missing:
@@ -358,16 +406,16 @@ class Lines:
 
 def read_config_file(path: Path, origin: str, inputs: Inputs) -> ConfigFile:
     """Read and take apart the file, which `origin` names; what is wrong with it goes to its problems."""
-    from exporter.web.toolkit.strict_yaml import YamlError, read_values  # noqa: PLC0415  # 1 MB and 11 ms, for a file
+    from exporter.web.toolkit.strict_yaml import YamlError, decoded, read_values  # noqa: PLC0415  # 1 MB, for a file
 
     name = shown_path(path)
     try:
         source = inputs.read(path, _LARGEST)
-        read = read_values(_text_of(source))
+        if len(source.content) > _LARGEST:
+            return unreadable(f"{name} is larger than {_LARGEST // 1024 // 1024} MiB", origin)
+        read = read_values(decoded(source.content))
     except OSError as exc:
-        return unreadable(f"cannot read {name} {why_unread(exc)}", origin)
-    except UnicodeDecodeError:
-        return unreadable(f"{name} is not UTF-8 text", origin)
+        return unreadable(f"cannot read {name} {why_unread(path, exc)}", origin)
     except YamlError as exc:
         return unreadable(f"{name} is not valid YAML: {exc}", origin)
     lines = Lines(name, read.line_of)
@@ -389,12 +437,6 @@ def unreadable(text: str, origin: str) -> ConfigFile:
     return ConfigFile(problems=[Problem(CONFIG_FILE, text, origin)], readable=False)
 
 
-def _text_of(source: Input) -> str:
-    if len(source.content) > _LARGEST:
-        raise OSError(0, f"larger than {_LARGEST // 1024 // 1024} MiB")
-    return source.content.decode("utf-8-sig")
-
-
 def _flatten(content: object, values: dict[KeyPath, object], lines: Lines) -> Iterator[Problem]:
     """Yield what is wrong with the file's keys, and fill in the values of the right ones; null means not given."""
     if content is None:
@@ -409,7 +451,7 @@ def _flatten(content: object, values: dict[KeyPath, object], lines: Lines) -> It
             if value is not None:
                 values[AUTOMATIONS] = value
         elif not names_in(str(name)):
-            yield _unknown_keys((), name, [*names, *(setting.key for setting in SETTINGS)], lines)
+            yield _unknown_keys((), name, [*names, *_KEYS], lines)
         elif isinstance(value, dict):
             yield from _flatten_group(str(name), value, values, lines)
         elif value is not None:
@@ -432,7 +474,12 @@ def _flatten_group(
 def _unknown_keys(group: KeyPath, name: object, candidates: list[str], lines: Lines) -> Problem:
     shown = printable(name)
     if shown is None:
-        text = "holds a key that is not the name of a setting"
+        text = "holds a key that is not the name of a setting; --help lists all of them"
         return Problem(group or CONFIG_FILE, text, lines.of((*group, str(name))), meant=REQUIRED)
     path = (*group, shown)
+    if not group and shown in _KEYS:
+        outer, _, inner = shown.partition(".")
+        text = f"the group and the key are two levels of the file: write {outer}: {{{inner}: …}}"
+        meant = {API_KEY, API_KEY_FILE} if (outer, inner) in (API_KEY, API_KEY_FILE) else {(outer, inner)}
+        return Problem(path, text, lines.of(path), frozenset(meant))
     return unknown(path, dotted(path), {each: tuple(each.split(".")) for each in candidates}, lines.of(path))

@@ -6,7 +6,6 @@ pasted into the wrong place must not come out in a message. A problem is such a 
 
 import base64
 import binascii
-import errno
 import ipaddress
 import re
 import unicodedata
@@ -14,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
@@ -33,7 +31,7 @@ _Choice = TypeVar("_Choice", bound=StrEnum)
 _Number = TypeVar("_Number", int, float)
 _UNITS: Final[Mapping[str, float]] = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DECIMAL: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
-_WHOLE: Final = re.compile(r"[0-9]{1,18}")
+_WHOLE: Final = re.compile(r"-?[0-9]{1,18}")
 _TRUE: Final = frozenset({"true", "yes", "on", "1"})
 _FALSE: Final = frozenset({"false", "no", "off", "0"})
 SWITCH_WORDS: Final = _TRUE | _FALSE
@@ -46,6 +44,7 @@ _PLACEHOLDER: Final = re.compile(
 )
 """What stands in a template where the key belongs."""
 _USUAL_KEY_LENGTH: Final = 69
+_PATHS: Final = ("/", "./", "../", "~/")
 _ASSIGNMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*[=:]")
 _EMPTY: Final = "is empty; leave it out to get the default"
 _NOT_A_DURATION: Final = "must be a duration such as 30s, 5m or 1h30m, or a number of seconds"
@@ -67,13 +66,6 @@ _NAME: Final = re.compile(r"[A-Za-z_-]{1,40}(\.[A-Za-z_-]{1,40})?")
 _KEYS: Final[frozenset[KeyPath]] = frozenset({("sendgrid", "api_key"), ("sendgrid", "api_key_file")})
 REQUIRED: Final[frozenset[KeyPath]] = _KEYS | {("automations",)}
 """What a run cannot do without: a name that resembles none may have been meant to give it."""
-_NEXT_STEPS: Final[Mapping[int, str]] = MappingProxyType(
-    {
-        errno.ENOENT: "make it, or correct the path",
-        errno.EACCES: "let the user that the exporter runs as read it",
-        errno.EISDIR: "name a file in it",
-    }
-)
 _SEPARATORS: Final = re.compile(r"__|[.-]")
 
 
@@ -138,7 +130,7 @@ def number(least: float, most: float) -> Callable[[object], float]:
     def read(value: object) -> float:
         if isinstance(value, str) and not value.strip():
             raise ValueError(_EMPTY)
-        if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()):
+        if isinstance(value, str) and _DECIMAL.fullmatch(value.strip().removeprefix("-")):
             return _bounded(float(value), least, most, _plain)
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(_bounded(value, least, most, _plain))
@@ -185,7 +177,7 @@ def probe_patterns(value: object) -> tuple[str, ...]:
     patterns = texts(value, at_most=200)
     for index, pattern in enumerate(patterns):
         if means_nothing(pattern):
-            raise ValueError(f"entry {index} holds nothing but separators, which stand in every address")
+            raise ValueError(f"entry {index} would exclude every link; name a part of the address, such as /checkout")
     return tuple(dict.fromkeys((*ALWAYS_EXCLUDED, *patterns)))
 
 
@@ -212,13 +204,13 @@ def api_key(value: object) -> SecretStr:
     if not key:
         raise ValueError("the key is empty; put one there")
     if len(key) > LONGEST_KEY:
-        raise ValueError(f"the key is longer than {LONGEST_KEY} characters")
+        raise ValueError(f"the key is longer than {LONGEST_KEY} characters; give the key alone")
     if key[0] in "\"'" and key[0] == key[-1]:
         raise ValueError("the key is in quotes; give it without them")
     if any(character.isspace() for character in key):
         raise ValueError('the key contains spaces or line breaks; give the key alone, without "Bearer"')
     if any(ord(character) > LAST_OF_LATIN_1 or unicodedata.category(character) == "Cc" for character in key):
-        raise ValueError("the key contains characters that no HTTP header can carry")
+        raise ValueError("the key contains characters that no HTTP header can carry; copy it again")
     return SecretStr(key)
 
 
@@ -235,6 +227,8 @@ def _difference(key: str) -> str:
     for is_so, words in (
         (_decoded(key).startswith(b"SG."), "looks like the base64 of a key; give it decoded"),
         (_ASSIGNMENT.match(key), "looks like a whole line NAME=key; give only what follows the sign"),
+        (key.startswith(("{", "[")) and '"' in key, "looks like JSON; give only the key in it"),
+        (key.startswith(_PATHS), "looks like the path of a file; name that in sendgrid.api_key_file"),
         (_PLACEHOLDER.search(key), "looks like a placeholder; give the key that SendGrid showed when it was made"),
         (key[0] in "\"'`" or key[-1] in "\"'`", "begins or ends with a quote"),
     ):
@@ -326,6 +320,8 @@ def listen_addresses(value: object) -> tuple[str, ...]:
 
 def split_listen_address(address: str) -> ListenAddress:
     """Return the host and the port of `host:port`, `:port` or `[IPv6]:port`."""
+    if "://" in address:
+        raise ValueError(f"{_LISTEN_FORMS}, without a scheme such as http://")
     host, colon, port = address.rpartition(":")
     if not colon or not _PORT.fullmatch(port) or int(port) > _HIGHEST_PORT:
         raise ValueError(f"{_LISTEN_FORMS}, with a port from 0 to {_HIGHEST_PORT}")
@@ -485,12 +481,6 @@ def shown_path(path: Path) -> str:
     """Return the path as messages may show it: a bare word could be a secret that was put in the wrong place."""
     written = str(path)
     return written if "/" in written or path.suffix in (".yaml", ".yml") else "the file that it names"
-
-
-def why_unread(exc: OSError) -> str:
-    """Return why a file could not be read, in brackets, and the next step where there is one."""
-    step = _NEXT_STEPS.get(exc.errno or 0)
-    return f"({exc.strerror or type(exc).__name__}){f'; {step}' if step else ''}"
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:

@@ -46,7 +46,8 @@ class _Work:
     unwritten: set[AutomationId]
     began: float | None = None
     """When the disk was asked, on the monotonic clock, as long as it has not answered."""
-    failing: bool = False
+    trouble: str = ""
+    """Why blocks cannot be kept; empty while they can."""
     closing: bool = False
 
 
@@ -80,6 +81,11 @@ class StateWriter:
         self._restored: Sequence[SavedBlock] = ()
         self._foreign: ForeignFileError | None = None
         self._thread: threading.Thread | None = None
+
+    @property
+    def trouble(self) -> str:
+        """Return why blocks cannot be kept, or an empty text while they can."""
+        return self._work.trouble
 
     def start(
         self, question: Question, automation_ids: Container[AutomationId], seconds: float
@@ -212,7 +218,7 @@ class StateWriter:
 
     def _fail(self, reason: str) -> None:
         with self._changed:
-            known, self._work.failing = self._work.failing, True
+            known, self._work.trouble = self._work.trouble, reason
         if not known:
             _log.warning("state.path: %s; continuing without it, and retrying", reason)
             self._observe(True)
@@ -220,9 +226,9 @@ class StateWriter:
     def _recover(self, written: int) -> None:
         """Note that the disk answers; it works again once something was written."""
         with self._changed:
-            recovered = self._work.failing and (written > 0 or not self._answers)
+            recovered = self._work.trouble and (written > 0 or not self._answers)
             if recovered:
-                self._work.failing = False
+                self._work.trouble = ""
         if recovered:
             _log.info("state.path: %s can be written again", self._path)
             self._observe(False)

@@ -1,7 +1,7 @@
-"""The status page and its data: how each automation does, what is wrong first.
+"""The status page and its data: the state of each automation, problems first.
 
-Markup stands in `assets/` and in the templates below; whatever is put into one is escaped, but for another template's
-result.
+The markup is in `assets/` and in the templates below. Every value in a template is escaped, except the result of
+another template.
 """
 
 import json
@@ -25,11 +25,11 @@ CONTENT_SECURITY_POLICY: Final = (
 MAX_ROWS: Final = 1000
 """Automations that the page shows; a search finds the others."""
 LONGEST_SEARCH: Final = 2048
-"""Characters, as long as a URL that is published usually may be."""
+"""Characters; the default length of a published URL."""
 
 _MINUTE: Final = 60
 _SHOWN: Final = 300
-"""Characters of a name, a URL or an error on the page; the data has all of them."""
+"""Characters of a name, a URL or an error on the page; the JSON has all of them."""
 _SORTS: Final[Mapping[str, str]] = {
     "name": "Automation",
     "state": "State",
@@ -64,7 +64,7 @@ _COLUMN: Final = Template('<th scope="col"$sorted><a id="sort-$key" href="?$quer
 _TABLE: Final = Template(
     "<table>\n<caption>Automations</caption>\n<thead><tr>$columns</thead>\n<tbody>$rows</tbody>\n</table>\n$more"
 )
-# A page has a thousand of them, so what HTML lets one leave out is left out: a th beside td is its row's header.
+# A page has a thousand of them, so optional HTML is omitted: a th beside td is its row's header.
 _ROW: Final = Template(
     "<tr class=$look><th>$name$id$found<td>$spoken$error<td>$success<td>$next<td>$interval<td>$links<td>$clicks<td>$day"
 )
@@ -72,7 +72,7 @@ _NAME: Final = Template("<bdi>$name</bdi>")
 _LINKED_NAME: Final = Template('<a href="$page" rel="noreferrer noopener"><bdi>$name</bdi></a>')
 _ERROR: Final = Template("<p><bdi>$text</bdi><p>Next step: $step")
 _FOUND: Final = Template('<ul class="found">$links</ul>')
-_FOUND_LINK: Final = Template("<li><bdi>$url</bdi> ($clicks clicks)")
+_FOUND_LINK: Final = Template("<li><bdi>$url</bdi> ($clicks)")
 _MORE: Final = Template("<p>$text</p>")
 _NOTICE: Final = Template("<li>$text")
 _FACT: Final = Template("<dt>$name<dd>$value")
@@ -80,22 +80,22 @@ _ATTRIBUTE: Final = Template(' aria-sort="$order"')
 
 
 class View(NamedTuple):
-    """What a request asks of the page."""
+    """The part of the page that a request asks for."""
 
     sought: str = ""
     """Part of a name, an id or a link, in any case; empty for all automations."""
     sort: str = ""
-    """A column; empty for what is wrong first."""
+    """A column; empty for problems first."""
 
 
 class _Markup(str):
-    """Text that is markup already."""
+    """Text that is already markup."""
 
     __slots__ = ()
 
 
 def view_of(query: str) -> View:
-    """Return what the query of a request's address asks for; what is unknown in it counts as absent."""
+    """Return the view that the query of a request's URL asks for, ignoring unknown values."""
     values = parse_qs(query, errors="replace", max_num_fields=20) if query.count("&") < 20 else {}  # noqa: PLR2004
     sort = values.get("sort", [""])[-1]
     return View(values.get("q", [""])[-1].strip()[:LONGEST_SEARCH], sort if sort in _SORTS else "")
@@ -128,7 +128,7 @@ def status_page(page: LandingPage, status: Status, view: View, *, telemetry_path
         links=_joined(_fill(_LINK, target=target, text=text) for text, target in links),
         sought=view.sought,
         sort=view.sort,
-        look=_LOOKS[next((condition for condition in _SEVERITY[:3] if counts[condition]), Condition.OK)],
+        look=_LOOKS[next((condition for condition in _SEVERITY if counts[condition]), Condition.IDLE)],
         summary=_summary(counts, len(rows), view),
         notices=_joined(_fill(_NOTICE, text=text) for text in _notices(status)),
         table=_table(rows, view, status.time),
@@ -149,6 +149,7 @@ def status_json(status: Status, view: View) -> bytes:
         "requests_per_minute": status.requests._asdict(),
         "discovered_automations": dict(status.discovered) if status.discovered is not None else None,
         "state_file": status.state_file,
+        "state_error": status.state_error or None,
         "list_error": status.list_error or None,
         "last_reload": None if reload is None else {"time": reload.time, "problems": list(reload.problems)},
         "automations": [
@@ -195,7 +196,7 @@ def _joined(parts: Iterable[_Markup]) -> _Markup:
 
 
 def _chosen(rows: Iterable[AutomationRow], view: View) -> Sequence[AutomationRow]:
-    """Return the automations that are asked for, in the order that is asked for."""
+    """Return the requested automations in the requested order."""
     sought = view.sought.lower()
     found = [row for row in rows if row.found or sought in row.name.lower() or sought in row.id.lower()]
     found.sort(key=lambda row: (_SEVERITY.index(row.state), not row.is_stale))
@@ -226,7 +227,7 @@ def _summary(counts: Mapping[Condition, int], found: int, view: View) -> str:
 
 def _table(rows: Sequence[AutomationRow], view: View, now: float) -> _Markup:
     if not rows:
-        return _fill(_MORE, text="No automation has this in its name, its id or a link.") if view.sought else _Markup()
+        return _fill(_MORE, text="No automation's name, id or links contain this.") if view.sought else _Markup()
     return _fill(
         _TABLE,
         columns=_joined(_column(key, text, view) for key, text in _SORTS.items()),
@@ -239,7 +240,7 @@ def _below(more: int, rows: Iterable[AutomationRow]) -> Iterable[str]:
     if more > 0:
         yield f"and {more} more: search for them"
     if any(row.page for row in rows):
-        yield "A name leads to the automation in SendGrid, at an address that sendgrid.app_url guesses."
+        yield "A name links to the automation in SendGrid, by sendgrid.app_url, whose default is a guess."
 
 
 def _column(key: str, text: str, view: View) -> _Markup:
@@ -254,11 +255,13 @@ def _rows(rows: Iterable[AutomationRow], now: float) -> Iterable[_Markup]:
     for row in rows:
         error = _Markup()
         if row.error:
-            # An outage has one reason for all of them: said once, so that the page stays small.
+            # An outage has the same reason for all, which is shown once, so that the page stays small.
             is_same = row.error == before
             error = _Markup(", as above") if is_same else _fill(_ERROR, text=_cut(row.error), step=row.next_step)
             before = row.error
-        found = _joined(_fill(_FOUND_LINK, url=_cut(link.url), clicks=link.clicks) for link in row.found)
+        found = _joined(
+            _fill(_FOUND_LINK, url=_cut(link.url), clicks=counted(link.clicks, "click")) for link in row.found
+        )
         yield _fill(
             _ROW,
             look=_LOOKS[row.state],
@@ -270,20 +273,22 @@ def _rows(rows: Iterable[AutomationRow], now: float) -> Iterable[_Markup]:
             success="never" if row.last_success is None else f"{_rough(now - row.last_success)} ago",
             next=_rough(row.next_poll) if row.next_poll else "now",
             interval=duration(row.interval),
-            links=row.series,
-            clicks="none" if row.clicks is None else row.clicks,
-            day="" if row.day_clicks is None else f"{row.day_clicks:+}",
+            links=f"{row.series:,}",
+            clicks="none" if row.clicks is None else f"{row.clicks:,}",
+            day="" if row.day_clicks is None else f"{row.day_clicks:+,}",
         )
 
 
 def _notices(status: Status) -> Iterable[str]:
-    """Give what is wrong with the exporter as a whole, then when all of this was so."""
+    """Yield the problems of the exporter as a whole, then the time of this status."""
     requests, reload = status.requests, status.reload
     if reload is not None and reload.problems:
         ago = duration(status.time - reload.time)
         yield f"The reload {ago} ago failed, the previous configuration is in effect: {'; '.join(reload.problems)}"
     if status.list_error:
         yield f"The account's list of automations could not be read: {status.list_error}"
+    if status.state_error:
+        yield f"Values cannot be saved in state.path, so a restart would leave a gap: {status.state_error}"
     if requests.needed > requests.allowed:
         yield (
             f"The polls need {requests.needed:.1f} requests a minute and {requests.allowed:.1f} are allowed, so their "
@@ -318,13 +323,13 @@ def _cut(text: str) -> str:
 
 
 def _rough(seconds: float) -> str:
-    """Return a time to the second below a minute, and to the minute above, rounded up: nothing is due in 0 seconds."""
+    """Return a time in seconds below a minute, otherwise in minutes, rounded up: nothing is due in 0 seconds."""
     whole = max(math.ceil(seconds), 0)
     return duration(whole if whole < _MINUTE else math.ceil(whole / _MINUTE) * _MINUTE)
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people say it, in its two largest units."""
+    """Return a readable time, in its two largest units."""
     minutes, rest = divmod(max(int(seconds), 0), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)

@@ -138,6 +138,8 @@ class Status:
     list_error: str = ""
     """Why the account's list could not be read last; empty where it was."""
     state_file: str | None = None
+    state_error: str = ""
+    """Why values cannot be saved in it; empty while they can."""
     configuration: str = ""
     """YAML without secrets."""
     reload: LastReload | None = None

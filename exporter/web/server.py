@@ -77,7 +77,7 @@ class WebServer:
                 self._sockets += inherited(os.environ)
             else:
                 for host, port in self._options.listen:
-                    self._sockets.append(listen(host, port))
+                    self._sockets.append(listen(host, port, beside=self._sockets))
         except BaseException:
             self._close_sockets()
             raise

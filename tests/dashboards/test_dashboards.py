@@ -152,7 +152,7 @@ def test_links_out_open_in_a_new_tab_and_links_within_keep_range_and_source(uid:
             page = link["url"].split("?")[0].removeprefix("/d/")
             assert page in boards.UIDS or link["url"].startswith("/d/${__data.fields.to:raw}&")
         else:
-            assert link["url"] in ("${__value.raw:raw}", f"{RUNBOOKS}/${{__data.fields.runbook:raw}}")
+            assert link["url"] in ("${__value.raw:raw}", "${__data.fields.runbook:raw}")
             assert link["targetBlank"]
 
 

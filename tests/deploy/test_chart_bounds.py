@@ -14,30 +14,61 @@ from tests.deploy.chart import AUTOMATION, CHART, HELMS, ROOT, configured, refus
 from tests.programs import needs
 
 SCHEMA: Final = json.loads((CHART / "values.schema.json").read_text())
+BY_KEY: Final = {
+    f"{group}.{key}": schema
+    for group, schemas in SCHEMA["properties"]["config"]["properties"].items()
+    for key, schema in schemas.get("properties", {}).items()
+    if not group.startswith("existing")
+}
+"""The schema of each setting that the chart takes."""
 
-# By key: the least and the most that both take, then what lies just beyond on either side (None: no such side).
-EDGES: Final[dict[str, tuple[Any, Any, Any, Any]]] = {
-    "sendgrid.base_url": ("http://a", "HTTPS://api.example.org:8443/", "ftp://a", "https://a/path"),
+
+Edge = tuple[Any, Any, Any, Any]
+"""The least and the most that both take, then what lies just beyond on either side (None: no such side)."""
+
+
+def edge_of(schema: dict[str, Any]) -> Edge | None:
+    """Return the edges that the schema itself states; None for text, lists and durations."""
+    if "enum" in schema:
+        words = [word for word in schema["enum"] if isinstance(word, str)]
+        return words[0], words[-1], "trace", None
+    if "boolean" in schema["type"]:
+        return False, True, "maybe", None
+    if "minimum" in schema:
+        step = 1 if "integer" in schema["type"] else 0.01
+        return schema["minimum"], schema["maximum"], schema["minimum"] - step, schema["maximum"] + step
+    return None
+
+
+WRONG_HOSTS: Final = ("a:0", "a:65536", "a:", "-a", "a..b", "[x]", "b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher")
+UNBOUNDED: Final = {"sendgrid.ca_file"}
+"""Names a file in the pod, which only the exporter can look at."""
+WRITTEN: Final[dict[str, Edge]] = {
+    "sendgrid.base_url": ("http://a", "HTTPS://api.example.org:65535/", "ftp://a", "https://a/path"),
     "sendgrid.app_url": ("", "HTTPS://a:8443/b?c={automation_id}&d#e", "ftp://a/{automation_id}", "https://a/{id}"),
     "sendgrid.on_behalf_of": ("x", "x" * 256, " ", "x" * 257),
-    "sendgrid.page_size": (1, 50, 0, 51),
-    "sendgrid.requests_per_minute": (0.1, 100_000, 0.09, 100_001),
-    "sendgrid.proxy": ("http://a", "https://me:x@proxy:3128/", "socks5://a:1", "http://proxy:3128/path"),
-    "poll.concurrency": (1, 256, 0, 257),
-    "labels.url": ("full", "strip_query", "none", None),
+    "sendgrid.proxy": ("http://[::1]:1", "https://me:x%40;=y@proxy.:3128/", "socks5://a:1", "http://proxy:3128/path"),
+    "discovery.exclude": (["*"], ["x" * 256] * 1000, [" "], ["a"] * 1001),
+    "sd.exclude": (["a"], ["x" * 256] * 200, ["/"], ["a"] * 201),
     "labels.drop_params": (["a"], ["x" * 256] * 1000, [" "], ["a"] * 1001),
     "labels.drop_paths": (["/*"], ["/u/*"] * 100, ["/u"], ["https://a/*"]),
-    "labels.max_links": (1, 1_000_000, 0, 1_000_001),
-    "labels.max_url_length": (64, 1_000_000, 63, 1_000_001),
-    "web.telemetry_path": ("/m", "/scrape/metrics.v1", "/", "/-/healthy"),
-    "log.level": ("debug", "error", "trace", None),
-    "log.format": ("logfmt", "json", "text", None),
+    "web.telemetry_path": ("/m", "/sd/links.v1", "/", "/-/healthy"),
+    # False needs a way in for the kubelet, which is another test's subject.
+    "web.open_health": (True, True, "maybe", None),
 }
+STATED: Final[dict[str, Edge]] = {
+    key: edge for key, schema in BY_KEY.items() if "type" in schema and (edge := edge_of(schema)) is not None
+}
+EDGES: Final[dict[str, Edge]] = STATED | WRITTEN
 # Durations, whose text no schema can bound: the chart's template compares them.
-DURATIONS: Final[dict[str, tuple[Any, Any, Any, Any]]] = {
+DURATIONS: Final[dict[str, Edge]] = {
     "sendgrid.timeout": ("100ms", "5m", "99ms", 300.5),
     "poll.interval": (10, "4w2d", "9s999ms", "30d1s"),
     "poll.stale_after": ("10s", "360d", 9, "361d"),
+    "poll.idle_after": ("1s", "360d", "999ms", "360d1s"),
+    "poll.idle_interval": ("1ms", "30d", 0.0001, "30d1s"),
+    "discovery.interval": (10, "30d", "9s", 1_000_000_000),
+    "statistics.interval": ("10s", 2592000, 9.9, "31d"),
 }
 
 
@@ -67,6 +98,13 @@ def check(folder: Path, config: dict[str, Any]) -> subprocess.CompletedProcess[s
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
+def test_every_setting_of_the_chart_is_tried() -> None:
+    durations = {key for key, schema in BY_KEY.items() if "duration" in json.dumps(schema.get("allOf", ()))}
+
+    assert DURATIONS.keys() == durations
+    assert EDGES.keys() == BY_KEY.keys() - durations - UNBOUNDED
+
+
 @pytest.mark.parametrize("index", [0, 1], ids=["least", "most"])
 @needs("helm-4")
 def test_chart_and_exporter_take_the_same_least_and_most(index: int, tmp_path: Path) -> None:
@@ -90,6 +128,22 @@ def test_chart_and_exporter_refuse_what_lies_beyond(index: int, tmp_path: Path) 
     assert done.returncode == 2
     assert {key for key in beyond if f" {key} (" not in done.stderr} == set()
     assert refused == beyond.keys() & EDGES.keys()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *((key, f"https://{host}") for key in ("sendgrid.base_url", "sendgrid.proxy") for host in WRONG_HOSTS),
+        ("sendgrid.proxy", "http://me:x@y@proxy"),
+        *(("web.telemetry_path", path) for path in ("/-", "/sd/links", "/status.json", "/status.js")),
+    ],
+)
+def test_chart_and_exporter_refuse_the_same_addresses_and_paths(key: str, value: str, tmp_path: Path) -> None:
+    config = written({key: value})
+    done = check(tmp_path, config)
+
+    assert f" {key} (" in done.stderr
+    assert not jsonschema.Draft7Validator(SCHEMA).is_valid({"config": config})
 
 
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key, edge in DURATIONS.items() for value in edge[2:]])

@@ -43,6 +43,7 @@ BY_THE_CHART = {
 NOT_GROUPS = {"automations", "existingSecret", "existingConfigMap"}
 
 MOUNTED = "/etc/sendgrid-automation-exporter/"
+COMPANY_CA = "/etc/company-ca/ca.pem"
 # What stands in a Secret that is not the chart's.
 THEIRS = f"""
 tls_server_config:
@@ -84,7 +85,8 @@ def check(objects: list[Object], folder: Path) -> subprocess.CompletedProcess[st
     issued = trustme.CA().issue_cert("exporter.example.org")
     issued.cert_chain_pems[0].write_to_path(folder / "tls" / "tls.crt")
     issued.private_key_pem.write_to_path(folder / "tls" / "tls.key")
-    (folder / "exporter.yaml").write_text(text)
+    trustme.CA().cert_pem.write_to_path(folder / "ca.pem")
+    (folder / "exporter.yaml").write_text(text.replace(COMPANY_CA, f"{folder}/ca.pem"))
     words = [word.replace(MOUNTED, f"{folder}/") for word in exporter(objects)["args"]]
     words.remove(f"--config.file={folder}/config/exporter.yaml")
     environment = {found["name"]: value_of(objects, found) for found in exporter(objects).get("env", ())}
@@ -105,9 +107,20 @@ def test_every_setting_arrives_as_it_was_given(tmp_path: Path) -> None:
 
     assert shown["automations"][0] == given["automations"][0]
     assert shown["automations"][1]["name"] == given["automations"][1]["name"]
-    for group in ("sendgrid", "labels", "discovery", "statistics"):
+    assert shown["sd"]["exclude"][-1:] == given["sd"].pop("exclude")
+    given["sendgrid"]["ca_file"] = str(tmp_path / "ca.pem")
+    for group in given.keys() - NOT_GROUPS:
         assert {key: shown[group][key] for key in given[group]} == given[group]
-    assert shown["poll"] == given["poll"]
+
+
+def test_the_file_of_every_setting_has_every_setting() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["config"]["properties"]
+    given = yaml.safe_load((CHART / "ci" / "inline-key-values.yaml").read_text())["config"]
+
+    assert {name: given[name].keys() for name in schema.keys() - NOT_GROUPS} == {
+        name: schema[name]["properties"].keys() for name in schema.keys() - NOT_GROUPS
+    }
+    assert given["automations"][0].keys() == schema["automations"]["items"]["properties"].keys()
 
 
 @pytest.mark.parametrize("version", HELMS)

@@ -74,6 +74,26 @@ def test_addresses_and_labels_of_the_company_replace_the_projects() -> None:
         assert (rule["expr"], rule["annotations"]["summary"]) == (before["expr"], before["annotations"]["summary"])
 
 
+@pytest.mark.parametrize("address", ["https://wiki.example.org/sendgrid", 'https://wiki.example.org/?page="a"&b=\\c'])
+def test_dashboards_lead_to_the_same_runbook_as_the_alerts(address: str) -> None:
+    values = {
+        "prometheusRule": {"enabled": True, "defaultRules": {"runbookUrl": address}},
+        "grafana": {"dashboards": {"enabled": True}},
+    }
+    found = render("helm-4", *least(), "--set-json", json.dumps(values))
+    shown = [json.loads(each["data"][path.name]) for path, each in zip(DASHBOARDS, dashboards(found), strict=True)]
+    told = {
+        rule["annotations"]["runbook_url"] for rule in alerts(one(found, "PrometheusRule")["spec"]["groups"]).values()
+    }
+
+    for board in shown:
+        pages = runbooks(board)
+        ours = {page for name, page in pages.items() if name.startswith("SendGrid")}
+        assert {page.partition("#")[0] for page in ours} == {address}
+        assert {page for page in told if "sendgridlinkreplaced" not in page} <= ours
+        assert all("/docs/dashboards.md#" in page for name, page in pages.items() if not name.startswith("SendGrid"))
+
+
 def test_thresholds_are_recorded_under_the_names_that_the_rules_read() -> None:
     found = one(case("helm-4", "operators-values.yaml"), "PrometheusRule")["spec"]["groups"]
     expressions = " ".join(rule["expr"] for rule in rules(groups()))
@@ -110,6 +130,16 @@ def test_group_names_are_unique() -> None:
     ]
 
     assert len(set(names)) == len(names)
+
+
+def runbooks(board: dict[str, Any]) -> dict[str, str]:
+    """Return where each problem of the dashboard's first table leads."""
+    table = next(panel for panel in board["panels"] if panel["type"] == "table")
+    overrides = [one for one in table["fieldConfig"]["overrides"] if one["matcher"]["options"] == "runbook"]
+    properties = [each for override in overrides for each in override["properties"] if each["id"] == "mappings"]
+    return {
+        name: page["text"] for each in properties for found in each["value"] for name, page in found["options"].items()
+    }
 
 
 def dashboards(objects: list[Object]) -> list[Object]:

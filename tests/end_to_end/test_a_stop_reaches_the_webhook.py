@@ -152,8 +152,6 @@ scrape_configs: [{{job_name: shop, static_configs: [{{targets: ["127.0.0.1:{expo
     assert stopped["labels"]["alertname"] == "SendGridAutomationClicksStopped"
     assert stopped["labels"]["severity"] == "critical"
     assert stopped["annotations"]["summary"] == "Clicks on the automation Welcome series have stopped."
-    assert stopped["annotations"]["description"].startswith(
-        "Nobody has clicked in the automation Welcome series for 2h 3"
-    )
+    assert stopped["annotations"]["description"].startswith("The automation Welcome series has had no clicks for 2h 3")
     assert "it had 0 clicks; about " in stopped["annotations"]["description"]
     assert resolved["labels"] == stopped["labels"]

@@ -37,7 +37,7 @@ ALERT: Final = {
     },
     "annotations": {
         "summary": "Clicks on the automation <!channel> & [Sale](https://evil.example) have stopped.",
-        "description": "Nobody has clicked <b>here</b> for 3 h. Look first whether it still sends mail.",
+        "description": "Nobody has clicked <b>here</b> for 3 h. First check whether it still sends mail.",
         "dashboard_url": "https://grafana.example/d/sendgrid-automation?var-automation=6b2ec1bc",
         "sendgrid_url": "https://mc.sendgrid.com/automations/6b2ec1bc/detail",
         "runbook_url": "https://example.com/docs/alerts.md#sendgridautomationclicksstopped",
@@ -292,6 +292,28 @@ def test_amtool_takes_the_configuration() -> None:
 
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "SUCCESS" in checked.stdout
+
+
+@needs("amtool")
+def test_older_amtool_takes_the_configuration_with_what_the_page_says_to_change(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "receivers.md").read_text(encoding="utf-8")
+    config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    for receiver in config["receivers"]:
+        receiver.pop("msteamsv2_configs", None)
+        for webhook in receiver.get("webhook_configs", ()):
+            webhook.pop("url_file")
+            webhook["url"] = "http://127.0.0.1:1/"
+    changed = tmp_path / "alertmanager.yml"
+    changed.write_text(yaml.safe_dump(config))
+    (tmp_path / "sendgrid.tmpl").write_bytes((FOLDER / "sendgrid.tmpl").read_bytes())
+
+    checked = subprocess.run(
+        [program("amtool"), "check-config", changed], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert "omit `msteamsv2_configs`" in page
+    assert "instead of the webhook's\n   `url_file`" in page
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 @needs(*ALERTMANAGER)

@@ -1,4 +1,4 @@
-"""Seventy mistakes that people make, through the installed command: the exit status, and one message that says what is
+"""Eighty mistakes that people make, through the installed command: the exit status, and one message that says what is
 wrong, where, and what to do next. The unknown host name is in `test_doctor`, since a process would ask a real resolver.
 """
 
@@ -141,6 +141,9 @@ CONFIGURATION: Final = (
     in_file("unknown key", f"{IDS}poll: {{intervall: 5m}}\n", ":2): no such setting; did you mean poll.interval?"),
     in_file("unknown group", f"{IDS}pol: {{interval: 5m}}\n", ":2): no such setting; did you mean poll"),
     in_file("key twice", f"{IDS}{IDS}", "is given twice, first in line 1"),
+    in_file("group and key in one", f"{IDS}poll.interval: 5m\n", ":2): ", "write poll: {interval: …}"),
+    in_file("name in place of id", f"automations:\n- {ONE}: Welcome\n", ":2): ", "here are id, name"),
+    in_file("home folder", f"{IDS}sendgrid: {{ca_file: ~/ca.pem}}\n", "(No such file", "write the path in full"),
     in_file("a list at the top", f"- {ONE}\n", "must be a mapping of groups, such as poll: {interval: 5m}"),
     in_file("no UUID", "automations: [welcome]\n", ":1): must be an automation's UUID, such as"),
     in_file("id twice", f"automations: [{ONE}, {ONE}]\n", "is listed twice; automations[0] is the same"),
@@ -198,6 +201,30 @@ CONFIGURATION: Final = (
         env=NOTHING,
     ),
     Mistake("flag without a value", ("--poll.interval",), ("(--poll.interval): needs a value",)),
+    Mistake("mode without its dashes", ("check",), ("argument 1: is not a flag; did you mean --check?",)),
+    Mistake(
+        "dash of a word processor",
+        ("\u2014check",),
+        ("argument 1: is not a flag; it begins with a typographic dash", "type two hyphens"),
+    ),
+    Mistake(
+        "key under another flag",
+        (f"--api-key={KEY}",),
+        ("(--api-key): is not accepted as a flag", "set SENDGRID_API_KEY"),
+        env=WITHOUT_KEY,
+    ),
+    Mistake(
+        "key in a variable's name",
+        (),
+        ("environment: a variable that begins with EXPORTER_ is not the name of a setting", "--help"),
+        env={**ENOUGH, f"EXPORTER_{KEY}": "x"},
+    ),
+    Mistake(
+        "flag as a variable",
+        (),
+        ("(EXPORTER_DEMO): is a flag, not a variable; write --demo",),
+        env={**ENOUGH, "EXPORTER_DEMO": "1"},
+    ),
     Mistake("two modes", ("--check", "--once"), ("(--check): cannot be combined with --once; choose one",)),
     Mistake(
         "unknown variable",
@@ -208,7 +235,7 @@ CONFIGURATION: Final = (
     Mistake(
         "no web config file",
         ("--check", "--web.config.file=./none.yaml"),
-        ("web.config_file: cannot read none.yaml: no such file",),
+        ("web.config_file: cannot read none.yaml (No such file or directory); make it, or correct the path",),
     ),
     Mistake(
         "unknown key of the web config",
@@ -267,6 +294,27 @@ WARNED: Final = (
         ("looks like a whole line NAME=key",),
         FINE,
         {**ENOUGH, "SENDGRID_API_KEY": f"SENDGRID_API_KEY={KEY}"},
+    ),
+    Mistake(
+        "path in place of the key",
+        ("--check",),
+        ("looks like the path of a file; name that in sendgrid.api_key_file",),
+        FINE,
+        {**ENOUGH, "SENDGRID_API_KEY": "/run/secrets/api-key"},
+    ),
+    Mistake(
+        "JSON in place of the key",
+        ("--check",),
+        ("looks like JSON; give only the key in it",),
+        FINE,
+        {**ENOUGH, "SENDGRID_API_KEY": f'{{"key":"{KEY}"}}'},
+    ),
+    Mistake(
+        "setting under SendGrid's name",
+        ("--check",),
+        ("SENDGRID_BASE_URL: set, but not read here; set EXPORTER_SENDGRID__BASE_URL",),
+        FINE,
+        {**ENOUGH, "SENDGRID_BASE_URL": "https://api.eu.sendgrid.com"},
     ),
     Mistake(
         "no state folder",

@@ -46,6 +46,13 @@ def test_committed_files_are_what_the_source_generates() -> None:
     assert committed == dict(texts)
 
 
+def test_page_of_recorded_series_says_what_the_rules_say() -> None:
+    page = (ROOT / "docs" / "metrics-recorded.md").read_text(encoding="utf-8")
+
+    assert files.documented(page) == page
+    assert re.findall(r"^\| `.*\{.*|^\| `.*[^.] \|$", page, re.MULTILINE) == []
+
+
 def test_promtool_finds_nothing_to_say(promtool: str) -> None:
     command = [promtool, "check", "rules", "--lint=all", "--lint-fatal", *map(str, RULES)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -17,6 +17,19 @@ ENOUGH = {"SENDGRID_API_KEY": KEY, "EXPORTER_AUTOMATIONS": ONE}
 DURATION = "must be a duration such as 30s, 5m or 1h30m, or a number of seconds"
 EMPTY = "is empty; leave it out to get the default"
 UUID = "must be an automation's UUID, such as 2d4f8a5c-0b1e-4c7a-9f63-5a1d2e3f4b5c, or the address of its page"
+JSON_OR_COMMAS = 'write a list such as ["…", "…"], or the ids with commas'
+NO_NUMBER = "a value that has the form of a number or a date and cannot be one; put it in quotes"
+TYPOGRAPHIC = (
+    "argument 1: is not a flag; it begins with a typographic dash, which word processors make of --; type two hyphens"
+)
+NO_KEY_FLAG = (
+    "is not accepted as a flag, because the key would stand in the process list; set SENDGRID_API_KEY, or "
+    "--sendgrid.api-key-file"
+)
+NO_VARIABLE = (
+    "environment: a variable that begins with EXPORTER_ is not the name of a setting; remove it, or compare it with "
+    "those that --help lists"
+)
 SEVERAL = "is an address with several UUIDs, and none or several behind /automations/; give the id alone"
 KEYS = "id, name, step_ids, interval, steps and labels"
 MANY_LABELS = json.dumps({f"l{number}": "v" for number in range(33)})
@@ -49,21 +62,26 @@ VALUES = [
     ("poll.interval", "-30s", DURATION),
     ("poll.interval", "1m1h", DURATION),
     ("poll.interval", "٣", DURATION),
-    ("poll.interval", "0", "must be at least 1ms"),
+    ("poll.interval", "0", TOO_SHORT),
     ("poll.interval", "9.9", TOO_SHORT),
     ("poll.interval", "31d", "must be at most 4w2d"),
     ("poll.interval", "9" * 400, "must be at most 4w2d"),
     ("poll.stale_after", "4m", "must be at least poll.interval, which is 5m"),
     ("poll.concurrency", "0", "must be at least 1"),
-    ("sd.exclude", "a, -_ .", "entry 1 holds nothing but separators, which stand in every address"),
+    ("sd.exclude", "a, -_ .", "entry 1 would exclude every link; name a part of the address, such as /checkout"),
     ("sd.max_links", "10001", "must be at most 10000"),
     ("poll.concurrency", "257", "must be at most 256"),
+    ("poll.concurrency", "-1", "must be at least 1"),
+    ("sd.exclude", "/", "entry 0 would exclude every link; name a part of the address, such as /checkout"),
+    ("sd.exclude", "a,*", "entry 1 would exclude every link; name a part of the address, such as /checkout"),
+    ("sd.exclude", "http", "entry 0 would exclude every link; name a part of the address, such as /checkout"),
     ("poll.concurrency", "4.0", "must be a whole number"),
     ("poll.concurrency", "", EMPTY),
     ("poll.concurrency", "9" * 5000, "must be a whole number"),
     ("sendgrid.page_size", "51", "must be at most 50"),
     ("sendgrid.timeout", "6m", "must be at most 5m"),
     ("sendgrid.requests_per_minute", "0", "must be at least 0.1"),
+    ("sendgrid.requests_per_minute", "-1", "must be at least 0.1"),
     ("sendgrid.requests_per_minute", "nan", "must be a number"),
     ("sendgrid.requests_per_minute", "", EMPTY),
     ("sendgrid.base_url", "api.sendgrid.com", "must be a URL such as https://api.sendgrid.com"),
@@ -244,6 +262,13 @@ def test_wrong_value_is_reported_with_its_flag(key: str, written: str, expected:
             ["--web.listen-address=:1", "--web.listen-address=:1"],
             "web.listen_address (--web.listen-address): names an address twice",
         ),
+        (["--key=x"], f"key (--key): {NO_KEY_FLAG}"),
+        (["--api-key", "x"], f"api_key (--api-key): {NO_KEY_FLAG}"),
+        (["--token", "x"], f"token (--token): {NO_KEY_FLAG}"),
+        (["--sendgrid.apikey=x"], f"sendgrid.apikey (--sendgrid.apikey): {NO_KEY_FLAG}"),
+        (["check"], "argument 1: is not a flag; did you mean --check?"),
+        (["Version"], "argument 1: is not a flag; did you mean --version?"),
+        *(([f"{dash}check"], TYPOGRAPHIC) for dash in ("\u2014", "\u2013-", "\u2212")),
         (["--check=yes"], "check (--check): takes no value"),
         (["--check", "--once"], "check (--check): cannot be combined with --once; choose one"),
     ],
@@ -259,24 +284,38 @@ def test_wrong_command_line_is_reported(arguments: list[str], expected: str) -> 
         ("EXPORTER_POLL__INTERVALL", "poll.intervall: no such setting; did you mean EXPORTER_POLL__INTERVAL?"),
         ("EXPORTER_POL__INTERVAL", "pol.interval: no such setting; did you mean EXPORTER_POLL__INTERVAL?"),
         ("EXPORTER_AUTOMATION", "automation: no such setting; did you mean EXPORTER_AUTOMATIONS?"),
-        ("EXPORTER_\\udcff\\n", "\\udcff\\n: no such setting; --help lists all of them"),
-        ("EXPORTER_", ": no such setting; --help lists all of them"),
         (
-            "EXPORTER_WEB__PORT",
+            "EXPORTER_WEB__ZZZZ",
             (
-                "web.port: no such setting; here are EXPORTER_WEB__LISTEN_ADDRESS, EXPORTER_WEB__SYSTEMD_SOCKET, "
+                "web.zzzz: no such setting; here are EXPORTER_WEB__LISTEN_ADDRESS, EXPORTER_WEB__SYSTEMD_SOCKET, "
                 "EXPORTER_WEB__CONFIG_FILE, EXPORTER_WEB__TELEMETRY_PATH, EXPORTER_WEB__ENABLE_LIFECYCLE, "
                 "EXPORTER_WEB__OPEN_HEALTH"
             ),
         ),
+        ("EXPORTER_PORT", "port: no such setting; did you mean EXPORTER_WEB__LISTEN_ADDRESS, such as :10154?"),
+        ("EXPORTER_WEB_PORT", "web_port: no such setting; did you mean EXPORTER_WEB__LISTEN_ADDRESS, such as :10154?"),
+        ("EXPORTER_DEMO", "demo: is a flag, not a variable; write --demo"),
+        ("EXPORTER_CHECK", "check: is a flag, not a variable; write --check"),
         ("EXPORTER_LOG", "log: is a group; set one of EXPORTER_LOG__LEVEL, EXPORTER_LOG__FORMAT"),
     ],
 )
 def test_mistyped_variable_is_reported(name: str, expected: str) -> None:
     path, _, text = expected.partition(":")
-    written = name.replace("\\udcff", "\udcff").replace("\\n", "\n")
 
-    assert problems([], {**ENOUGH, written: "1"}) == (f"{path} ({name}):{text}",)
+    assert problems([], {**ENOUGH, name: "1"}) == (f"{path} ({name}):{text}",)
+
+
+@pytest.mark.parametrize("rest", ["", KEY, "\udcff\n", "A B", "x" * 100])
+def test_variable_whose_name_may_hold_a_secret_is_reported_without_it(rest: str) -> None:
+    assert problems([], {**ENOUGH, f"EXPORTER_{rest}": "1"}) == (NO_VARIABLE,)
+
+
+@pytest.mark.parametrize("name", ["SENDGRID_APIKEY", "SENDGRID_KEY", "SENDGRID_TOKEN", "SENDGRID_API_KEYFILE"])
+def test_missing_key_names_the_variable_that_was_meant_to_give_it(name: str) -> None:
+    (problem,) = problems([], {"EXPORTER_AUTOMATIONS": ONE, name: KEY})
+
+    assert problem.startswith("sendgrid.api_key: no key; set SENDGRID_API_KEY, or SENDGRID_API_KEY_FILE to the file ")
+    assert problem.endswith(f"; {name} is not read")
 
 
 def test_variable_in_two_spellings_is_reported() -> None:
@@ -296,13 +335,26 @@ def test_variable_in_two_spellings_is_reported() -> None:
         (ONE.replace("-", ""), [f"automations[0].id: {UUID}"]),
         (f"{ONE},,x", ["automations[1].id: is empty", f"automations[2].id: {UUID}"]),
         (f"{ONE},{ONE.upper()}", [f"automations[1].id: {ONE.upper()} is listed twice; automations[0] is the same"]),
-        ("[1", ["automations: begins like JSON, but is not valid JSON"]),
-        ("[" * 100_000, ["automations: begins like JSON, but is not valid JSON"]),
+        ("[1", ["automations: begins like JSON, but is not valid JSON; " + JSON_OR_COMMAS]),
+        ("[" * 100_000, ["automations: begins like JSON, but is not valid JSON; " + JSON_OR_COMMAS]),
         ("{}", [f"automations: must be a list of ids, or of mappings with {KEYS}"]),
         ("[1]", [f"automations[0]: must be an id or a mapping with {KEYS}"]),
         ('[{"name": "a"}]', ["automations[0].id: is missing"]),
+        (f'[{{"uuid": "{ONE}"}}]', ["automations[0].uuid: no such setting; did you mean id?"]),
+        (
+            f'[{{"{ONE}": "Welcome"}}]',
+            [f"automations[0]: holds a key that is not the name of a setting; here are {KEYS}"],
+        ),
+        (f"all,{ONE}", ["automations[0].id: stands for every automation of the account, and alone: automations: all"]),
+        (
+            f"{ONE};{TWO}",
+            ["automations[0].id: holds several UUIDs; separate them with commas, or make each an entry of the list"],
+        ),
         (f'[{{"id": "{ONE}", "nmae": "a"}}]', ["automations[0].nmae: no such setting; did you mean name?"]),
-        (f'[{{"id": "{ONE}", "a b": "a"}}]', ["automations[0]: holds a key that is not the name of a setting"]),
+        (
+            f'[{{"id": "{ONE}", "a b": "a"}}]',
+            [f"automations[0]: holds a key that is not the name of a setting; here are {KEYS}"],
+        ),
         (f'[{{"id": "{ONE}", "name": 5}}]', ["automations[0].name: must be text; put it in quotes"]),
         (f'[{{"id": "{ONE}", "step_ids": ["a,b"]}}]', [f"automations[0].step_ids: {ONE_STEP}"]),
         (f'[{{"id": "{ONE}", "step_ids": ["a", "a"]}}]', ["automations[0].step_ids: names a step twice"]),
@@ -310,7 +362,7 @@ def test_variable_in_two_spellings_is_reported() -> None:
         (f'[{{"id": "{ONE}", "interval": true}}]', [f"automations[0].interval: {DURATION}"]),
         (f'[{{"id": "{ONE}", "interval": NaN}}]', ["automations[0].interval: must be a number"]),
         (f'[{{"id": "{ONE}", "interval": 1e999}}]', ["automations[0].interval: must be at most 4w2d"]),
-        (f'[{{"id": "{ONE}", "interval": -1}}]', ["automations[0].interval: must be at least 1ms"]),
+        (f'[{{"id": "{ONE}", "interval": 0}}]', [f"automations[0].interval: {TOO_SHORT}"]),
         (f'[{{"id": "{ONE}", "interval": 1{"0" * 400}}}]', ["automations[0].interval: must be at most 4w2d"]),
         (f'[{{"id": "{ONE}", "interval": 5}}]', [f"automations[0].interval: {TOO_SHORT}"]),
         (f"https://mc.sendgrid.com/automations/{ONE}1/detail", [f"automations[0].id: {UUID}"]),
@@ -412,8 +464,20 @@ def test_mistyped_name_hides_no_other_problem() -> None:
         ("poll:\n  interval: 5m\n   concurrency: 4\n", 3, "line the key up with those above it"),
         ("automations:\n- id: a\n  name: Welcome: all\n", 3, "put the value in quotes"),
         ("poll:\n  interval 5m\n  concurrency: 4\n", 3, "end the line above with its colon"),
-        ("automations:\n- id: a\n  name: @all\n", 3, "no value may begin with this character; put the value in quotes"),
-        ("sendgrid:\n  on_behalf_of: 'x\npoll: {}\n", 3, "a quote that is not closed"),
+        ("automations:\n- id: a\n  name: @all\n", 3, "no value can begin with this character; put the value in quotes"),
+        ("sendgrid:\n  on_behalf_of: 'x\npoll: {}\n", 2, "a quote that is not closed"),
+        ("automations: [a\npoll: {}\n\n\n", 1, "a list that is not closed with ]"),
+        ("poll: {interval: 5m\n", 1, "a mapping that is not closed with }"),
+        ("web:\n  listen_address: [[::1]:10154]\n", 2, "put the value in quotes"),
+        ("poll: {}\nlog\n\n\n", 2, "a key without its colon"),
+        ("[poll]\ninterval = 5m\n", 2, "each with a colon and a space behind it"),
+        (" automations: [a]\npoll: {}\n", 2, "begin all keys of a group in one column"),
+        ("labels:\n  drop_params: [utm_*, *]\n", 2, "put a value that begins with one of them in quotes"),
+        ("labels:\n  drop_params: *\n", 2, "put a value that begins with one of them in quotes"),
+        ("automations: !Ref x\n", 1, "put a value that begins with ! in quotes"),
+        ('labels:\n  drop_params: ["\\d"]\n', 2, "put the value in single quotes"),
+        ("log:\n  level: info\x01\n", 2, "a control character; delete it"),
+        ("automations:\n- id: a\n  name: 2024-02-30\n", 3, "put it in quotes"),
     ],
 )
 def test_slip_in_the_file_is_said_with_its_line_and_what_helps(
@@ -459,10 +523,13 @@ def test_bad_files_are_found() -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"\xff\xfe", "is not UTF-8 text"),
-        (b"a: \x01", "is not valid YAML: it holds a value or a character that YAML does not allow"),
-        (b"a: 1" + b"0" * 5000, "is not valid YAML: it holds a value or a character that YAML does not allow"),
-        (b"a: 2001-99-99", "is not valid YAML: it holds a value or a character that YAML does not allow"),
+        (b"\xff\xfe", "is not valid YAML: line 1, column 1: bytes that are not UTF-8; save the file as UTF-8"),
+        (
+            "log:\n# März\n".encode("latin-1"),
+            "is not valid YAML: line 2, column 4: bytes that are not UTF-8; save the file as UTF-8",
+        ),
+        (b"a: 1" + b"0" * 5000, f"is not valid YAML: line 1, column 4: {NO_NUMBER}"),
+        (b"a: 2001-99-99", f"is not valid YAML: line 1, column 4: {NO_NUMBER}"),
     ],
 )
 def test_unreadable_content_is_reported_and_nothing_else(tmp_path: Path, content: bytes, expected: str) -> None:
@@ -518,7 +585,7 @@ def test_enormous_file_is_refused(tmp_path: Path) -> None:
         file.truncate(64 * 1024 * 1024 + 1)
 
     assert problems([f"--config.file={path}"], ENOUGH) == (
-        f"config.file (--config.file): cannot read {path} (larger than 64 MiB)",
+        f"config.file (--config.file): {path} is larger than 64 MiB",
     )
 
 

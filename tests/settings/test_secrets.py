@@ -217,10 +217,10 @@ def test_key_file_is_read_without_blanks_around_the_key(tmp_path: Path, content:
         (b"xyzzy key", 'the key contains spaces or line breaks; give the key alone, without "Bearer"'),
         (b"xyzzy\nxyzzy", 'the key contains spaces or line breaks; give the key alone, without "Bearer"'),
         (b"'xyzzy'\n", "the key is in quotes; give it without them"),
-        (b"xyzzy\x00", "the key contains characters that no HTTP header can carry"),
-        ("xyzzy日".encode(), "the key contains characters that no HTTP header can carry"),
+        (b"xyzzy\x00", "the key contains characters that no HTTP header can carry; copy it again"),
+        ("xyzzy日".encode(), "the key contains characters that no HTTP header can carry; copy it again"),
         (b"xyzzy\xff", "it is not UTF-8 text; write the key alone into it"),
-        (b"xyzzy" * 1000, "the key is longer than 4096 characters"),
+        (b"xyzzy" * 1000, "the key is longer than 4096 characters; give the key alone"),
     ],
 )
 def test_key_file_without_a_key_is_reported(tmp_path: Path, content: bytes, expected: str) -> None:

@@ -24,7 +24,7 @@ from exporter.settings import (
     reference,
 )
 from exporter.settings.sources import read_config_file
-from tests.factories import KEY
+from tests.factories import KEY, an_id
 
 pytestmark = pytest.mark.unit
 
@@ -374,11 +374,11 @@ def test_own_variable_wins_over_sendgrids_twin() -> None:
     ],
 )
 def test_variables_of_kubernetes_services_are_passed_over_with_a_warning(name: str) -> None:
-    invocation = load([], {**ENOUGH, name: "10.0.0.1"})
+    invocation = load([], {**ENOUGH, name: "tcp://10.0.0.1:80" if name == "EXPORTER_PORT" else "10.0.0.1"})
 
     assert invocation.warnings == (
         (
-            f"passed over {name}: Kubernetes injects them for Services; "
+            f"passed over {name}: Kubernetes injects such variables for Services; "
             "set enableServiceLinks: false on the pod to be rid of them"
         ),
     )
@@ -476,3 +476,13 @@ def test_names_of_steps_and_labels_of_an_owner_come_from_file_variable_and_flag(
     ):
         assert dict(loaded.automations[0].steps) == steps
         assert dict(loaded.automations[0].labels) == labels
+
+
+@pytest.mark.parametrize("between", [" ", "\n", " \n  ", ",", ", "])
+def test_ids_may_stand_apart_by_blanks_lines_or_commas(between: str) -> None:
+    written = f"{an_id(1)}{between}{an_id(2)}"
+
+    loaded = load([], {**ENOUGH, "EXPORTER_AUTOMATIONS": written})
+
+    assert loaded.settings is not None
+    assert [each.id for each in loaded.settings.automations] == [an_id(1), an_id(2)]

@@ -135,7 +135,9 @@ def test_disk_that_does_not_answer_is_reported_while_it_is_silent(path, caplog):
             writer.watch()
             writer.watch()
             assert observed == [True]
+            assert writer.trouble == f"{path} has not answered for 10 s (does its disk hang?)"
         wait_until(lambda: observed == [True, False], "the recovery is reported", seconds=20)
+        assert writer.trouble == ""
 
     (warning,) = texts(caplog, "WARNING")
     assert f"{path} has not answered for 10 s (does its disk hang?); continuing without it" in warning

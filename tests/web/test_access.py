@@ -182,7 +182,10 @@ def test_flood_of_wrong_passwords_starves_neither_the_right_one_nor_health(file)
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("tls_server_config: {cert_file: a.crt, key_file: a.key}", "cert_file: cannot read .*: no such file"),
+        (
+            "tls_server_config: {cert_file: a.crt, key_file: a.key}",
+            "cert_file: cannot read .*; make it, or correct the path",
+        ),
         ("tls_server_config: {cert: nonsense, key: nonsense}", "they are not valid PEM"),
     ],
 )

@@ -236,8 +236,8 @@ def test_file_with_secrets_that_others_may_read_is_warned_of(tmp_path, text, war
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (None, "cannot read .*: no such file or directory"),
-        (b"\xff\xfe", "is not UTF-8 text"),
+        (None, r"cannot read .* \(No such file or directory\); make it, or correct the path"),
+        (b"\xff\xfe", "line 1, column 1: .*bytes that are not UTF-8; save the file as UTF-8"),
         (b"#" * 300_000, "is larger than 262144 bytes"),
     ],
 )

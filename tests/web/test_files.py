@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.web.toolkit.files import exposure, fingerprint, read_bounded
+from exporter.web.toolkit.files import exposure, fingerprint, read_bounded, why_unread
 
 pytestmark = pytest.mark.unit
 
@@ -107,6 +107,24 @@ def test_file_that_cannot_be_read_has_a_reason(path, reason):
         read_bounded(path, 10)
 
     assert reason in (caught.value.strerror or "")
+
+
+@pytest.mark.parametrize(
+    ("path", "step"),
+    [
+        ("/nowhere", "make it, or correct the path"),
+        ("~/key", "write the path in full: ~ and variables are the shell's, and are not expanded here"),
+        ("$HOME/key", "write the path in full: ~ and variables are the shell's, and are not expanded here"),
+        ("/", "name a file in it"),
+        ("/etc/passwd/key", "correct the path"),
+        (f"/{'a' * 300}", "correct the path"),
+    ],
+)
+def test_why_a_file_was_not_read_ends_with_the_next_step(path, step):
+    with pytest.raises(OSError) as caught:
+        read_bounded(Path(path), 10)
+
+    assert why_unread(Path(path), caught.value).endswith(f"); {step}")
 
 
 def test_pipe_that_nobody_writes_to_is_given_up_instead_of_waited_for(tmp_path):

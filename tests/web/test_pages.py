@@ -167,18 +167,31 @@ def test_search_finds_names_and_ids_in_any_case(sought):
     assert names(GOOD, FAILED, view=View(sought)) == ["Good"]
 
 
-def test_search_keeps_automations_whose_links_have_it_and_shows_those():
-    row = AutomationRow("id-3", "Linked", Condition.OK, found=(FoundLink("s", "https://shop.invalid/x", 12),))
+@pytest.mark.parametrize(("clicks", "shown"), [(1, "1 click"), (12, "12 clicks"), (1234567, "1,234,567 clicks")])
+def test_search_keeps_automations_whose_links_have_it_and_shows_those(clicks, shown):
+    row = AutomationRow("id-3", "Linked", Condition.OK, found=(FoundLink("s", "https://shop.invalid/x", clicks),))
 
     page = read(GOOD, row, view=View("shop.invalid"))
 
     assert page.tags.count("tr") == 2
     assert "https://shop.invalid/x" in page.text
-    assert " (12 clicks)" in page.text
+    assert f" ({shown})" in page.text
+
+
+def test_large_numbers_are_grouped_and_never_broken_over_lines():
+    page = read(replace(GOOD, series=1234, clicks=9876543, day_clicks=-1500))
+
+    assert {"1,234", "9,876,543", "-1,500"} <= set(page.text)
+    assert b"td:nth-child(n+3) { white-space: nowrap; }" in asset("status.css")
+
+
+@pytest.mark.parametrize(("rows", "look"), [((), "idle"), ((GOOD,), "ok"), ((FAILED, GOOD), "bad")])
+def test_summary_is_green_only_while_an_automation_is_up_to_date(rows, look):
+    assert ("class", f"summary {look}") in read(*rows).values
 
 
 def test_search_without_a_result_says_so():
-    assert "No automation has this in its name, its id or a link." in read(GOOD, view=View("nothing")).text
+    assert "No automation's name, id or links contain this." in read(GOOD, view=View("nothing")).text
 
 
 def test_change_of_a_day_sorts_with_the_unknown_last():
@@ -285,7 +298,7 @@ def test_page_says_what_the_process_is_and_needs():
 
 def notices(**facts):
     page = read(GOOD, **facts)
-    return [text for text in page.text if text.startswith(("The ", "As of"))]
+    return [text for text in page.text if text.startswith(("The ", "Values ", "As of"))]
 
 
 def test_what_is_wrong_with_the_exporter_as_a_whole_stands_above_the_table():
@@ -293,9 +306,12 @@ def test_what_is_wrong_with_the_exporter_as_a_whole_stands_above_the_table():
 
     assert notices() == ["As of 1970-01-01 00:16:40 UTC"]
     assert notices(reload=LastReload(940.0, ())) == notices(requests=Requests(2.0, 2.0, 3.0)) == notices()
-    assert notices(reload=failed, list_error="HTTP 403", requests=Requests(40.0, 20.0, 300.0)) == [
+    assert notices(
+        reload=failed, list_error="HTTP 403", state_error="the disk is full", requests=Requests(40.0, 20.0, 300.0)
+    ) == [
         "The reload 1 min ago failed, the previous configuration is in effect: poll.interval: x; log.level: y",
         "The account's list of automations could not be read: HTTP 403",
+        "Values cannot be saved in state.path, so a restart would leave a gap: the disk is full",
         "The polls need 40.0 requests a minute and 20.0 are allowed, so their intervals are longer than configured",
         *notices(),
     ]
@@ -320,6 +336,7 @@ def test_data_have_the_documented_shape():
         "requests_per_minute",
         "discovered_automations",
         "state_file",
+        "state_error",
         "list_error",
         "last_reload",
         "automations",

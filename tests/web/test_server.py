@@ -13,7 +13,7 @@ import pytest
 
 from exporter.clock import SystemClock
 from exporter.errors import ConfigurationError, StartError
-from exporter.web.http.listener import inherited, listen_failure, port_holder
+from exporter.web.http.listener import inherited, listen_failure, port_holder, shown
 from exporter.web.ports import Limits, WebOptions
 from exporter.web.server import WebServer
 from tests.web.support import (
@@ -45,6 +45,18 @@ def test_address_in_use_is_reported_in_a_sentence():
 
         with pytest.raises(StartError, match=rf"^cannot listen on 127\.0\.0\.1:{port}: the port is in use by "):
             make(("127.0.0.1", 0), ("127.0.0.1", port)).start()
+
+
+def test_address_that_another_one_of_ours_includes_is_said_to_be_the_reason():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+
+    with pytest.raises(StartError) as refused:
+        make(("", port), ("127.0.0.1", port)).listen()
+
+    assert str(refused.value) == (
+        f"cannot listen on 127.0.0.1:{port}: [::]:{port} of web.listen_address includes it; leave one of them out"
+    )
 
 
 def test_process_that_has_the_port_is_named_for_either_family_of_addresses():
@@ -168,6 +180,15 @@ def test_stop_cuts_what_does_not_end_in_time():
         assert reloading.recv(1) == b""
         assert not any(thread.name == "web" for thread in threading.enumerate())
     held.set()
+
+
+def test_socket_in_the_file_system_is_shown_as_its_path():
+    assert [shown("127.0.0.1", 80), shown("::1", 80), shown("", 80), shown("/run/exporter.sock", 0)] == [
+        "127.0.0.1:80",
+        "[::1]:80",
+        ":80",
+        "/run/exporter.sock",
+    ]
 
 
 def test_stop_twice_is_as_good_as_once():

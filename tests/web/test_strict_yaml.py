@@ -46,8 +46,9 @@ CHAIN = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1,
         ("- a\n" * (MOST_NODES + 1), "more than"),
         ("&a a: *a\n? [b]\n: c", "a key must be plain text"),
         ("a: 1\n---\nb: 1", "document"),
-        ("a: *b", "undefined alias"),
-        ("a: \x01", "that YAML does not allow"),
+        ("a: *b", "a name that no & defines"),
+        ("a: \x01", "line 1, column 4: a control character"),
+        ("a: \ud800", "line 1, column 4: a control character"),
     ],
 )
 def test_what_expands_nests_or_goes_on_without_end_is_refused_at_once(read, text, reason):

@@ -117,5 +117,5 @@ def test_without_a_client_ca_nobody_is_verified(folder, kind):
 def test_folder_in_place_of_a_file_is_reported(folder):
     (folder / "ca").mkdir()
 
-    with pytest.raises(WebConfigError, match=r"client_ca_file: cannot read .*: is a directory"):
+    with pytest.raises(WebConfigError, match=r"client_ca_file: cannot read .* \(Is a directory\); name a file in it"):
         check(folder, "client_ca_file: ca", "client_auth_type: RequireAndVerifyClientCert")

@@ -1,1 +1,1 @@
-"""The judge: click histories, run through promtool's rule engine, and a table of how good the alerts are."""
+"""The backtest: click histories, run through promtool's rule engine, and a table of the alerts' accuracy."""

@@ -12,7 +12,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "alerts.md"
 
 
 def main() -> int:
-    """Run what is missing, print the table and say whether every bar is kept."""
+    """Run what is missing, print the table, and return whether every target is met."""
     parser = argparse.ArgumentParser(prog="python -m tools.backtest", description=__doc__)
     parser.add_argument("--histories", type=int, default=20, help="histories of each kind and volume (5 weeks each)")
     parser.add_argument("--store", type=Path, default=judge.STORE, help="outcomes so far; a run adds what is missing")

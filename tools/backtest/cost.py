@@ -55,10 +55,10 @@ from tools.rules.series import (
 
 RULES = Path(__file__).parents[2] / "prometheus" / "rules"
 LIMIT_SECONDS, GROUP_LIMIT_SECONDS = 1.5, 1.0
-"""What all groups may cost in a minute, and one group in an evaluation."""
+"""The limit for all groups per minute, and for one group per evaluation."""
 
 SHOWN = 12
-"""How many of the costliest rules are listed."""
+"""The number of costliest rules that are listed."""
 
 _INTERVAL = re.compile(r"interval: (\d+)m")
 HOUR, POLL, PACE, STEPS = 3600, 300, 240, 5
@@ -71,7 +71,7 @@ _OF_AUTOMATIONS = (
     *((hours, DELIVERIES_COUNTED) for hours in DELIVERY_WINDOWS.values()),
     *((hours + MAIL_LAG_HOURS, "sendgrid_automation_delivered") for hours in (1 - MAIL_LAG_HOURS, *WINDOWS.values())),
 )
-"""How many hours back the rules look for which series of automations."""
+"""The series of automations that the rules read, and how many hours back."""
 
 _OF_WINDOWS = (
     *((hours, name) for hours in (WEEK - 1, WEEK, WEEK + 1) for name in (OBSERVED, MAILS)),
@@ -91,16 +91,16 @@ _OF_PARTS = (
 """The same for series of links and steps."""
 
 DEAD_LINK, DEAD_IN, DEAD_HOURS = 3, 10, 80
-"""Which link has lost its clicks, in one of how many automations, and since when."""
+"""Which link has lost its clicks, in every how many automations, and since how many hours."""
 
 _RECENT = (TOTAL, HELD, MOVED, CONFIGURED, DELIVERIES, DELIVERIES_COUNTED, DELIVERIES_MOVED)
-"""What they read the last three hours of."""
+"""Series of which they read the last three hours."""
 
 _RECENT_OF_PARTS = (
-    (POLL, HOUR, (PART_COUNTED, PART_ODDS, PART_TOTAL)),
-    (HOUR // 2, 24 * HOUR, (PART_UNLIKE,)),
+    (POLL, 8 * HOUR, (PART_COUNTED, PART_TOTAL)),
+    (HOUR // 2, 24 * HOUR, (PART_ODDS, PART_UNLIKE)),
 )
-"""What they read the last hour and the last day of, and how often that is recorded."""
+"""Series of which they read the last hours or day, and how often those are recorded."""
 
 
 def main() -> int:
@@ -152,14 +152,14 @@ class _Row:
     """The label that the counts of a step have besides."""
 
     def sample(self, name: str) -> str:
-        """Return what the series of this name says of it."""
+        """Return its sample in the series of this name."""
         shares = {CLICK_RATE: self.share, PART_SHARE: self.share, PART_ODDS: self.share / (1 - self.share)}
         value = {**shares, PART_UNLIKE: 0.02}.get(name, self.clicks)
         return f"{name}{{{self.labels}{self.counted if name == PART_COUNTED else ''}}} {value}"
 
 
 def _links(automations: int, links: int, now: float) -> Iterator[_Row]:
-    """Return the clicks of every link at a time; each automation is polled at its own second of five minutes."""
+    """Return the clicks of every link at a time; each automation is polled at its own second of the five minutes."""
     whole = sum(1 / (1 + link) for link in range(links))
     for automation in range(automations):
         polled = (now + automation % POLL) // POLL * POLL
@@ -191,7 +191,7 @@ def _parts(automations: int, links: int, now: float) -> Iterator[_Row]:
 
 
 def _history(now: int, minutes: float, automations: int, links: int) -> Iterator[str]:
-    """Return what the rules would have recorded at every moment they look back to."""
+    """Yield what the rules would have recorded at every moment that they read."""
     for looks, recent, labelled in (
         (_OF_AUTOMATIONS, ((60, 3 * HOUR, _RECENT),), partial(_totals, automations, links)),
         (_OF_WINDOWS, (), partial(_windows, automations)),
@@ -210,7 +210,7 @@ def _windows(automations: int, _now: float) -> Iterator[_Row]:
 def _moments(
     now: int, looks: Sequence[tuple[float, str]], recent: Sequence[tuple[int, int, Sequence[str]]], minutes: float
 ) -> list[tuple[int, list[str]]]:
-    """Return the moments that the rules may meet in the next minutes, in order, with the series they look for there."""
+    """Return the moments that the rules may read in the next minutes, in order, with the series that they read."""
     found: dict[int, set[str]] = {}
     for hours, name in looks:
         begin, end = now - hours * HOUR - HOUR / 4, now - hours * HOUR + minutes * 60 + HOUR / 4
@@ -238,7 +238,7 @@ def _blocks(folder: Path, data: Path, arguments: argparse.Namespace) -> None:
 
 
 def _rules(folder: Path) -> None:
-    """Copy the rules, with the seldom ones every minute, so that they are seen often enough."""
+    """Copy the rules, with infrequent groups every minute, so that they are measured often enough."""
     for path in RULES.glob("*.yml"):
         text = _INTERVAL.sub("interval: 1m", path.read_text(encoding="utf-8"))
         (folder / path.name).write_text(text, encoding="utf-8")
@@ -246,7 +246,7 @@ def _rules(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class _Group:
-    """How long the evaluations of a group took, and how often it is evaluated as it ships, in seconds."""
+    """The durations of a group's evaluations, and its interval as shipped, in seconds."""
 
     every: float
     seconds: list[float]
@@ -287,7 +287,7 @@ scrape_configs:
 
 
 def _watch(port: int, deadline: float) -> tuple[dict[str, _Group], dict[str, float]]:
-    """Return the groups until the deadline, their first two evaluations left out, and the time of each rule in the last."""
+    """Return the groups' evaluations until the deadline without their first two, and the time of each rule in the last."""
     found: dict[str, dict[str, float]] = {}
     costs: dict[str, float] = {}
     pause = threading.Event()
@@ -317,7 +317,7 @@ def _groups(port: int) -> list[Any]:
 
 
 class _Exporter:
-    """Serves the size asked for, each link moving as time goes."""
+    """Serves the requested size, with links whose clicks increase over time."""
 
     def __init__(self, automations: int, links: int) -> None:
         class Handler(BaseHTTPRequestHandler):

@@ -1,7 +1,7 @@
-"""The rules on clicks in numpy: what promtool needs minutes for takes milliseconds, and comes to the same.
+"""The rules on clicks in numpy: in milliseconds instead of promtool's minutes, with the same results.
 
-It covers numbers that are fresh; what the rules do with old ones is tested with promtool alone. A history is a row of an array, a
-column is an evaluation; one row is one automation, or one part of an automation.
+Only fresh numbers are covered; the rules' handling of stale ones is tested with promtool alone. Each row of an array is the
+history of an automation, or of a part of one, and each column is an evaluation.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ RATIO, SENSITIVITY, MINIMUM = (float(threshold.default) for threshold in constan
 
 @dataclass(frozen=True)
 class Pace:
-    """How often the rules are evaluated, and how often numbers change."""
+    """The intervals of evaluations and of polls."""
 
     minutes: int = 5
     poll_minutes: int = 5
     slow_minutes: int = 30
-    """How often the group of rules is evaluated that needs no minute."""
+    """The interval of the slow group."""
 
     def steps(self, hours: float) -> int:
-        """Return how many evaluations lie in so many hours."""
+        """Return the number of evaluations in this many hours."""
         return round(hours * 60 / self.minutes)
 
     def polled(self, totals_so_far: Numbers) -> Numbers:
-        """Return what is seen of a total at each evaluation."""
+        """Return the polled total at each evaluation."""
         every = self.poll_minutes // self.minutes
         steps = np.arange(totals_so_far.shape[-1]) // every * every
         return totals_so_far[..., steps]
 
 
 def before(values: Numbers, steps: int) -> Numbers:
-    """Return the values so many evaluations earlier, not a number before the first."""
+    """Return the values from this many evaluations earlier, NaN before the first."""
     moved = np.full_like(values, np.nan)
     if steps < values.shape[-1]:
         moved[..., steps:] = values[..., : values.shape[-1] - steps]
@@ -52,7 +52,7 @@ def before(values: Numbers, steps: int) -> Numbers:
 
 
 def lowest(values: Numbers, steps: int) -> Numbers:
-    """Return the lowest of each value and so many before it."""
+    """Return the minimum of each value and this many before it."""
     size, found = 1, values
     while size * 2 <= steps + 1:
         found = np.fmin(found, before(found, size))
@@ -61,7 +61,7 @@ def lowest(values: Numbers, steps: int) -> Numbers:
 
 
 def _mean(values: Numbers, steps: int) -> Numbers:
-    """Return the mean of each value and so many before it, of those that are numbers."""
+    """Return the mean of each value and this many before it, ignoring NaN."""
     known = ~np.isnan(values)
     total, count = (
         summed - np.nan_to_num(before(summed, steps + 1))
@@ -71,7 +71,7 @@ def _mean(values: Numbers, steps: int) -> Numbers:
 
 
 def _remembered(values: Numbers, day: int) -> Numbers:
-    """Return the mean over the days so far at the same time of day, a tenth of it new each day."""
+    """Return the moving average over the days at the same time of day, with weight 0.1."""
     found = values.copy()
     for start in range(day, values.shape[-1], day):
         now, last = found[:, start : start + day], found[:, start - day : start]
@@ -90,31 +90,31 @@ def log_likelihood(observed: Numbers, expected: Numbers, certainty: Numbers) -> 
 
 
 def _last_weeks(values: Numbers, pace: Pace) -> tuple[Numbers, Numbers]:
-    """Return the lowest around the same time last week, and a week earlier."""
+    """Return the minimum around the same time last week, and that of a week earlier."""
     last = before(lowest(values, pace.steps(2)), pace.steps(WEEK - 1))
     return last, before(last, pace.steps(WEEK))
 
 
 @dataclass(frozen=True)
 class Clicks:
-    """What the rules say of the clicks of each automation at each evaluation."""
+    """The rules' results for the clicks of each automation at each evaluation."""
 
     stopped: Mask
     dropped: Mask
-    """Stopped ones are among them."""
+    """Includes stopped ones."""
     missing: Mask
     scarce: Mask
     """A day's clicks are missing."""
     judgeable: Mask
     unlike: Mapping[float, Numbers]
-    """How unlike an automation's weeks are, by the hours of the window."""
+    """How much an automation's weeks differ, by the hours of the window."""
 
 
 def automations(seen: Numbers, pace: Pace, delivered: Numbers | None = None, *, account: bool = False) -> Clicks:
     """Return when clicks of automations have stopped or dropped.
 
     `seen` are the totals at each evaluation, `delivered` the mails so far. With `account` the rows are automations of one
-    account, whose middle one says how it is doing.
+    account, whose median is its level.
     """
     with np.errstate(all="ignore"):
         return _automations(seen, pace, delivered, account=account)
@@ -148,7 +148,7 @@ def _automations(seen: Numbers, pace: Pace, delivered: Numbers | None, *, accoun
 
 
 def upwards(totals_so_far: Numbers) -> Numbers:
-    """Return the totals with every downward correction taken out."""
+    """Return the totals without downward corrections."""
     return np.cumsum(np.maximum(np.diff(totals_so_far, axis=1, prepend=totals_so_far[:, :1]), 0), axis=1)
 
 
@@ -182,7 +182,7 @@ def _by_mails(delivered: Numbers, last: Numbers, hours: float, pace: Pace) -> Nu
 
 
 def level(observed: Numbers, usual: Numbers, countable: float, members: int) -> Numbers:
-    """Return the part of the usual that the middle automation of an account has, 1 at most and where few can tell."""
+    """Return the median automation's fraction of its usual clicks: at most 1, and 1 if there are too few automations."""
     parts_of = np.where(usual >= countable, observed / usual, np.nan)
     enough = (~np.isnan(parts_of)).sum(axis=0) >= members
     middle = np.full(parts_of.shape[1], np.nan)
@@ -191,7 +191,7 @@ def level(observed: Numbers, usual: Numbers, countable: float, members: int) -> 
 
 
 def judgeable(seen: Numbers, pace: Pace) -> Mask:
-    """Return when numbers that may stand still for an hour say something."""
+    """Return when numbers that may pause for an hour are meaningful."""
     steps, interval = np.arange(seen.shape[1]), pace.poll_minutes * 60
     moves = np.diff(seen, axis=1, prepend=seen[:, :1] - 1) > 0
     silent = (steps - np.maximum.accumulate(np.where(moves, steps, 0), axis=1)) * pace.minutes * 60
@@ -200,7 +200,7 @@ def judgeable(seen: Numbers, pace: Pace) -> Mask:
 
 
 def lasting(begins: Mask, lasts: Mask) -> Mask:
-    """Return the state that begins with the one and lasts with the other."""
+    """Return the state that starts with `begins` and lasts while `lasts` is true."""
     state = np.zeros_like(begins)
     current = np.zeros(begins.shape[0], dtype=bool)
     for step in range(begins.shape[1]):
@@ -210,7 +210,7 @@ def lasting(begins: Mask, lasts: Mask) -> Mask:
 
 
 def mails(delivered: Numbers, clicks: Clicks, pace: Pace) -> Mask:
-    """Return when automations have stopped sending, by the mails of seven hours and more."""
+    """Return when automations have stopped sending, from the mails of seven hours or more."""
     with np.errstate(all="ignore"):
         return _mails(delivered, clicks, pace)
 
@@ -227,7 +227,7 @@ def _mails(delivered: Numbers, clicks: Clicks, pace: Pace) -> Mask:
 
 
 def held(found: Mask, steps: int) -> Mask:
-    """Return where something has been found for so many evaluations."""
+    """Return where something has been found for this many evaluations."""
     lasted = np.cumsum(found, axis=1)
     long: Mask = found & (lasted - np.nan_to_num(before(lasted.astype(float), steps)) == steps)
     return long
@@ -235,7 +235,7 @@ def held(found: Mask, steps: int) -> Mask:
 
 @dataclass(frozen=True)
 class Parts:
-    """The links of one automation, and what the rules say of them and of its steps."""
+    """The rules' results for the links and steps of one automation."""
 
     dead: Mask
     """A row for every link, then one for every step."""
@@ -244,7 +244,7 @@ class Parts:
 
 
 def links(history: Links, pace: Pace) -> Parts:
-    """Return when links and steps of one automation have lost their clicks, by the clicks of each link at each evaluation."""
+    """Return when links and steps of an automation have lost their clicks, from each link's clicks at each evaluation."""
     with np.errstate(all="ignore"):
         return _links(history, pace)
 
@@ -255,12 +255,12 @@ def _links(history: Links, pace: Pace) -> Parts:
     gained, born = _gained(history)
     counted = np.where(born, np.cumsum(gained, axis=1), np.nan)
     of_steps = counted[size:]
-    odds, uneven = _shares(counted, of_steps, pace)
+    odds, lately, uneven = _shares(counted, of_steps, pace)
     unlike = constants.PART_UNLIKE_WEIGHT * (np.exp(constants.UNLIKE_STEEPNESS * np.maximum(uneven, 0)) - 1)
     variance = constants.SHARE_VARIANCE + np.nan_to_num(unlike)
-    young = np.where(np.isnan(odds[:size]) & ~rest[:, None], gained[:size], 0)
+    young = np.where(np.isnan(lately[:size]) & ~rest[:, None], gained[:size], 0)
     same = (history.steps[:, None] == history.steps) & (history.places[:, None] == history.places)
-    inherited = np.where(np.isnan(odds[:size]), 0, same.astype(float) @ young)
+    inherited = np.where(np.isnan(lately[:size]), 0, same.astype(float) @ young)
     succeeded = counted.copy()
     succeeded[:size] += np.cumsum(inherited, axis=1)
     best = np.full(counted.shape, -np.inf)
@@ -291,13 +291,13 @@ def _links(history: Links, pace: Pace) -> Parts:
 
 
 def _whole(of_steps: Numbers, length: int) -> Numbers:
-    """Return the clicks of all steps in so many evaluations, not a number before any is older than that."""
+    """Return the clicks of all steps in this many evaluations, NaN before any step is that old."""
     found = of_steps - before(of_steps, length)
     return np.where(np.isnan(found).all(axis=0), np.nan, np.nansum(found, axis=0))
 
 
 def _gained(history: Links) -> tuple[Numbers, Mask]:
-    """Return the clicks that links, then steps, gain at each evaluation, and from when on they are there."""
+    """Return the clicks that links, then steps, gain at each evaluation, and from when on they exist."""
     born = np.cumsum(history.clicks != 0, axis=1) > 0
     gained = np.maximum(history.clicks, 0)
     gained[np.arange(len(gained)), np.argmax(born, axis=1)] = 0
@@ -308,8 +308,8 @@ def _gained(history: Links) -> tuple[Numbers, Mask]:
     )
 
 
-def _shares(counted: Numbers, of_steps: Numbers, pace: Pace) -> tuple[Numbers, Numbers]:
-    """Return each part's odds and its unevenness as the other rules read them."""
+def _shares(counted: Numbers, of_steps: Numbers, pace: Pace) -> tuple[Numbers, Numbers, Numbers]:
+    """Return each part's odds, its odds of the last ten hours, and its unevenness, as the other rules read them."""
 
     def gain(values: Numbers, hours: float) -> Numbers:
         return values - before(values, pace.steps(hours))
@@ -338,15 +338,17 @@ def _shares(counted: Numbers, of_steps: Numbers, pace: Pace) -> tuple[Numbers, N
         current = np.where(new, (1 - 1 / samples) * current + news[:, step] / samples, current)
         last[new] = minutes
         uneven[new, step] = current[new]
-    return _read(odds, counted.shape[1], pace, 1), _read(uneven, counted.shape[1], pace, pace.steps(3 * DAY))
+    length = counted.shape[1]
+    lately = _read(odds, length, pace, 1, hours=10)
+    return _read(odds, length, pace, 1), lately, _read(uneven, length, pace, pace.steps(3 * DAY))
 
 
-def _read(values: Numbers, length: int, pace: Pace, later: int) -> Numbers:
-    """Return the last of the values of two hours at each evaluation, so many evaluations later."""
+def _read(values: Numbers, length: int, pace: Pace, later: int, hours: float = 2) -> Numbers:
+    """Return the last value within the hours at each evaluation, delayed by `later` evaluations."""
     every = pace.slow_minutes // pace.minutes
     found = np.full((values.shape[0], length), np.nan)
     found[:, ::every] = values
     steps = np.where(np.isnan(found), -1, np.arange(length))
     latest = np.maximum.accumulate(steps, axis=1)
-    recent = (latest >= 0) & (np.arange(length) - latest <= pace.steps(2) - (later == 1))
+    recent = (latest >= 0) & (np.arange(length) - latest <= pace.steps(hours) - (later == 1))
     return before(np.where(recent, np.take_along_axis(found, np.maximum(latest, 0), axis=1), np.nan), later)

@@ -1,4 +1,4 @@
-"""Runs histories through promtool's own rule engine and says when which alert began."""
+"""Runs histories through promtool's rule engine and returns when each alert started."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FIRING = 'ALERTS{alertstate="firing"}'
 
 @dataclass(frozen=True)
 class Firing:
-    """One alert that began, in evaluations from the start."""
+    """An alert that started; its time is in evaluations from the start."""
 
     step: int
     labels: Mapping[str, str]
@@ -38,7 +38,7 @@ class EngineError(Exception):
 
 
 def of_automation(name: str, history: History, pace: Pace, *, mails: bool) -> dict[str, Numbers]:
-    """Return what Prometheus would scrape of a history."""
+    """Return the samples that Prometheus would scrape for a history."""
     found = _watched(name, np.cumsum(history.clicks)[:: pace.minutes // STEP_MINUTES], pace)
     if mails:
         delivered = np.cumsum(history.mails)[:: pace.minutes // STEP_MINUTES]
@@ -47,7 +47,7 @@ def of_automation(name: str, history: History, pace: Pace, *, mails: bool) -> di
 
 
 def of_links(name: str, links: Links, pace: Pace) -> dict[str, Numbers]:
-    """Return what Prometheus would scrape of a history of links."""
+    """Return the samples that Prometheus would scrape for a history of links."""
     seen = np.cumsum(links.clicks, axis=1)[:, :: pace.minutes // STEP_MINUTES]
     found = _watched(name, seen.sum(axis=0), pace)
     for link, (step, place) in enumerate(zip(links.steps, links.places, strict=True)):
@@ -74,7 +74,7 @@ def _watched(name: str, total: Numbers, pace: Pace) -> dict[str, Numbers]:
 
 
 def run(series: Mapping[str, Numbers], rules: Sequence[Path], pace: Pace, promtool: str = "promtool") -> list[Firing]:
-    """Return every alert that began, with the rules evaluated at the pace of the series."""
+    """Return every alert that started, with the rules evaluated at the interval of the series."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "test.yml"
         file.write_text("\n".join(_document(series, rules, pace)) + "\n", encoding="utf-8")

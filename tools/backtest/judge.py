@@ -1,4 +1,4 @@
-"""Judges the click alerts on many histories and keeps what came out, so that a run can be stopped and resumed."""
+"""Judges the click alerts on many histories and saves the results, so that a run can be stopped and resumed."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ WEEKS = 5
 JUDGED_FROM = 2 * traffic.PER_WEEK
 QUIET_WEEKS = WEEKS - 2
 SEVERAL = 300
-"""Clicks a day from which nearly everything must be found."""
+"""Clicks per day from which nearly everything must be found."""
 
 RARE = 0.05
-"""What a 95 % bound leaves."""
+"""The error probability of a 95 % bound."""
 
 ACCOUNT = 5
-"""Automations of one account, where others may tell."""
+"""The automations of an account, if others are known."""
 
 STEADY, RARELY_CLICKED = ("plain", "growth", "office hours", "US + EU", "batch daily"), 0.025
 """Kinds of traffic in which the cause of a drop is judged, and the clicks by mail of every second history."""
@@ -40,7 +40,7 @@ SMALL_SENDER = (50, 2000)
 """Clicks and mails a day of the sender that stops."""
 
 CAUSE_HOURS = 72
-"""How long after a drop the cause that alerts name is looked at."""
+"""How long after a drop the alerts' cause is judged."""
 
 
 @dataclass(frozen=True)
@@ -57,19 +57,19 @@ class Cell:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of the histories of a cell, from the first seed on."""
+    """The results of a cell's histories, from the first seed on."""
 
     cell: Cell
     histories: int
     alarms: int = 0
     delays: tuple[float, ...] = ()
-    """Hours; minus one where nothing was found."""
+    """Hours; -1 if nothing was found."""
     causes: tuple[int, ...] = ()
     """1 where the alerts named the right cause, minus one where they named the wrong one, 0 where they named none."""
 
 
 def cells() -> Iterator[Cell]:
-    """Return everything that is judged."""
+    """Return all cells."""
     for volume in VOLUMES:
         for kind in traffic.KINDS:
             yield Cell("quiet", kind, volume)
@@ -93,7 +93,7 @@ def cells() -> Iterator[Cell]:
 
 
 def run(store: Path, histories: int, progress: Callable[[str], object]) -> list[Outcome]:
-    """Judge what is not in the store yet, add it there, and return everything."""
+    """Judge the cells that are not stored yet, store them, and return all."""
     known = {outcome.cell for outcome in read(store)}
     store.parent.mkdir(parents=True, exist_ok=True)
     for cell in cells():
@@ -119,7 +119,7 @@ def read(store: Path) -> list[Outcome]:
 
 
 def judged(cell: Cell, histories: int) -> Outcome:
-    """Return what the alerts do in the histories of a cell."""
+    """Return the results of the alerts in the histories of a cell."""
     seeds = range(FIRST_SEED, FIRST_SEED + histories)
     if cell.sort in ("links", "dead"):
         return _links(cell, seeds)
@@ -155,12 +155,12 @@ def _state(cell: Cell, clicks: Sequence[Numbers], sent: Sequence[Numbers]) -> Ma
 
 
 def _unsent(mails: Numbers, found: Clicks, said: Sending, pace: Pace) -> Mask:
-    """Return when an alert says that automations send no mail."""
+    """Return when alerts report that automations send no mail."""
     return emulation.mails(mails, found, pace) | said.stopped
 
 
 def _mail_falls(cell: Cell, seeds: Sequence[int]) -> Outcome:
-    """Return how soon a stop of sending was said, or which cause of a drop."""
+    """Return how soon a stop of sending was reported, or which cause of a drop."""
     pace, delays, causes = Pace(), [], []
     for seed in seeds:
         kind, rate = "plain", SMALL_SENDER[0] / SMALL_SENDER[1]
@@ -213,7 +213,7 @@ def _links(cell: Cell, seeds: Sequence[int]) -> Outcome:
 
 
 def alarms(state: Mask) -> int:
-    """Return how many alarms begin from the third week on; those within a day of one another are one."""
+    """Return the number of alarms from the third week on; those within a day of each other count once."""
     found, last = 0, -traffic.PER_DAY - 1
     for step in np.flatnonzero(state[JUDGED_FROM:]).tolist():
         found += step - last > traffic.PER_DAY

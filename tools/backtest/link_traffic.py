@@ -1,6 +1,6 @@
 """Seeded kinds of traffic on links: the clicks of every link of one automation in steps of five minutes.
 
-A third of the histories have no places, as where SendGrid gives no `url_location`.
+A third of the histories have no positions, as if SendGrid gave no `url_location`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ QUIET = (
     "max_links raised",
 )
 AWAY = "edited, away for hours"
-"""A link that really has no clicks for up to six hours before its replacement comes."""
+"""A link that has no clicks for up to six hours before it is replaced."""
 DEAD = ("dead link", "dead step", "dead link with 10 %", "three dead links", "link -80 %")
 SHARE_NOISE = 0.12
 LINKS = 6
@@ -37,7 +37,7 @@ LETTERS = 9
 
 @dataclass
 class Links:
-    """Clicks by link and step of time; when something broke, and which links."""
+    """Clicks by link and time step; when something broke, and which links."""
 
     clicks: Numbers
     steps: NDArray[np.int64]
@@ -101,7 +101,7 @@ class _Plan:
         self.places += places
 
     def life(self, begin: float, end: float, overlap: float) -> Numbers:
-        """Return 1 between two steps of time; mails of before are clicked for so many hours more, fewer and fewer."""
+        """Return 1 between two time steps, then a decay: earlier mails are still clicked for this many hours."""
         since = np.maximum(self.now - end, 0) / PER_HOUR
         after = np.exp(-since / overlap) if overlap else (since == 0).astype(float)
         alive: Numbers = np.where(self.now < begin, 0, np.where(self.now < end, 1, after))
@@ -113,7 +113,7 @@ def _nothing(plan: _Plan) -> None:
 
 
 def _overlap(plan: _Plan) -> float:
-    """Return how long old mails are still clicked: not at all in half of the histories."""
+    """Return how long old mails are still clicked; in half of the histories not at all."""
     return float(plan.draw.choice([0, 0, 3, 16]))
 
 
@@ -133,7 +133,7 @@ def _rotating(plan: _Plan) -> None:
 
 
 def _letters(plan: _Plan, every: int, links: int, part: float, hours: float) -> None:
-    """Send a mail with links of its own every so many days, now and then hours late."""
+    """Send a mail with its own links every few days, sometimes hours late."""
     first = int(plan.draw.integers(0, every))
     rates: list[Numbers] = []
     places: list[int] = []
@@ -148,7 +148,7 @@ def _letters(plan: _Plan, every: int, links: int, part: float, hours: float) -> 
 
 
 def _weekdays(plan: _Plan) -> None:
-    """Send a mail with the same two links on some weekdays, now and then hours late."""
+    """Send a mail with the same two links on some weekdays, sometimes hours late."""
     days = plan.draw.choice(7, int(plan.draw.integers(1, 4)), replace=False)
     hours, part = plan.draw.uniform(2, 20), plan.draw.uniform(0.15, 0.5)
     rate = np.zeros(plan.now.size)
@@ -162,7 +162,7 @@ def _weekdays(plan: _Plan) -> None:
 
 
 def _edited(plan: _Plan, which: list[int], away: float = 0) -> None:
-    """Give links another URL at their places at one moment."""
+    """Give links another URL at the same position, all at one moment."""
     when, overlap = plan.draw.uniform(14, 7 * plan.weeks - 2) * PER_DAY, _overlap(plan)
     back, end = when + away * PER_HOUR, plan.now.size
     for link in which:
@@ -190,7 +190,7 @@ def _break(plan: _Plan) -> None:
 
 
 def _raise_limit(links: Links, when: int) -> None:
-    """Keep the least clicked half in the overflow rows of their steps until a moment."""
+    """Keep the least clicked half in their steps' overflow rows until a given moment."""
     folded = np.arange(LINKS // 2, LINKS)
     rows, rests = [], np.unique(links.steps[folded])
     for step in rests:
@@ -207,7 +207,7 @@ def _raise_limit(links: Links, when: int) -> None:
 
 
 def _correct(links: Links, draw: np.random.Generator) -> None:
-    """Take a few percent off what some links have so far, at one moment."""
+    """Reduce the totals of some links by a few percent at one moment."""
     when = int(draw.uniform(14, links.clicks.shape[1] / PER_DAY - 2) * PER_DAY)
     for link in draw.choice(LINKS, int(draw.integers(1, LINKS)), replace=False):
         links.clicks[link, when] -= np.floor(links.clicks[link, :when].sum() * draw.uniform(0.01, 0.06))

@@ -12,22 +12,22 @@ from tools.rules import deliveries as rules
 from tools.rules import series as constants
 
 REACH_HOURS = {3.0: 3}
-"""How far around the same time last week the fewest mails are looked for, where it is not one hour."""
+"""The span around the same time last week in which the minimum is searched, if it is not one hour."""
 
 
 @dataclass(frozen=True)
 class Sending:
-    """What the rules say of the deliveries of each automation at each evaluation."""
+    """The rules' results for the deliveries of each automation at each evaluation."""
 
     stopped: Mask
     dropped: Mask
     """Mails have dropped and clicks with them."""
     cause: Numbers
-    """1 where clicks would be missing though mails are as usual, -1 where mails are missing, 0 where neither is sure."""
+    """1 if clicks would be missing although mails are as usual, -1 if mails are missing, 0 if neither is certain."""
 
 
 def sending(delivered: Numbers, clicks: Clicks, pace: Pace, *, account: bool = False) -> Sending:
-    """Return what deliveries say, by the mails and the clicks so far; with `account` the rows are automations of one."""
+    """Return the results for deliveries, from the mails and clicks so far; with `account` the rows belong to one account."""
     with np.errstate(all="ignore"):
         return _sending(delivered, clicks, pace, account=account)
 

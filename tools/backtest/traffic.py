@@ -1,7 +1,7 @@
 """Seeded kinds of traffic: the clicks and mails of one automation in steps of five minutes.
 
-The parameters are our own. The noise of every history lasts hours: a log-normal of 18 % that forgets itself in ten hours, half of it
-in the mails and half in how many of them are clicked.
+The parameters are our own. The noise of every history lasts hours: a log-normal of 18 % with a correlation time of ten hours, half of it
+in the mails and half in the clicks per mail.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ KINDS = (*PLAIN, *BATCHES, *TRENDS, *LATE)
 POLL_MINUTES = {"polls every hour": 60, "polls every three hours": 180}
 FALLS = {"stop": 0.0, "-70 %": 0.3}
 MAIL_FALLS = {"mails stop": 0.0, "mails -70 %": 0.3}
-"""What is left of clicks while mails go on, and what is left of mails, whose clicks fade."""
+"""The fraction of clicks left while mails continue, and the fraction of mails left, whose clicks fade."""
 
 NOISE, NOISE_HOURS = 0.18, 10.0
 CLICKS_BY_MAIL = 0.08
 WORKDAYS = 5
 SCANNED = 8
-"""Clicks that a scanner makes at once on one mail."""
+"""Clicks that a scanner makes at once in one mail."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def missed_send(kind: str, volume: float, seed: int, *, weeks: int = 5) -> Histo
 
 
 def noise(draw: np.random.Generator, length: int, spread: float, hours: float) -> Numbers:
-    """Return a log-normal factor around 1 that forgets itself in so many hours."""
+    """Return a log-normal factor around 1 with a correlation time of this many hours."""
     kept = np.exp(-1 / (hours * PER_HOUR))
     steps = draw.normal(0, np.sqrt(1 - kept**2), length)
     steps[0] = draw.normal()
@@ -132,7 +132,7 @@ def noise(draw: np.random.Generator, length: int, spread: float, hours: float) -
 
 
 class _Maker:
-    """The rates of one history before chance."""
+    """The rates of a history, before random noise."""
 
     def __init__(
         self, kind: str, volume: float, weeks: int, draw: np.random.Generator, days: np.random.Generator
@@ -166,12 +166,12 @@ class _Maker:
         return wave
 
     def flow(self) -> tuple[Numbers, Numbers]:
-        """Return the mails, in clicks, and the clicks of an automation that people enter one by one."""
+        """Return the mails, in clicks, and the clicks of an automation that people enter individually."""
         clicks = self.volume / PER_DAY * self.rhythm * _FORMS.get(self.kind, _even)(self)
         return np.roll(clicks, -int(self.draw.uniform(0.5, 2) * PER_HOUR)), clicks
 
     def sends(self) -> tuple[Numbers, Numbers]:
-        """Return the same of an automation whose entries come all at once."""
+        """Return the same for an automation that people enter in batches."""
         sent = np.zeros(self.length)
         for step, size in self._sends():
             lasts = int(self.draw.uniform(1, 6))
@@ -217,7 +217,7 @@ class _Maker:
 
 
 def delay(draw: np.random.Generator, length: int) -> Numbers:
-    """Return how the clicks of a mail are spread over the time after it, which is a day or more."""
+    """Return the distribution of a mail's clicks over the following day or more."""
     hours = np.arange(length) / PER_HOUR
     soon = draw.uniform(0.8, 2.5)
     spread: Numbers = (

@@ -1,4 +1,4 @@
-"""The dashboard of one automation: its steps, its links, where they stand and which have died."""
+"""The dashboard of one automation: its steps and links, their positions, and which are dead."""
 
 from typing import Final
 
@@ -30,7 +30,7 @@ NOW: Final = promql.clicks(TOTAL)
 BEFORE: Final = promql.last_week(TOTAL)
 HOUR: Final = "1h"
 MORE: Final = 12
-"""Steps behind the first eight, in grey."""
+"""Steps after the first eight, in grey."""
 
 
 def one_automation() -> dm.Dashboard:
@@ -38,7 +38,7 @@ def one_automation() -> dm.Dashboard:
     return assemble(
         AUTOMATION_UID,
         "SendGrid automation",
-        "One automation: its totals, steps and links, where the links stand in the message and which have died.",
+        "One automation: its totals, steps and links, their positions in the message, and which are dead.",
         [automation(), *narrowing()],
         [
             Section("What is wrong", [sized(_wrong(), 24, 4)]),
@@ -60,22 +60,22 @@ def one_automation() -> dm.Dashboard:
 def _wrong() -> AnyPanel:
     return problems.panel(
         "What is wrong with this automation",
-        "One row a problem, as on the page of all automations, whatever steps and link are chosen.",
+        "One row per problem, as on the dashboard of all automations, regardless of the selected steps and link.",
         problems.HERE,
     )
 
 
 def _glance() -> list[AnyPanel]:
     plain = thresholds(Colour.NOW)
-    name = Text("Automation", "The name from the exporter's configuration, else the id.", "string")
+    name = Text("Automation", "The name from the exporter's configuration, otherwise the id.", "string")
     panels = [
         (number(name, promql.names(promql.ONE), plain, name_only=True), 6),
-        (number(Text("Total clicks", "SendGrid's own total over its life.", "locale"), TOTAL.now(), plain), 3),
-        (number(Text("Clicks", "Clicks in the chosen range.", "locale"), NOW, plain), 3),
+        (number(Text("Total clicks", "SendGrid's own total over its lifetime.", "locale"), TOTAL.now(), plain), 3),
+        (number(Text("Clicks", "Clicks in the selected range.", "locale"), NOW, plain), 3),
         (_against_last_week(), 3),
         (
             number(
-                Text("Dead links", f"Links that died, as in the table below. {link_tables.CHOICE}", "short"),
+                Text("Dead links", f"Dead links, as in the table below. {link_tables.CHOICE}", "short"),
                 f"count({link_tables.dead()}) or count({link_tables.LINKS.now()}) * 0",
                 thresholds(Colour.GOOD, (1, Colour.ACT)),
             ),
@@ -89,14 +89,16 @@ def _glance() -> list[AnyPanel]:
 
 def _against_last_week() -> AnyPanel:
     text = Text(
-        "Vs last week", "Clicks in the range against the same range a week earlier; empty if unwatched.", "percentunit"
+        "Vs last week",
+        "Clicks in the range compared with the same range a week earlier; empty if it was not watched then.",
+        "percentunit",
     )
     colours = thresholds(Colour.ACT, (-0.5, Colour.LOOK), (-0.2, Colour.NEUTRAL))
     return number(text, promql.change(NOW, BEFORE), colours).decimals(1)
 
 
 def _data() -> AnyPanel:
-    text = Text("Data", "Stale when it is older than 3 poll intervals.", "short", "unread")
+    text = Text("Data", "Stale if older than 3 poll intervals.", "short", "unread")
     fresh, stale = (
         dm.ValueMappingResult(text=text, color=colour)
         for text, colour in (("fresh", Colour.GOOD), ("stale", Colour.ACT))
@@ -106,14 +108,14 @@ def _data() -> AnyPanel:
 
 
 def _data_age() -> AnyPanel:
-    text = Text("Data age", "Time since the last good poll.", "s")
+    text = Text("Data age", "Time since the last successful poll.", "s")
     return number(text, promql.age(promql.ONE), thresholds(Colour.NOW)).decimals(0)
 
 
 def _funnel() -> bargauge.Panel:
     text = Text(
         "Clicks per step",
-        f"Clicks in the range, the most clicked step first: how far people follow the automation. {link_tables.CHOICE}",
+        f"Clicks in the range, most clicked step first: how far people get in the automation. {link_tables.CHOICE}",
         "locale",
     )
     per_step = promql.stepped(f"sum by (automation_id, step_id) ({promql.clicks(link_tables.EVERY_ROW)})")
@@ -123,8 +125,8 @@ def _funnel() -> bargauge.Panel:
 def _clicks() -> timeseries.Panel:
     text = Text(
         "Clicks per hour",
-        "Clicks of the whole automation in the hour before each point, in the same hour last week, and what the "
-        "click-drop rules expect at least: the fewest of the last two weeks, from the ninth day of history on.",
+        "Clicks of the whole automation in the hour before each point, in the same hour last week, and the minimum "
+        "that the click-drop rules expect: the fewest of the last two weeks, from the ninth day on.",
         "short",
     )
     targets = [
@@ -138,7 +140,7 @@ def _clicks() -> timeseries.Panel:
 def _positions() -> bargauge.Panel:
     text = Text(
         "Clicks by position in the message",
-        f"Clicks in the range by the link's place in the message, 0 the topmost. {link_tables.CHOICE}",
+        f"Clicks in the range by the link's position in the message; 0 is the topmost. {link_tables.CHOICE}",
         "locale",
     )
     known = promql.links(f'{promql.CHOSEN}, {promql.NOT_REST}, url_location!=""')
@@ -152,9 +154,10 @@ def _positions() -> bargauge.Panel:
 def _steps() -> AnyPanel:
     text = Text(
         "Steps",
-        f"Clicks of each step in the range, its share, and against the step with the most clicks. {link_tables.CHOICE}",
+        "Clicks of each step in the range, its share, and compared with the step with the most clicks. "
+        f"{link_tables.CHOICE}",
         "short",
-        "No step was clicked yet",
+        "No step has clicks yet",
     )
     step = "automation_id, step_id"
     per_step = f"sum by ({step}) ({promql.clicks(link_tables.EVERY_ROW)})"
@@ -181,7 +184,7 @@ def _steps() -> AnyPanel:
 def _steps_over_time() -> timeseries.Panel:
     text = Text(
         "Clicks per hour by step",
-        "Clicks of the hour before each point; the eight steps with the most clicks of all time, others in grey. "
+        "Clicks in the hour before each point; the eight steps with the most clicks of all time, others in grey. "
         f"{link_tables.CHOICE}",
         "short",
     )

@@ -1,4 +1,4 @@
-"""The dashboard of all automations: which automations are clicked, and which are falling."""
+"""The dashboard of all automations: which have clicks, and which lose them."""
 
 from typing import Final
 
@@ -23,13 +23,13 @@ from tools.dashboards.panels import (
     told_apart,
 )
 
-RULES: Final = "Comes from the recording rules and begins after nine days of history."
+RULES: Final = "From the recording rules, after nine days of history."
 NO_RULES: Final = "no rules"
 TOTALS: Final = promql.totals()
 NOW: Final = promql.clicks(TOTALS)
 BEFORE: Final = promql.last_week(TOTALS)
 MORE: Final = 12
-"""Automations behind the first eight, in grey."""
+"""Automations after the first eight, in grey."""
 
 
 def automations() -> dm.Dashboard:
@@ -37,7 +37,7 @@ def automations() -> dm.Dashboard:
     return assemble(
         AUTOMATIONS_UID,
         "SendGrid automations",
-        "What is wrong now, which automations are clicked, which are falling, and how fresh the numbers are.",
+        "Current problems, which automations have clicks or lose them, and how old the numbers are.",
         carried(),
         [
             Section("What is wrong", [sized(_wrong(), 24, 5)]),
@@ -54,9 +54,9 @@ def automations() -> dm.Dashboard:
 def _wrong() -> AnyPanel:
     return problems.panel(
         "What is wrong now",
-        "One row a problem: since when, and how many clicks are missing in the up to three days that the click-drop "
-        "rules look back. A problem leads to what to do about it, an automation or a step to its own page, a link to "
-        "where it leads, and Open to the automation in SendGrid. What a wider problem explains has no row of its own.",
+        "One row per problem: since when, and how many clicks are missing in the up to three days that the click-drop "
+        "rules look back. A problem links to what to do about it, an automation or a step to its dashboard, a link to "
+        "its page, and Open to the automation in SendGrid. Problems explained by a wider one are omitted.",
     )
 
 
@@ -70,14 +70,14 @@ def _glance() -> list[AnyPanel]:
     suspected = f"count({suspicion} >= 0.5 < 1) or count({suspicion}) * 0"
     panels = [
         number(
-            Text("Problems", "Rows of the table above that alerts raise.", "short", NO_RULES),
+            Text("Problems", "Rows of the table above that come from alerts.", "short", NO_RULES),
             f"count({problems.wrong()}) or {promql.judging()}",
             alarm,
         ),
         number(
             Text(
                 "Suspected",
-                f"Automations with half of the evidence that raises an alert, or more, and no alert yet. {RULES}",
+                f"Automations with at least half of the evidence for an alert, and no alert yet. {RULES}",
                 "short",
                 NO_RULES,
             ),
@@ -85,36 +85,38 @@ def _glance() -> list[AnyPanel]:
             watch,
         ),
         number(
-            Text("Automations", "Automations that are configured.", "short"),
+            Text("Automations", "Configured automations.", "short"),
             f"count({promql.names()}) or vector(0)",
             plain,
         ),
         number(
-            Text("Clicks", "Clicks on all automations in the chosen range.", "short"),
+            Text("Clicks", "Clicks on all automations in the selected range.", "short"),
             f"sum({NOW})",
             plain,
         ),
         number(
             Text(
                 "Vs last week",
-                "Clicks in the range against the same range a week earlier, over the automations watched in both.",
+                "Clicks in the range compared with the same range a week earlier, for automations watched in both.",
                 "percentunit",
             ),
             promql.change(f"sum({pair})", f"sum(({BEFORE}) and on (automation_id) ({NOW}))"),
             thresholds(Colour.ACT, (-0.5, Colour.LOOK), (-0.2, Colour.NEUTRAL)),
         ).decimals(1),
         number(
-            Text("Exporter", "Alerts on the exporter itself that are firing.", "suffix: alerts", NO_RULES),
+            Text("Exporter", "Firing alerts on the exporter itself.", "suffix: alerts", NO_RULES),
             f"count({promql.EXPORTER_ALERTS}) or {promql.judging()}",
             alarm,
         ).mappings([dm.ValueMap(options={"0": dm.ValueMappingResult(text="OK", color=Colour.GOOD)})]),
         number(
-            Text("Stale data", "Automations whose data is older than 3 poll intervals, or never came.", "short"),
+            Text(
+                "Stale data", "Automations whose data is older than 3 poll intervals, or that were never read.", "short"
+            ),
             f"count({stale}) or count({promql.names()}) * 0",
             alarm,
         ),
         number(
-            Text("Oldest data", "The longest time since a good poll, over all automations.", "s"),
+            Text("Oldest data", "The longest time since a successful poll, over all automations.", "s"),
             f"max({promql.age()})",
             plain,
         ).decimals(0),
@@ -125,8 +127,8 @@ def _glance() -> list[AnyPanel]:
 def _fleet() -> timeseries.Panel:
     text = Text(
         "Clicks per hour, all automations",
-        "Clicks of the hour before each point, in the same hour last week, and what the click-drop rules expect at "
-        "least: for each automation the fewest of the last two weeks, from the ninth day of history on.",
+        "Clicks in the hour before each point, in the same hour last week, and the minimum that the click-drop rules "
+        "expect: for each automation the fewest of the last two weeks, from the ninth day on.",
         "short",
         "No automation is watched yet",
     )
@@ -141,9 +143,9 @@ def _fleet() -> timeseries.Panel:
 def _ranking() -> AnyPanel:
     text = Text(
         "Automations by clicks",
-        "Clicks in the chosen range against the same range a week earlier; the total is SendGrid's own, over the "
-        "automation's life. Change is empty where last week was not watched. Evidence is that of the whole automation, "
-        "its steps and its links; a drop is certain where an alert says so. A row leads to the automation.",
+        "Clicks in the selected range compared with the same range a week earlier; the total is SendGrid's own, over "
+        "the automation's lifetime. Change is empty if last week was not watched. Evidence covers the automation, its "
+        "steps and its links; a drop is certain while an alert is firing. A row links to the automation.",
         "short",
         "No automation is watched yet",
     )
@@ -177,8 +179,8 @@ def _ranking() -> AnyPanel:
 def _most_clicked() -> AnyPanel:
     text = Text(
         "Clicks per hour of the most clicked",
-        "The eight automations with the most clicks in the range, each in a colour of its own, and the next twelve in "
-        "grey: the hour before each point.",
+        "Clicks in the hour before each point: the eight automations with the most clicks in the range, each in its "
+        "own color, and the next twelve in grey.",
         "short",
         "No automation is watched yet",
     )
@@ -188,11 +190,11 @@ def _most_clicked() -> AnyPanel:
 
 
 def oldest() -> AnyPanel:
-    """Return the lines of the automations whose data is the oldest."""
+    """Return the lines of the automations with the oldest data."""
     text = Text(
         "Age of the data, the oldest",
-        "Time since the last good poll of the eight automations whose data is the oldest; the next twelve are grey. A "
-        "healthy one is a saw of one poll interval.",
+        "Time since the last successful poll of the eight automations with the oldest data; the next twelve are grey. "
+        "A healthy one is a sawtooth of one poll interval.",
         "s",
     )
     oldest, rest = promql.ranked(

@@ -1,4 +1,4 @@
-"""How the cells of the tables look: the properties that columns on several dashboards share."""
+"""The style of table cells: properties that columns of several dashboards share."""
 
 from typing import Final
 
@@ -7,11 +7,11 @@ from tools.dashboards.panels import Properties, fixed, thresholds
 from tools.dashboards.promql import ALERT_SCORE
 
 DASH: Final = [{"type": "special", "options": {"match": "null+nan", "result": {"text": "-"}}}]
-"""Nothing is known: shown as a dash."""
+"""An unknown value, shown as a dash."""
 WITHOUT_SCHEME: Final = [{"type": "regex", "options": {"pattern": "/^https?:\\/\\/(.*)$/", "result": {"text": "$1"}}}]
-"""An address whose telling part comes first."""
+"""A URL without its scheme, so that the distinctive part comes first."""
 OPEN_PAGE: Final = [{"type": "regex", "options": {"pattern": "/^.+$/", "result": {"text": "Open"}}}]
-"""An address that nobody reads."""
+"""A URL shown as a word."""
 CLICKS: Final = {"unit": "locale", "decimals": 0, "custom.width": 105}
 SHARE: Final = {"unit": "percentunit", "decimals": 1, "custom.width": 85, "mappings": DASH}
 CHANGE: Final = {"unit": "percentunit", "decimals": 0, "custom.width": 95, "mappings": DASH}
@@ -34,7 +34,7 @@ TREND: Final = {
 
 
 def evidence() -> Properties:
-    """Return a small gauge that is full when an alert is raised."""
+    """Return a small gauge that is full at the alert threshold."""
     return {
         "unit": "short",
         "decimals": 1,
@@ -49,7 +49,7 @@ def evidence() -> Properties:
 
 
 def suspicion() -> Properties:
-    """Return the evidence in words: calm, likely from half of what raises an alert, certain where one is raised."""
+    """Return the evidence in words: calm, likely from half of the alert threshold, certain from the threshold on."""
     from_on = [(1, "certain", Colour.ACT), (0.5, "likely", Colour.LOOK), (None, "calm", Colour.QUIET)]
     ranges: list[dict[str, object]] = [
         {"type": "range", "options": {"from": least, "to": None, "result": {"text": text, "color": colour}}}
@@ -64,7 +64,7 @@ def suspicion() -> Properties:
 
 
 def state(words: dict[str, tuple[str, str]], missing: tuple[str, str], width: int = 95) -> Properties:
-    """Return words for values, each in its colour, and the word for no value."""
+    """Return a word and color for each value, and for no value."""
     options = {value: {"text": text, "color": colour} for value, (text, colour) in words.items()}
     nothing = {"match": "null+nan", "result": {"text": missing[0], "color": missing[1]}}
     return {
@@ -85,4 +85,4 @@ def leads_to(url: str, title: str, *, new_tab: bool = False) -> Properties:
 
 
 OPEN: Final = leads_to("${__value.raw:raw}", "Open the link in a new tab", new_tab=True)
-"""The address of a link, which opens apart from Grafana."""
+"""The URL of a link, opened in a new tab."""

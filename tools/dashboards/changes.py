@@ -1,4 +1,4 @@
-"""What changed in the account: automations that are new, gone or watched by nobody, and links that were replaced."""
+"""What changed in the account: new, removed and unwatched automations, and replaced links."""
 
 from typing import Final
 
@@ -24,8 +24,8 @@ def panel() -> AnyPanel:
     """Return the table."""
     text = Text(
         "What changed in the account",
-        "Within the range: automations that the exporter began or ceased to watch, links that gave way to a younger "
-        "one, and automations that send mails and that nobody watches (needs discovery.mode report or poll).",
+        "Within the range: automations that the exporter started or stopped watching, links replaced by a newer one, "
+        "and automations that send mails but are not watched (needs discovery.mode report or poll).",
         "short",
         "Nothing has changed",
     )

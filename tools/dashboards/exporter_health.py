@@ -28,7 +28,7 @@ from tools.dashboards.panels import (
 
 JOB: Final = f"{{{promql.JOB}}}"
 LIMIT: Final = f'sendgrid_exporter_api_rate_limit{{{promql.JOB}, kind="limit"}}'
-UNSAID: Final = "SendGrid has named no limit"
+UNSAID: Final = "SendGrid reports no limit"
 REMAINING: Final = f'sendgrid_exporter_api_rate_limit{{{promql.JOB}, kind="remaining"}}'
 
 
@@ -37,7 +37,7 @@ def exporter() -> dm.Dashboard:
     return assemble(
         EXPORTER_UID,
         "SendGrid exporter",
-        "Whether the exporter itself works: polls, SendGrid's API and its budget, series, process and configuration.",
+        "The exporter itself: polls, SendGrid's API and its rate limit, series, process and configuration.",
         carried(),
         [
             Section("What is wrong", [sized(_wrong(), 24, 4)]),
@@ -71,7 +71,7 @@ def exporter() -> dm.Dashboard:
 def _wrong() -> AnyPanel:
     return problems.panel(
         "What is wrong with the exporter",
-        "One row a problem that alerts on the exporter and its account report; it leads to what to do about it.",
+        "One row per problem from the alerts on the exporter and its account; it links to what to do about it.",
         problems.EXPORTERS,
     )
 
@@ -81,13 +81,13 @@ def _glance() -> list[AnyPanel]:
     alarm = thresholds(Colour.GOOD, (1, Colour.ACT))
     up = f"max by (automation_id) (sendgrid_exporter_automation_up{JOB})"
     version = number(
-        Text("Version", "Version of the exporter that runs.", "string"),
+        Text("Version", "Running version of the exporter.", "string"),
         f'label_replace(group by (version) (sendgrid_exporter_build_info{JOB}), "name", "$1", "version", "(.*)")',
         plain,
         name_only=True,
     )
     reload = number(
-        Text("Last reload", "Whether the configuration in use is the newest one.", "short"),
+        Text("Last reload", "Whether the last reload of the configuration succeeded.", "short"),
         f"min(sendgrid_exporter_config_last_reload_successful{JOB})",
         plain,
     )
@@ -96,7 +96,7 @@ def _glance() -> list[AnyPanel]:
         number(
             Text(
                 "Exporters up",
-                "Instances that Prometheus can scrape, of the jobs that were this exporter within the range.",
+                "Instances that Prometheus can scrape, of the jobs that had this exporter within the range.",
                 "short",
             ),
             f"sum(up{JOB} and on (job) group by (job) (last_over_time(sendgrid_exporter_build_info{JOB}[$__range])))",
@@ -108,23 +108,30 @@ def _glance() -> list[AnyPanel]:
             thresholds(Colour.ACT, (0.9, Colour.LOOK), (1, Colour.GOOD)),
         ).decimals(0),
         number(
-            Text("Stale data", "Automations whose data is older than 3 poll intervals, or never came.", "short"),
+            Text(
+                "Stale data", "Automations whose data is older than 3 poll intervals, or that were never read.", "short"
+            ),
             f"count({promql.unread()}) or count({promql.names()}) * 0",
             alarm,
         ),
         number(
-            Text("Budget left", "What SendGrid says remains of its rate limit.", "percentunit", "not said"),
+            Text(
+                "Budget left",
+                "Remaining requests of SendGrid's rate limit, from its headers.",
+                "percentunit",
+                "not reported",
+            ),
             f"min({REMAINING} / ignoring (kind) ({LIMIT} > 0))",
             thresholds(Colour.ACT, (0.1, Colour.LOOK), (0.25, Colour.GOOD)),
         ).decimals(0),
         number(
-            Text("Link series", "Series of links that are published.", "locale"),
+            Text("Link series", "Published link series.", "locale"),
             f"sum(sendgrid_exporter_link_series{JOB})",
             plain,
         ),
         reload.mappings([_loaded()]),
         number(
-            Text("Alerts", "Alerts on the exporter itself that are firing.", "short", "no rules"),
+            Text("Alerts", "Firing alerts on the exporter itself.", "short", "no rules"),
             f"count({promql.EXPORTER_ALERTS}) or {promql.judging()}",
             alarm,
         ),
@@ -141,7 +148,7 @@ def _loaded() -> dm.ValueMap:
 def _outcomes() -> timeseries.Panel:
     text = Text(
         "Polls a minute, by outcome",
-        "Green is good, yellow passes by itself, orange needs somebody.",
+        "Green is good, yellow is temporary, orange needs action.",
         "short",
     )
     polls = f"sum by (outcome) (rate(sendgrid_exporter_polls_total{JOB}[$__rate_interval])) * 60 > 0"
@@ -151,7 +158,7 @@ def _outcomes() -> timeseries.Panel:
 
 
 def _requests() -> timeseries.Panel:
-    text = Text("Requests a minute, by status", "Requests to SendGrid; `none` means that no answer came.", "short")
+    text = Text("Requests a minute, by status", "Requests to SendGrid; `none` means no answer.", "short")
     requests = f"sum by (code) (rate(sendgrid_exporter_api_requests_total{JOB}[$__rate_interval])) * 60 > 0"
     return coloured(stacked(lines(text, [query(requests, legend="{{code}}")], legend=("max",))), CODE_COLOURS)
 
@@ -161,9 +168,7 @@ def _durations() -> timeseries.Panel:
         buckets = f"sum by (le) (rate(sendgrid_exporter_{metric}_duration_seconds_bucket{JOB}[$__rate_interval]))"
         return f"histogram_quantile({part}, {buckets})"
 
-    text = Text(
-        "How long requests and polls take", "Half of them took less than the median, 99 of 100 less than p99.", "s"
-    )
+    text = Text("How long requests and polls take", "Half took less than the median, 99 of 100 less than p99.", "s")
     targets = [
         query(quantile(0.5, "api_request"), "A", legend="Request, median"),
         query(quantile(0.99, "api_request"), "B", legend="Request, p99"),
@@ -182,7 +187,7 @@ def _durations() -> timeseries.Panel:
 def _budget() -> timeseries.Panel:
     text = Text(
         "Rate-limit budget",
-        "What SendGrid grants for each endpoint and what remains of it, as its headers say.",
+        "The limit for each endpoint and the remaining requests, from SendGrid's headers.",
         "short",
         UNSAID,
     )
@@ -197,7 +202,7 @@ def _budget() -> timeseries.Panel:
 def _automations() -> AnyPanel:
     text = Text(
         "Automations, the oldest data first",
-        "Each automation's last good poll, the interval really kept, and whether the last poll succeeded.",
+        "Each automation's last successful poll, the interval in effect, and whether the last poll succeeded.",
         "short",
         "No automation is watched yet",
     )

@@ -1,4 +1,4 @@
-"""The committed JSON of the dashboards: what it says and where it stands."""
+"""The committed JSON of the dashboards: its content and its place."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from tools.dashboards.exporter_health import exporter
 
 FOLDER: Final = Path(__file__).parents[2] / "grafana" / "dashboards"
 _INTERVAL_VARIABLE_DEFAULTS: Final = ("auto", "auto_count", "auto_min")
-"""What the SDK writes for every variable and only one of another type has."""
+"""A key that the SDK writes for every variable, but that only other types have."""
 
 
 def rendered() -> Mapping[str, str]:
@@ -34,7 +34,7 @@ def write() -> list[Path]:
 
 
 def _text(board: dm.Dashboard) -> str:
-    """Return the JSON without the SDK's defaults that do harm: a placement would hide links in a menu."""
+    """Return the JSON without harmful defaults of the SDK: a placement would hide links in a menu."""
     payload: dict[str, Any] = json.loads(JSONEncoder().encode(board))
     payload["id"] = None
     for variable in payload["templating"]["list"]:

@@ -21,13 +21,13 @@ AUTOMATION_URL: Final = (
     f"/d/{AUTOMATION_UID}?var-automation=${{__data.fields.automation_id:percentencode}}"
     "&${datasource:queryparam}&${job:queryparam}&${__url_time_range}"
 )
-"""Leads from a row or a series that has an automation's id to its own dashboard."""
+"""Links a row or a series with an automation's id to its dashboard."""
 TO_AUTOMATION: Final = cells.leads_to(AUTOMATION_URL, "Show this automation")
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A row of the dashboard; what does not fit on the first screen is collapsed and loads when opened."""
+    """A row of the dashboard; rows below the first screen are collapsed and load when opened."""
 
     title: str
     panels: Sequence[AnyPanel]
@@ -37,7 +37,7 @@ class Section:
 def assemble(
     uid: str, title: str, description: str, variables: Sequence[dashboard.QueryVariable], sections: Sequence[Section]
 ) -> dm.Dashboard:
-    """Return the finished dashboard: links, annotations, ids and places are given here."""
+    """Return the finished dashboard, with links, annotations, panel ids and positions."""
     board = (
         dashboard.Dashboard(title)
         .uid(uid)
@@ -60,7 +60,7 @@ def assemble(
 
 
 def automation(*, hidden: bool = False) -> dashboard.QueryVariable:
-    """Return the choice of one automation: names are shown, the id is the value."""
+    """Return the variable for one automation: its text is the name, its value the id."""
     variable = (
         _variable("automation", "Automation", f"query_result({promql.names_in_range()})", hidden=hidden)
         .regex('/automation_id="(?<value>[^"]*)",name="(?<text>.*)"}/')
@@ -70,7 +70,7 @@ def automation(*, hidden: bool = False) -> dashboard.QueryVariable:
 
 
 def narrowing(*, hidden: bool = False) -> list[dashboard.QueryVariable]:
-    """Return the choices that narrow the page to steps and to one link of the automation."""
+    """Return the variables that filter the page by step and by link."""
     links = f"{promql.LINK}{{{promql.ONE}}}"
     listed = f"group by (automation_id, step_id) (last_over_time({links}[$__range]))"
     step = _variable("step", "Step", f"query_result({promql.step_names(listed)})", hidden=hidden).multi(True)
@@ -86,7 +86,7 @@ def narrowing(*, hidden: bool = False) -> list[dashboard.QueryVariable]:
 
 
 def carried() -> list[dashboard.QueryVariable]:
-    """Return the choices that this dashboard only carries, so that they are kept on the way back."""
+    """Return hidden variables that this dashboard only passes on, so that they survive the way back."""
     return [automation(hidden=True), *narrowing(hidden=True)]
 
 
@@ -156,7 +156,7 @@ def _placed(sections: Sequence[Section]) -> list[dashboard.Row]:
 
 
 def _flatten(board: dm.Dashboard) -> None:
-    """Move the panels of open rows beside them: Grafana looks for them there, and inside only when collapsed."""
+    """Move the panels of open rows beside them: Grafana expects them inside a row only if it is collapsed."""
     flat: list[dm.Panel | dm.RowPanel] = []
     for row in board.panels or []:
         flat.append(row)

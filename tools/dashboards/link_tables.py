@@ -1,4 +1,4 @@
-"""The tables of one automation's links, and what its other panels share with them."""
+"""The tables of one automation's links, and what other panels share with them."""
 
 from typing import Final
 
@@ -20,17 +20,17 @@ STEP_URL: Final = (
 NARROW_STEP: Final = cells.leads_to(STEP_URL, "Narrow the page to this step")
 LINK_URL: Final = f"{STEP_URL}&var-url=${{__data.fields.url:percentencode}}"
 NARROW: Final = cells.leads_to(LINK_URL, "Narrow the page to this link")
-CHOICE: Final = "Follows the choice of steps and link."
+CHOICE: Final = "Filtered by steps and link."
 
 
 def top_links() -> AnyPanel:
     """Return the table of the most clicked links."""
     text = Text(
         "Top links",
-        "The 50 most clicked links of the range. The link opens in a new tab; a click elsewhere on its row narrows "
-        f"the page to it. Last click comes from the recording rules. {CHOICE}",
+        "The 50 most clicked links of the range. The link opens in a new tab; a click elsewhere in its row filters "
+        f"the dashboard by it. Last click comes from the recording rules. {CHOICE}",
         "short",
-        "No link was clicked yet",
+        "No link has clicks yet",
     )
     ranking = promql.clicks(LINKS, pin=" @ end()")
     trend = promql.top(50, promql.clicks(LINKS, DAY, whole=True), ranking, promql.LINK_LABELS)
@@ -75,10 +75,10 @@ def _last_click() -> str:
 
 
 def dead() -> str:
-    """Return the links that died, with the clicks a day that they had.
+    """Return the dead links, with the clicks per day that they had.
 
-    Where the rules judge the links of the automation their alerts decide, so that no two panels contradict each other;
-    elsewhere a day without a click does.
+    If the rules judge the automation's links, their alerts decide, so that panels do not contradict each other;
+    otherwise a day without clicks does.
     """
     alerted = f'ALERTS{{job=~"$job|", {promql.SENDGRID_ALERTS}, {_OF_LINKS}, automation_id="$automation"}}'
     judged = f"last_over_time({promql.PART_ODDS}{{{promql.ONE}}}[2h])"
@@ -87,11 +87,11 @@ def dead() -> str:
 
 
 def died() -> AnyPanel:
-    """Return the table of links that had clicks and have none any more."""
+    """Return the table of links that no longer have clicks."""
     text = Text(
         "Which links are dead",
-        "Links that the click-drop rules or a probe report. Without the rules, and in their first weeks: links that "
-        f"had {promql.EXPECTED_A_DAY} clicks a day or more in the week before, and none in the last 24 hours. {CHOICE}",
+        "Links that the click-drop rules or a probe report. Without the rules, and in their first weeks: links with "
+        f"at least {promql.EXPECTED_A_DAY} clicks a day in the week before and none in the last 24 hours. {CHOICE}",
         "short",
         "No link is dead",
     )

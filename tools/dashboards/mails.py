@@ -1,4 +1,4 @@
-"""The panels on mails: what was delivered, how many of the readers clicked, how many unsubscribed."""
+"""The panels on mails: deliveries, click-through and unsubscribe rates."""
 
 from typing import Final
 
@@ -26,7 +26,8 @@ OFF_STEPS: Final = "The exporter publishes no statistics by step (statistics.ste
 STEP: Final = "automation_id, step_id"
 DAY: Final = "1d"
 RATES: Final = (
-    "Click-through is readers who clicked, unsubscribed those who left, both by mails delivered in the range."
+    "Click-through and unsubscribed are the recipients who clicked and who unsubscribed, divided by the mails "
+    "delivered in the range."
 )
 
 
@@ -69,7 +70,8 @@ def _per_hour(matchers: str, title: str) -> timeseries.Panel:
 def _rates_over_time() -> timeseries.Panel:
     text = Text(
         "Click-through and unsubscribed, a day at a time",
-        "Readers who clicked, and readers who unsubscribed, by mails delivered in the 24 hours before each point.",
+        "Recipients who clicked and recipients who unsubscribed, divided by the mails delivered "
+        "in the 24 hours before each point.",
         "percentunit",
         OFF,
     )
@@ -88,7 +90,7 @@ def _rates_over_time() -> timeseries.Panel:
 
 def _automations() -> AnyPanel:
     text = Text(
-        "Mails by automation", f"{RATES} Change is that of the mails. A row leads to the automation.", "short", OFF
+        "Mails by automation", f"{RATES} Change is that of the mails. A row links to the automation.", "short", OFF
     )
     delivered, clicked, left = (_counts(stat, promql.JOB) for stat in ("delivered", "unique_clicks", "unsubscribes"))
     targets = _rates(delivered, clicked, left, "automation_id")

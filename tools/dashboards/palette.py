@@ -1,11 +1,11 @@
-"""Colours by what they mean, the same on every dashboard."""
+"""Colors by meaning, the same on every dashboard."""
 
 from enum import StrEnum
 from typing import Final
 
 
 class Colour(StrEnum):
-    """What a colour says; panels name meanings and never colours."""
+    """The meaning of a color; panels name meanings, never colors."""
 
     NOW = "blue"
     LAST_WEEK = "purple"
@@ -18,7 +18,7 @@ class Colour(StrEnum):
 
 
 HUES: Final = ("blue", "yellow", "purple", "#2cb5b5", "#f29ac0", "#9ccc3c", "#b58a5a", "#b9b4f5")
-"""Distinguish up to eight series without a meaning: none is red, orange or the green for 'everything is fine'."""
+"""Colors for up to eight series without a meaning; none is red, orange or the green of 'everything is fine'."""
 
 OUTCOME_COLOURS: Final = {
     "success": Colour.GOOD,
@@ -34,7 +34,7 @@ OUTCOME_COLOURS: Final = {
     "invalid_response": "light-orange",
     "internal_error": "super-light-orange",
 }
-"""One colour per outcome of a poll: green is good, yellow passes by itself, orange needs somebody."""
+"""One color per outcome of a poll: green is good, yellow is temporary, orange needs action."""
 
 CODE_COLOURS: Final = {
     "/^2/": Colour.GOOD,
@@ -43,4 +43,4 @@ CODE_COLOURS: Final = {
     "/^5/": "yellow",
     "/^none$/": "dark-yellow",
 }
-"""One colour per class of HTTP status; `none` means that no answer came."""
+"""One color per class of HTTP status; `none` means no answer."""

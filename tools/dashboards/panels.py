@@ -1,4 +1,4 @@
-"""Panels in the house's style: a builder per kind of picture, each with title, description, unit and colours."""
+"""Panels in a common style: a builder per kind of panel, each with title, description, unit and colors."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from tools.dashboards.palette import HUES, Colour
 SOURCE: Final = cm.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 POINTS: Final = 250
-"""Of panels that show a moment, whatever their width: where counting begins must not depend on the screen."""
+"""For panels that show a moment, at any width: the start of a count must not depend on the screen."""
 
 Properties = Mapping[str, object]
 """Properties of a field by their id, e.g. `{"unit": "s"}`."""
@@ -25,18 +25,18 @@ P = TypeVar("P", bound=AnyPanel)
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """What a panel says of itself."""
+    """The texts of a panel."""
 
     title: str
     description: str
     unit: str
     nothing: str = "No data"
-    """What stands in place of a value when there is none."""
+    """Shown if there is no value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table: the query's letter or a label, its heading and how its cells look."""
+    """One column of a table: the query's letter or a label, its heading and the style of its cells."""
 
     source: str
     heading: str
@@ -117,7 +117,7 @@ def lines(
 
 
 def against_last_week(panel: timeseries.Panel) -> timeseries.Panel:
-    """Return the panel with now, last week and what is expected in their colours."""
+    """Return the panel with the colors for now, last week and expected."""
     coloured(panel, {"Now": Colour.NOW})
     dashes = {"fill": "dash", "dash": [6, 6]}
     last_week = {"color": fixed(Colour.LAST_WEEK), "custom.lineWidth": 1, "custom.lineStyle": dashes}
@@ -127,7 +127,7 @@ def against_last_week(panel: timeseries.Panel) -> timeseries.Panel:
 
 
 def told_apart(text: Text, ranked: Sequence[str], rest: str, label: str) -> timeseries.Panel:
-    """Return a line for each of these queries in a hue of its own, and thin grey ones for the rest."""
+    """Return a line in its own hue for each of these queries, and thin grey lines for the rest."""
     letters = [chr(ord("A") + place) for place in range(len(ranked) + 1)]
     targets = [query(one, letter, legend=label) for one, letter in zip((*ranked, rest), letters, strict=True)]
     panel = lines(text, targets, beside=True)
@@ -138,12 +138,12 @@ def told_apart(text: Text, ranked: Sequence[str], rest: str, label: str) -> time
 
 
 def stacked(panel: timeseries.Panel) -> timeseries.Panel:
-    """Return the same panel with its series standing on each other."""
+    """Return the same panel with stacked series."""
     return panel.stacking(common.StackingConfig().mode(cm.StackingMode.NORMAL)).fill_opacity(60).line_width(1)
 
 
 def coloured(panel: timeseries.Panel, colours: Mapping[str, str]) -> timeseries.Panel:
-    """Return the panel with a fixed colour per series name, or per pattern where the name stands between slashes."""
+    """Return the panel with a fixed color per series name, or per pattern if the name is between slashes."""
     for name, colour in colours.items():
         choose = panel.override_by_regexp if name.startswith("/") else panel.override_by_name
         choose(name, properties({"color": fixed(colour)}))
@@ -188,9 +188,9 @@ def grid(
 ) -> table.Panel:
     """Return a table: the queries' rows joined on the labels they share, columns in the order given, largest first.
 
-    What is largest in the column `first` precedes all else. The queries named in `trends` run over the range and become
-    little lines in their cell. Labels are no numbers, even where they look like one. A link passes a label on as its
-    column shows it: what is shortened needs the whole hidden.
+    Rows with the largest value in the column `first` come first. The queries in `trends` run over the range and become
+    sparklines. Labels are text, even if they look like numbers. A link passes on a label as its column shows it, so a
+    shortened label needs a hidden column with the whole one.
     """
     panel = _described(table.Panel(), text).targets(list(targets))
     if trends:

@@ -1,4 +1,4 @@
-"""What is wrong now: one row a problem, in words, with its automation, step and link, since when and what is lost."""
+"""Current problems: one row each, in words, with automation, step and link, since when, and the missing clicks."""
 
 import re
 from pathlib import Path
@@ -14,15 +14,15 @@ from tools.dashboards.words import ACCOUNTS, CAUSES, FELL, NOT_JUDGED, NOTHING_W
 from tools.rules.files import runbook
 
 KEY: Final = "job, alertname, automation_id, step_id, url, url_location"
-"""What tells one problem from another."""
+"""The labels that identify a problem."""
 
 RUNBOOKS: Final = runbook().rpartition("/")[0]
-"""Where the pages stand that say what to look at: the address that the alerts name."""
+"""The address of docs/. Each row has its page's whole address, so that the chart can replace it as in the alerts."""
 
 PAUSE: Final = "6h"
-"""An alert that comes back within that time has been the same problem all along."""
+"""An alert that returns within this time is the same problem."""
 LONGEST: Final = "14d"
-"""How far back the beginning of a problem is looked for; beyond, it is what Prometheus says since its last start."""
+"""How far back the start of a problem is searched; beyond, it is what Prometheus has had since its last start."""
 
 _ALERTMANAGER: Final = Path(__file__).parents[2] / "prometheus" / "alertmanager" / "alertmanager.yml"
 _MATCHER: Final = re.compile(r'\s*(\w+)\s*(=~|!~|!=|=)\s*"?([^"]*?)"?\s*')
@@ -31,22 +31,22 @@ _MATCHER: Final = re.compile(r'\s*(\w+)\s*(=~|!~|!=|=)\s*"?([^"]*?)"?\s*')
 _OURS: Final = f'{promql.JOB_OR_NONE}, alertname=~"SendGrid.+", severity!="info"'
 _FIRING: Final = 'alertstate="firing"'
 _ENOUGH: Final = 20
-"""Clicks of a day of which half are missed by chance in one of 30,000."""
+"""Clicks of a day, half of which are missing by chance once in 30,000."""
 
-_RUNBOOK: Final = f"{RUNBOOKS}/${{__data.fields.runbook:raw}}"
+_RUNBOOK: Final = "${__data.fields.runbook:raw}"
 _DETAIL: Final = (
     "/d/${__data.fields.to:raw}&var-step=${__data.fields.to_step:percentencode}&var-url=${__data.fields.to_url:percentencode}"
     "&${datasource:queryparam}&${job:queryparam}&${__url_time_range}"
 )
 _NEUTRAL: Final = "refresh=5m"
-"""A parameter that changes nothing, where there is no automation: an address with a field that no row has is broken."""
+"""A parameter without effect, if there is no automation: a URL with a field that no row has is broken."""
 EVERYWHERE: Final = ""
 HERE: Final = 'automation_id="$automation"'
 EXPORTERS: Final = 'automation_id=""'
 
 
 def wrong(where: str = EVERYWHERE) -> str:
-    """Return the problems that alerts report, without those that a wider one explains."""
+    """Return the problems that alerts report, without those explained by a wider one."""
     explained = [
         f"{_alerts(where, *targets)} and on ({', '.join(equal)}) {_alerts('', *sources)}"
         for sources, targets, equal in _inhibitions()
@@ -55,7 +55,7 @@ def wrong(where: str = EVERYWHERE) -> str:
 
 
 def panel(title: str, description: str, where: str = EVERYWHERE) -> AnyPanel:
-    """Return the table of what is wrong."""
+    """Return the table of current problems."""
     text = Text(title, description, "short", "Nothing is wrong")
     found, unjudged = f"({wrong(where)})", _unjudged(where)
     cause = f"topk by ({KEY}) (1, max by ({KEY}, cause) ({_alerts(where)}))"
@@ -76,7 +76,7 @@ def panel(title: str, description: str, where: str = EVERYWHERE) -> AnyPanel:
         Column("page", "SendGrid", {"custom.width": 100, "mappings": cells.OPEN_PAGE, **cells.OPEN}),
     ]
     hidden = ["job", "automation_id", "step_id", "url_location", "to", "to_step", "to_url", "runbook"]
-    pages = cells.words({name: f"{one.page}{one.anchor(name)}" for name, one in PROBLEMS.items()})
+    pages = cells.words({name: f"{RUNBOOKS}/{one.page}{one.anchor(name)}" for name, one in PROBLEMS.items()})
     table = grid(text, targets, columns, sort="Missing clicks", hidden=hidden)
     return table.override_by_name("runbook", properties({"mappings": pages}))
 
@@ -90,7 +90,7 @@ def _all(*matchers: str) -> str:
 
 
 def _inhibitions() -> list[tuple[list[str], list[str], list[str]]]:
-    """Return which alerts keep which others quiet in Alertmanager: both would be one problem in two rows."""
+    """Return which alerts inhibit which others in Alertmanager: together they would be one problem in two rows."""
     rules = yaml.safe_load(_ALERTMANAGER.read_text(encoding="utf-8"))["inhibit_rules"]
     return [(_matchers(rule["source_matchers"]), _matchers(rule["target_matchers"]), rule["equal"]) for rule in rules]
 
@@ -101,10 +101,10 @@ def _matchers(written: list[str]) -> list[str]:
 
 
 def _unjudged(where: str) -> str:
-    """Return rows that keep an empty table from looking like 'nothing is wrong' while nothing is judged.
+    """Return rows that prevent an empty table from saying 'nothing is wrong' while nothing is judged.
 
-    Without the rules these are also the automations that had less than half of last week's clicks in the last day, and
-    on the page of one automation its links without a click, with the clicks that are missing in a day.
+    Without the rules they also show the automations with less than half of last week's clicks in the last day, and on
+    the page of one automation its links without clicks, with the clicks missing in a day.
     """
     rules = f"count(last_over_time({promql.CONFIGURED}{{{promql.JOB}}}[1d]))"
     judged = f"count(last_over_time({promql.EXPECTED}{{{promql.JOB}}}[1d]))"
@@ -126,10 +126,10 @@ def _unjudged(where: str) -> str:
 
 
 def _since(where: str) -> str:
-    """Return when each problem began, in milliseconds.
+    """Return when each problem started, in milliseconds.
 
-    `ALERTS_FOR_STATE` has it, and forgets it when Prometheus starts again or the alert pauses for a while. So the
-    beginning is the newest moment before which hours passed without the alert.
+    `ALERTS_FOR_STATE` has it, but loses it when Prometheus restarts or the alert pauses for a while. So the start is
+    the latest moment that was preceded by hours without the alert.
     """
     series = f"ALERTS_FOR_STATE{{{_all(_OURS, where)}}}"
     now, before = f"min by ({KEY}) ({series})", f"last_over_time({series}[{PAUSE}] offset 15m)"
@@ -138,7 +138,7 @@ def _since(where: str) -> str:
 
 
 def _missing() -> str:
-    """Return the clicks that each problem costs: what was expected and did not come, in the window that misses most."""
+    """Return the clicks that each problem costs: those expected that did not arrive, in the window that lacks most."""
     part = "job, automation_id, step_id, url, url_location"
     of_parts, of_totals = (
         f"max by ({by}) ({expected}{{{promql.JOB}}} - on ({by}, window) {observed}{{{promql.JOB}}})"
@@ -156,7 +156,7 @@ def _missing() -> str:
 
 
 def _told(expression: str, where: str) -> str:
-    """Return the expression with names for people, and with where its links lead, as labels."""
+    """Return the expression with readable names and link targets as labels."""
     series = f"ALERTS|{promql.TOTAL}|{promql.LINK}" if where == HERE else f"ALERTS|{promql.TOTAL}"
     seen = f'{{__name__=~"{series}", {_all(promql.JOB_OR_NONE, where)}}}'
     steps = f"(group by (automation_id, step_id) ({seen}) or vector(1))"

@@ -1,4 +1,4 @@
-"""The panels on what the exporter publishes and on its process: series, scrapes, memory, reloads, versions."""
+"""The panels on the exporter's series, scrapes, memory, reloads and versions."""
 
 from typing import Final
 
@@ -10,12 +10,12 @@ from tools.dashboards.panels import Text, coloured, lines, query, stacked, told_
 
 JOB: Final = f"{{{promql.JOB}}}"
 MORE: Final = 5
-"""Versions behind the newest, in grey."""
+"""Versions older than the newest, in grey."""
 
 
 def series() -> timeseries.Panel:
     """Show how many series of links are published."""
-    text = Text("Series of links", "Published series of links, by instance.", "locale")
+    text = Text("Series of links", "Published link series, by instance.", "locale")
     target = query(f"sum by (instance) (sendgrid_exporter_link_series{JOB})", legend="{{instance}}")
     return lines(text, [target])
 
@@ -24,7 +24,7 @@ def folded() -> timeseries.Panel:
     """Show how many links enter the overflow row."""
     text = Text(
         "Links folded into the rest",
-        "Rows an hour that entered the overflow row, because an automation has too many.",
+        "Rows per hour that entered the overflow row, because an automation has too many links.",
         "short",
     )
     folded = f"sum by (job) (rate(sendgrid_exporter_links_folded_total{JOB}[$__rate_interval])) * 3600"
@@ -35,7 +35,7 @@ def corrections() -> timeseries.Panel:
     """Show how often numbers fell or did not add up."""
     text = Text(
         "Numbers that fell or did not add up",
-        "Polls an hour in which a number fell, or in which the rows and SendGrid's own count differed.",
+        "Polls per hour in which a number fell, or in which the rows and SendGrid's own count differed.",
         "short",
     )
     fell = f"sum(rate(sendgrid_exporter_clicks_decreased_total{JOB}[$__rate_interval])) * 3600"
@@ -45,13 +45,13 @@ def corrections() -> timeseries.Panel:
 
 
 def _ours(expression: str) -> str:
-    """Return the series of those scrape targets that are this exporter."""
+    """Return the series of the scrape targets that are this exporter."""
     return f"{expression} and on (job, instance) sendgrid_exporter_build_info{JOB}"
 
 
 def scrape_duration() -> timeseries.Panel:
     """Show how long a scrape takes."""
-    text = Text("Scrape duration", "Time that Prometheus needed for a scrape.", "s")
+    text = Text("Scrape duration", "Time that Prometheus took for a scrape.", "s")
     return lines(text, [query(_ours(f"scrape_duration_seconds{JOB}"), legend="{{instance}}")])
 
 
@@ -76,7 +76,7 @@ def processor() -> timeseries.Panel:
 
 def reloads() -> timeseries.Panel:
     """Show whether reloads of the configuration succeed."""
-    text = Text("Reloads", "1 while the configuration in use is the newest one, 0 after a reload that failed.", "short")
+    text = Text("Reloads", "1 while the last reload succeeded, 0 after one that failed.", "short")
     target = query(f"sendgrid_exporter_config_last_reload_successful{JOB}", legend="{{instance}}")
     return lines(text, [target], legend=("lastNotNull", "min")).max(1).decimals(0)
 

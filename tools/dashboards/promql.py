@@ -1,7 +1,7 @@
-"""The PromQL of the dashboards, as functions of what is asked.
+"""The PromQL of the dashboards, as functions.
 
-The click metrics are cumulative gauges that may fall, so that clicks are the difference of two readings and never a
-`rate()`. Readings are the largest over the instances first, because an instance changes its name at every rollout.
+The click metrics are cumulative gauges that may fall, so clicks are the difference of two readings, never a `rate()`.
+A reading is the maximum over the instances, since an instance's name changes at every rollout.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tools.rules import series as rules
 
 JOB: Final = 'job=~"$job"'
 JOB_OR_NONE: Final = 'job=~"$job|"'
-"""For alerts, some of which have no job of the exporter's: that of a probed link, and that no exporter is there."""
+"""For alerts, some of which lack the exporter's job: those on probed links, and on a missing exporter."""
 ONE: Final = f'{JOB}, automation_id="$automation"'
 CHOSEN: Final = f'{ONE}, step_id=~"$step", url=~"$url"'
 REST: Final = "__other__"
@@ -24,7 +24,7 @@ POLL_INTERVAL: Final = "sendgrid_exporter_automation_poll_interval_seconds"
 
 LINK_LABELS: Final = "automation_id, step_id, url, url_location"
 LOOKBACK: Final = "1h"
-"""How far before the start of a window a reading may lie, the same as in the recording rules."""
+"""How old a reading at the start of a window may be, as in the recording rules."""
 
 INFO: Final = "automation_info"
 STEP_INFO: Final = "automation_step_info"
@@ -44,10 +44,10 @@ CONFIGURED: Final = "job_automation:sendgrid_data:configured"
 SENSITIVITY: Final = "job_automation:sendgrid_click_drop:sensitivity"
 LINK_MOVED: Final = "job_link:sendgrid_clicks:moved_timestamp_seconds"
 ALERT_SCORE: Final = float(rules.SENSITIVITY.default)
-"""The score that raises a click-drop alert, unless a user set another."""
+"""The score at which a click-drop alert fires, unless the user has set another."""
 
 EXPECTED_A_DAY: Final = 5
-"""A link that had fewer clicks a day may be silent for a day by chance (1 in 150 at 5)."""
+"""With fewer clicks a day, a link may have a day without clicks by chance (1 in 150 at 5)."""
 
 SENDGRID_ALERTS: Final = 'alertname=~"SendGrid.+", alertstate="firing"'
 CLICK_ALERTS: Final = f'ALERTS{{{JOB_OR_NONE}, {SENDGRID_ALERTS}, automation_id!="", severity!="info"}}'
@@ -65,7 +65,7 @@ class Reading:
     """The matchers of the automation that a link belongs to."""
 
     def now(self, modifier: str = "") -> str:
-        """Return the reading at the evaluation time, moved by the modifier."""
+        """Return the reading at the evaluation time, shifted by the modifier."""
         return f"max by ({self.by}) ({self.metric}{{{self.matchers}}}{modifier})"
 
     def before(self, offset: str, pin: str = "") -> str:
@@ -73,7 +73,7 @@ class Reading:
         return f"max by ({self.by}) (last_over_time({self.metric}{{{self.matchers}}}[{LOOKBACK}]{pin} offset {offset}))"
 
     def first_seen(self, span: str, pin: str = "") -> str:
-        """Return the lowest reading within the span: where counting begins when the span begins before the data."""
+        """Return the lowest reading within the span, from which to count if the span starts before the data."""
         selector = f"{self.metric}{{{self.matchers}}}"
         return f"min by ({self.by}) (min_over_time({selector}[{span}:$__interval]{pin}))"
 
@@ -91,8 +91,8 @@ def links(matchers: str = f"{CHOSEN}, {NOT_REST}") -> Reading:
 def clicks(reading: Reading, span: str = "$__range", *, end: str = "", whole: bool = False, pin: str = "") -> str:
     """Return the clicks within the span that ends at the offset `end` before now, never below 0.
 
-    A link is listed from its first click on: it counts from 0 when its automation was already read at the start. Where
-    nothing was read at the start, counting begins at the first reading, unless the span must be `whole`.
+    A link is listed from its first click on, so it counts from 0 if its automation was already read at the start. If
+    nothing was read at the start, counting starts at the first reading, unless the span must be `whole`.
     """
     modifier = f"{pin} offset {end}" if end else pin
     now = reading.now(modifier)
@@ -110,12 +110,12 @@ def daily(reading: Reading) -> str:
 
 
 def silent(reading: Reading) -> str:
-    """Return the links that had clicks and have had none for a day, with the clicks a day that they had."""
+    """Return the links that had clicks and have had none for a day, with their former clicks per day."""
     return f"({daily(reading)} >= {EXPECTED_A_DAY}) and on ({reading.by}) ({clicks(reading, '1d', whole=True)} == 0)"
 
 
 def standing(reading: Reading) -> str:
-    """Return the clicks within the range that rank a series, the same at every point: cheap, and never absent."""
+    """Return the clicks within the range, for ranking series; constant over the range, cheap, and never absent."""
     pin = " @ end()"
     now = reading.now(pin)
     return f"({clicks(reading, whole=True, pin=pin)} or on ({reading.by}) {now})"
@@ -131,17 +131,17 @@ def _later(end: str, span: str) -> str:
 
 
 def last_week(reading: Reading, span: str = "$__range", *, pin: str = "") -> str:
-    """Return the clicks within the same span one week earlier; absent where that week was not watched."""
+    """Return the clicks within the same span one week earlier; absent if that week was not watched."""
     return clicks(reading, span, end="1w", whole=True, pin=pin)
 
 
 def change(now: str, before: str) -> str:
-    """Return the relative change, where there were clicks before."""
+    """Return the relative change, if there were clicks before."""
     return f"({now}) / (({before}) > 0) - 1"
 
 
 def share(expression: str) -> str:
-    """Return each series' part of the sum."""
+    """Return each series' share of the sum."""
     return f"({expression}) / on () group_left () (sum({expression}) > 0)"
 
 
@@ -153,13 +153,13 @@ def names(matchers: str = JOB) -> str:
 
 
 def names_in_range(matchers: str = JOB) -> str:
-    """Return the names as they are now, and those of automations that were watched within the range only."""
+    """Return the current names, and those of automations that were watched only within the range."""
     info = f"max by (automation_id, name) (last_over_time(automation_info{{{matchers}}}[$__range]))"
     return f"{names(matchers)} or on (automation_id) topk by (automation_id) (1, {info})"
 
 
 def named_or_id(expression: str) -> str:
-    """Return the expression with the name as a label, or with the id where nobody knows the automation any more."""
+    """Return the expression with the name as a label, or the id if the automation is no longer known."""
     return f"{named(expression)} or on (automation_id) {relabelled(expression, 'name', 'automation_id')}"
 
 
@@ -169,11 +169,11 @@ def named(expression: str, matchers: str = JOB) -> str:
 
 
 HUED: Final = 8
-"""As many series as people tell apart by colour."""
+"""The number of series that people can distinguish by color."""
 
 
 def ranked(expression: str, ranking: str, labels: str, rest: int, *, hues: int = HUED) -> tuple[list[str], str]:
-    """Return a query for each of the series that rank highest at the end of the range, and one for those next."""
+    """Return a query for each of the series that rank highest at the end of the range, and one for the next ones."""
 
     def between(above: int, count: int) -> str:
         last = f"topk({count}, {ranking})"
@@ -187,7 +187,7 @@ def ranked(expression: str, ranking: str, labels: str, rest: int, *, hues: int =
 
 
 def each(expression: str, base: str, labels: str) -> str:
-    """Return a value for every series of the base: Grafana joins no table with one that has no rows at all."""
+    """Return a value for every series of the base: Grafana does not join a table with an empty one."""
     return f"({expression}) and on ({labels}) {base} or on ({labels}) {base} * NaN"
 
 
@@ -197,7 +197,7 @@ def top(count: int, expression: str, ranking: str, labels: str) -> str:
 
 
 def step_names(known: str) -> str:
-    """Return one series per step with its name as `step`: from the configuration, else what is short of its id."""
+    """Return one series per step with its name as `step`: from the configuration, otherwise its shortened id."""
     info = f"topk by (automation_id, step_id) (1, max by (automation_id, step_id, name) ({STEP_INFO}{{{JOB}}}))"
     return f"{relabelled(info, 'step', 'name')} or on (automation_id, step_id) {short_step(known)}"
 
@@ -214,13 +214,13 @@ def relabelled(expression: str, label: str, source: str) -> str:
 
 
 def short_step(expression: str) -> str:
-    """Return the expression with a label `step` for people: a UUID's first eight characters, else the whole step_id."""
+    """Return the expression with a readable label `step`: a UUID's first eight characters, or the whole step_id."""
     whole = relabelled(expression, "step", "step_id")
     return f'label_replace({whole}, "step", "$1", "step_id", "([0-9a-fA-F]{{8}})-[0-9a-fA-F-]{{27}}")'
 
 
 def age(matchers: str = JOB) -> str:
-    """Return the seconds since the last good poll, per automation."""
+    """Return the seconds since the last successful poll, per automation."""
     return f"time() - max by (automation_id) ({LAST_SUCCESS}{{{matchers}}})"
 
 
@@ -245,14 +245,14 @@ def evidence() -> str:
 
 
 def suspicion() -> str:
-    """Return the evidence as a part of what raises an alert, and 1 at least where an alert is firing."""
+    """Return the evidence as a fraction of the alert threshold, and at least 1 while an alert is firing."""
     part = f"{evidence()} / on (automation_id) max by (automation_id) ({SENSITIVITY}{{{JOB}}})"
     alerted = f"group by (automation_id) ({CLICK_ALERTS})"
     return f"({part} >= 1 or on (automation_id) {alerted} or on (automation_id) {part})"
 
 
 def judging() -> str:
-    """Return 0 where the rules have written something within a day, and nothing elsewhere: nobody judges there."""
+    """Return 0 for automations on which the rules recorded something within a day; the others are not judged."""
     return f"count(last_over_time({CONFIGURED}{{{JOB}}}[1d])) * 0"
 
 
@@ -262,11 +262,11 @@ def unread(matchers: str = JOB) -> str:
 
 
 def hourly(modifier: str = "") -> str:
-    """Return the clicks of the last hour by automation: as the rules count them, and from raw totals without them."""
+    """Return the clicks of the last hour by automation: as the rules count them, or from raw totals without rules."""
     now, before = totals().now(modifier), totals().now(f"{modifier}1h" if modifier else " offset 1h")
     return f"({hour(OBSERVED, modifier=modifier)} or on (automation_id) clamp_min({now} - {before}, 0))"
 
 
 def hour(series: str, matchers: str = JOB, modifier: str = "") -> str:
-    """Return a recorded series of the windows, of the window of one hour."""
+    """Return a series recorded by window, for the window of one hour."""
     return recorded(series, f"{matchers}, {AN_HOUR}", modifier=modifier)

@@ -10,15 +10,15 @@ from tools.dashboards.panels import AnyPanel, Column, Text, coloured, fixed, gri
 
 ONE: Final = f"{{{promql.ONE}}}"
 WINDOW: Final = f"topk(1, max by (window) (max_over_time({promql.SCORE}{ONE}[$__range] @ end())))"
-"""The window with the most evidence in the range: the one that the alert's message is about."""
+"""The window with the highest score in the range, which the alert's message is about."""
 MAILS: Final = "job_automation_window:sendgrid_mails:delivered"
 MAILS_LAST_WEEK: Final = "job_automation_window:sendgrid_mails:last_week"
 PART: Final = "step_id, url, url_location"
-NO_RULES: Final = "The recording rules have written nothing yet"
+NO_RULES: Final = "The recording rules have no data yet"
 
 
 def panels() -> list[AnyPanel]:
-    """Return the panels: clicks against what was expected, the evidence, the mails, and the steps and links."""
+    """Return the panels: clicks beside the expected ones, the evidence, the mails, and the steps and links."""
     return [sized(_clicks(), 8, 9), sized(_evidence(), 8, 9), sized(_mails(), 8, 9), sized(_parts(), 24, 5)]
 
 
@@ -29,8 +29,8 @@ def _of_the_window(series: str) -> str:
 def _clicks() -> timeseries.Panel:
     text = Text(
         "Clicks in the window, and what was expected",
-        "Clicks of the automation in the window (its hours before each point) that had the most evidence in the range, "
-        "and what the click-drop rules expected: the fewest of two weeks, fewer where fewer mails went out.",
+        "Clicks of the automation in the window (its hours before each point) with the most evidence in the range, and "
+        "the clicks that the click-drop rules expected: the fewest of two weeks, fewer if fewer mails were sent.",
         "short",
         NO_RULES,
     )
@@ -44,8 +44,8 @@ def _clicks() -> timeseries.Panel:
 def _evidence() -> timeseries.Panel:
     text = Text(
         "Evidence, and what raises an alert",
-        "The most evidence of any window that the whole automation, or one of its steps and links, has lost clicks. An "
-        "alert begins where a line crosses the sensitivity, and stays until clicks come back.",
+        "The highest evidence of any window that the automation, or one of its steps and links, has lost clicks. An "
+        "alert starts when a line crosses the sensitivity, and stays until clicks return.",
         "short",
         NO_RULES,
     )
@@ -65,9 +65,10 @@ def _evidence() -> timeseries.Panel:
 def _mails() -> timeseries.Panel:
     text = Text(
         "Mails behind the clicks",
-        "Mails whose clicks fall into that window, and the fewest of last week: when both fell, fewer mails went out.",
+        "Mails whose clicks fall into that window, and the fewest of last week: if clicks and mails fell together, "
+        "fewer mails were sent.",
         "short",
-        "The exporter publishes no statistics (statistics.enabled), or the rules have written nothing yet",
+        "The exporter publishes no statistics (statistics.enabled), or the rules have no data yet",
     )
     targets = [
         query(_of_the_window(MAILS), "A", legend="Mails for {{window}}"),
@@ -79,10 +80,10 @@ def _mails() -> timeseries.Panel:
 def _parts() -> AnyPanel:
     text = Text(
         "Steps and links with evidence",
-        "The 20 steps and links with the most evidence now: their clicks in the window that misses most, and what "
-        "their share of the automation's clicks promises. A step has no link.",
+        "The 20 steps and links with the most evidence now: their clicks in the window that lacks most, and those that "
+        "their share of the automation's clicks predicts. A step has no link.",
         "short",
-        "No step and no link has evidence, or the recording rules have written nothing yet",
+        "No step or link has evidence, or the recording rules have no data yet",
     )
     score, observed, expected = (
         f"max by ({PART}, window) ({series}{ONE})"

@@ -1,4 +1,4 @@
-"""Alerts in words for people who have never heard of them, and what the dashboards find without alerts."""
+"""The alerts in plain words, and what the dashboards find without alerts."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,26 +8,26 @@ from tools.dashboards.palette import Colour
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An alert in words, its colour by what it asks for, and the page that explains it."""
+    """An alert in words, its color by urgency, and the page that explains it."""
 
     words: str
     colour: str = Colour.LOOK
     page: str = "alerts.md"
 
     def anchor(self, alert: str) -> str:
-        """Return the place on the page, as GitHub and most others name the place of a heading."""
+        """Return the heading's anchor on the page, as GitHub and most others form it."""
         return f"#{alert.lower()}" if alert.startswith("SendGrid") else "#without-the-rules"
 
 
 ACCOUNTS: Final = "SendGridAccount(Clicks|)Stopped.*"
-"""The alerts on the account as a whole, as a pattern."""
+"""The alerts on the whole account, as a pattern."""
 NOT_JUDGED: Final = "NoRules"
 TOO_YOUNG: Final = "TooYoung"
 NOTHING_WATCHED: Final = "NothingWatched"
 FELL: Final = "ClicksFell"
-"""What the panel finds without the rules: half of yesterday's clicks of a week ago, or fewer."""
+"""Found by the panel without the rules: at most half of the clicks of the same day a week ago."""
 SILENT: Final = "LinkSilent"
-"""What the page of an automation finds without the rules: links that lost all their clicks."""
+"""Found by the page of an automation without the rules: links that lost all their clicks."""
 
 _OURS: Final = "dashboards.md"
 
@@ -63,4 +63,4 @@ PROBLEMS: Final = {
 }
 
 CAUSES: Final = {"fewer_mails": "Fewer mails", "fewer_clicks": "Fewer clicks"}
-"""Why clicks dropped, by the label of the alert, where it has one."""
+"""Why clicks dropped, by the alert's label cause, if it has one."""

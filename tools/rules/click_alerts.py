@@ -1,4 +1,4 @@
-"""Alerts on clicks and the sentences they say."""
+"""Alerts on clicks, and their messages."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from tools.rules.series import (
 
 DAY = 86400
 NO_MAILS, UNLIKE_AT_MOST, MAILS_AT_LEAST, MAILS_HOLD_MINUTES = 0.1, 0.15, 50, 45
-"""Mails have stopped below this part of the usual ones, where weeks are alike and at least as many are usual."""
+"""Mails have stopped below this fraction of the usual ones, if the automation's weeks are similar and at least so many are usual."""
 
 
 def of_automations() -> Iterator[Alert]:
@@ -53,28 +53,28 @@ def of_automations() -> Iterator[Alert]:
         f"max without (kind) ({stopped} > time() - {DAY}) {silence}",
         "critical",
         f"Clicks on the automation {NAME} have stopped.",
-        f"Nobody has clicked in the automation {NAME} for {{{{ $value | humanizeDuration }}}}{since(MOVED)}.{CLICKS}{WHY} "
-        "Look first whether it still sends mail, then whether its links were edited or removed.",
+        f"The automation {NAME} has had no clicks for {{{{ $value | humanizeDuration }}}}{since(MOVED)}.{CLICKS}{WHY} "
+        "First check whether it still sends mail, then whether its links were edited or removed.",
         AUTOMATION_BOARD,
-        "Nobody clicks any more.",
+        "No more clicks.",
     )
     yield Alert(
         "SendGridAutomationClicksStopped",
         f"max without (kind) ({stopped} <= time() - {DAY}) {silence}",
         "warning",
         f"Clicks on the automation {NAME} stopped more than a day ago.",
-        f"Nobody has clicked in the automation {NAME} for {{{{ $value | humanizeDuration }}}}{since(MOVED)}. If it is paused on purpose, "
-        "silence automation_id={{ $labels.automation_id }} or take it out of the exporter's configuration; otherwise the alert ends a week after the stop.",
+        f"The automation {NAME} has had no clicks for {{{{ $value | humanizeDuration }}}}{since(MOVED)}. If it is paused on purpose, "
+        "silence automation_id={{ $labels.automation_id }} or remove it from the exporter's configuration; otherwise the alert ends a week after the stop.",
         AUTOMATION_BOARD,
-        "The same after a day: who knows of it by now has paused it, or needs no page at night.",
+        "The same after a day: by then it is known, and needs no page at night.",
     )
     yield Alert(
         "SendGridAutomationClicksDropped",
         f'max without (kind) (time() - {SINCE}{{kind="dropped"}}) unless on ({AUTOMATION}) {stopped}',
         "warning",
         f"Clicks on the automation {NAME} have dropped.",
-        f"The automation {NAME} has had far fewer clicks than usual, noticed {{{{ $value | humanizeDuration }}}} ago.{CLICKS}{WHY} "
-        "Look first whether it sends as much mail as before, then which step or link fell.",
+        f"The automation {NAME} has had far fewer clicks than usual; detected {{{{ $value | humanizeDuration }}}} ago.{CLICKS}{WHY} "
+        "First check whether it sends as much mail as before, then which step or link lost clicks.",
         AUTOMATION_BOARD,
         "Far fewer clicks than in the last two weeks.",
     )
@@ -95,9 +95,9 @@ and on ({AUTOMATION})
         f'The automation {NAME} delivered {{{{ $value | printf "%.0f" }}}} mail{{{{ if ne $value 1.0 }}}}s{{{{ end }}}} in seven hours or longer'
         f'{{{{ with printf "{MAILS_LAST_WEEK}{{job=%q,automation_id=%q,window=%q}}" $labels.job $labels.automation_id "1h" | query }}}}; '
         'about {{ . | first | value | printf "%.0f" }} in seven hours were usual at this time last week{{ end }}. '
-        "Look first whether it is live and people still enter it.",
+        "First check whether it is live and people still enter it.",
         AUTOMATION_BOARD,
-        "Neither this week's mails nor anything like those of the last two weeks went out; only where those were alike.",
+        "Almost none of the mails usual in the last two weeks were sent; only for automations whose weeks are similar.",
         labels={"cause": "fewer_mails"},
         hold=f"{MAILS_HOLD_MINUTES}m",
     )
@@ -105,13 +105,13 @@ and on ({AUTOMATION})
         "SendGridAccountClicksStopped",
         totals.silent_account(),
         "critical",
-        "No automation of the account has clicks.",
-        "{{ $value }} automations of {{ $labels.job }}, most of those that have clicks at this time, have had none for two hours or longer"
+        "Most automations of the account have no clicks.",
+        "{{ $value }} automation{{ if ne $value 1.0 }}s{{ end }} of {{ $labels.job }}, most of those that usually have clicks at this time, {{ if eq $value 1.0 }}has{{ else }}have{{ end }} had none for two hours or more"
         f'{{{{ with printf "quantile by (job) (0.5, {MOVED}{{job=%q}})" $labels.job | query }}}} (since about {{{{ . | first | value | humanizeTimestamp }}}}){{{{ end }}}}. '
-        "Look first at SendGrid's status page (its statistics may stand still), then at your tracking domain: links that do not open count no click. "
-        "The automations are not reported one by one as long as this lasts.",
+        "First check SendGrid's status page (its statistics may be delayed), then your tracking domain: links that do not open count no clicks. "
+        "The automations are not reported individually while this lasts.",
         ACCOUNT_BOARD,
-        "One alert instead of one for each automation: most have none in two hours or longer that usually bring some.",
+        "One alert instead of one per automation: most have no clicks in two hours or more that usually bring some.",
         hold="30m",
     )
 
@@ -125,8 +125,8 @@ def of_parts() -> Iterator[Alert]:
         f"{dead}{{{parts.STEPS}}}",
         "warning",
         f"The step {STEP_NAME} of the automation {NAME} has lost its clicks.",
-        f"The step {STEP_NAME} of the automation {NAME} gets hardly any clicks while the others go on.{PART_CLICKS} "
-        "Look first whether it still sends; if it was switched off on purpose, silence step_id={{ $labels.step_id }}.",
+        f"The step {STEP_NAME} of the automation {NAME} gets hardly any clicks, while the others still get theirs.{PART_CLICKS} "
+        "First check whether it still sends; if it was switched off on purpose, silence step_id={{ $labels.step_id }}.",
         STEP_BOARD,
         "A step that has lost its share of the automation's clicks.",
     )
@@ -135,17 +135,17 @@ def of_parts() -> Iterator[Alert]:
         f"{dead}{{{parts.LINKS}}}",
         "warning",
         f"The link {{{{ $labels.url }}}} of the automation {NAME} has lost its clicks.",
-        f"The link {{{{ $labels.url }}}}{PLACE} in the step {STEP_NAME} of the automation {NAME} gets hardly any clicks while the others go on.{PART_CLICKS}{last_clicks()} "
-        "Look first whether the mail still has it: a link that was edited, removed or hidden loses its clicks, one whose page is broken does not.",
+        f"The link {{{{ $labels.url }}}}{PLACE} in the step {STEP_NAME} of the automation {NAME} gets hardly any clicks, while the others still get theirs.{PART_CLICKS}{last_clicks()} "
+        "First check whether the mail still contains it: a link that was edited, removed or hidden loses its clicks; one with a broken page does not.",
         LINK_BOARD,
-        "A link that has lost its share of the automation's clicks, and no younger one at its place has them.",
+        "A link that has lost its share of the automation's clicks, and no newer link at its position has taken them.",
     )
     yield Alert(
         "SendGridLinkReplaced",
         parts.replaced(),
         "info",
         f"The link {{{{ $labels.url }}}} of the automation {NAME} was replaced.",
-        f"The link {{{{ $labels.url }}}}{PLACE} in the step {STEP_NAME} of the automation {NAME} gets hardly any clicks any more, a younger link at its place has them. Nothing to do if you edited it.",
+        f"The link {{{{ $labels.url }}}}{PLACE} in the step {STEP_NAME} of the automation {NAME} no longer gets clicks: a newer link at the same position does. Nothing to do if you edited it.",
         LINK_BOARD,
-        "It lost its clicks, and a younger link at its place has them.",
+        "It lost its clicks to a newer link at the same position.",
     )

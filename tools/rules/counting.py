@@ -1,4 +1,4 @@
-"""Rules that say which automations are watched, and count their clicks upwards only."""
+"""Rules on which automations are watched, and on their clicks without downward corrections."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def counting() -> Iterator[Recording]:
   max by ({AUTOMATION}) (sendgrid_exporter_automation_poll_interval_seconds)
 or
   max by ({AUTOMATION}) (automation_total_clicks) * 0 + 300""",
-        "Seconds between the polls that the exporter really makes; 300 where it does not say.",
+        "Seconds between polls in effect; 300 if the exporter does not report them.",
     )
     yield Recording(
         SHARDS,
@@ -40,7 +40,7 @@ or
   count by (job) (count by (job, namespace, index, total) (sendgrid_exporter_shard_info))
 or
   count by (job) (up == 1 and on (job) sendgrid_exporter_automation_poll_interval_seconds)""",
-        "How many exporters of the job are there. A step down says that one is away, and that what it watched has not left.",
+        "Running exporters of the job. If the number falls, one is down, and the automations it watched have not left.",
     )
     yield Recording(
         CONFIGURED,
@@ -52,8 +52,8 @@ or
   and on (job)
     ({SHARDS} < on (job) max_over_time({SHARDS}[6h]) or on (job) (last_over_time({SHARDS}[1h]) unless on (job) {SHARDS}))
   )""",
-        """1 while the automation is watched. It ends when the automation leaves, and stays while its exporter is away: up to six
-        hours beside other exporters of the job, up to one hour where it was the only one.""",
+        """1 while the automation is watched. It ends when the automation leaves the configuration, and continues while its
+        exporter is down: up to six hours if the job has other exporters, otherwise up to one hour.""",
     )
     yield Recording(
         FRESH,
@@ -63,7 +63,7 @@ or
     time() - max by ({AUTOMATION}) (sendgrid_exporter_automation_last_success_timestamp_seconds)
   > on ({AUTOMATION})
     2 * {INTERVAL} + 60""",
-        "1 while the numbers are what SendGrid says now, absent while they are old: old numbers neither raise nor end an alert.",
+        "1 while the numbers are current, absent while they are stale: stale numbers neither start nor resolve an alert.",
     )
     yield Recording(
         TOTAL,
@@ -71,25 +71,25 @@ or
   max by ({AUTOMATION}) (automation_total_clicks) {AND} {FRESH}
 {OR}
   (last_over_time({TOTAL}[20m]) {AND} {CONFIGURED})""",
-        "SendGrid's total of the automation, the last one while the numbers are old.",
+        "SendGrid's total for the automation; the last one while the numbers are stale.",
     )
     yield Recording(
         MOVED,
         f"""\
-  time() + 0 * (idelta({TOTAL}[3h]) > 0)
+  time() + 0 * (idelta({TOTAL}[3h]) > 0 {AND} {TOTAL})
 {OR}
   (last_over_time({MOVED}[3h]) {AND} {CONFIGURED})
 {OR}
   time() * {FRESH}""",
-        "When the automation's total last grew, as a Unix time.",
+        "When the automation's total last increased, as a Unix timestamp.",
     )
     yield Recording(
         HELD,
         never_falling(HELD, TOTAL),
-        "The total with every downward correction taken out: it only grows, and stands while the numbers are old.",
+        "The total without downward corrections: it only increases, and is constant while the numbers are stale.",
     )
     yield Recording(
-        COUNTED, f"{HELD} {AND} {FRESH}", "The same, absent while the numbers are old. Differences of it are clicks."
+        COUNTED, f"{HELD} {AND} {FRESH}", "The same, absent while the numbers are stale. Its differences are clicks."
     )
     for threshold in THRESHOLDS:
         yield Recording(

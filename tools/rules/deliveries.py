@@ -1,4 +1,4 @@
-"""Rules that compare an automation's delivered mails with those of the weeks before, and say why clicks are missing."""
+"""Rules that compare an automation's delivered mails with those of previous weeks, and find why clicks are missing."""
 
 from __future__ import annotations
 
@@ -45,25 +45,25 @@ from tools.rules.series import (
 OR_WINDOW, AND_WINDOW, ON_WINDOW = f"or on ({WINDOW})", f"and on ({WINDOW})", f"on ({WINDOW})"
 
 STOPPED, DROPPED = 0.1, 0.5
-"""Mails have stopped, or dropped, below this part of those expected."""
+"""Mails have stopped, or dropped, below this fraction of those expected."""
 
 FEWEST = 10
-"""Mails that must be expected in a window before it is looked at, and that must come before sending goes on."""
+"""Mails that must be expected in a window before it is judged, and that must be sent before a stop has ended."""
 
 AS_USUAL, MANY = 0.75, 50
-"""From this part of the usual ones on mails are as usual, in windows in which at least so many are usual."""
+"""Mails are as usual from this fraction of the usual ones on, in windows with at least so many."""
 
 COUNTABLE, MEMBERS = 20, 3
-"""Usual mails from which an automation has a say in how the account is doing, and how many must have one."""
+"""Usual mails from which an automation counts for the account's level, and how many automations that takes."""
 
 OLD_SECONDS = 3600
-"""How old the account's list may be. Mails that stand still are judged later than that."""
+"""How old the account's list may be. Unchanged numbers are judged later than that."""
 
 ALIKE_IN, UNLIKE_AT_MOST = ("24h", "72h"), 0.15
-"""A drop is told only of automations whose weeks are no more unlike than this in these windows."""
+"""A drop is reported only for automations whose weeks differ less than this in these windows."""
 
 LATE_HOURS = 4
-"""A batch that is late by so much is one that is missing."""
+"""A batch that is this late is missing."""
 
 WEEK_SECONDS = 7 * 86400
 
@@ -74,7 +74,7 @@ def rules() -> Iterator[Recording]:
 
 
 def counting() -> Iterator[Recording]:
-    """Return the rules that count deliveries upwards only."""
+    """Return the rules that count deliveries, without downward corrections."""
     yield Recording(
         DELIVERIES_FRESH,
         f"""\
@@ -83,7 +83,7 @@ max by ({AUTOMATION}) (
 unless on (job, instance)
   (time() - sendgrid_exporter_list_last_success_timestamp_seconds > {OLD_SECONDS})
 ) ^ 0""",
-        "1 while the account's list is read. Old numbers neither raise nor end an alert.",
+        "1 while the account's list is read. Stale numbers neither start nor resolve an alert.",
     )
     yield Recording(
         DELIVERIES,
@@ -91,27 +91,27 @@ unless on (job, instance)
   max by ({AUTOMATION}) (sendgrid_automation_delivered) {AND} {DELIVERIES_FRESH}
 {OR}
   ({read(DELIVERIES)} {AND} {read(CONFIGURED)})""",
-        "Mails that the automation has delivered, the last number while the list is not read.",
+        "Mails that the automation has delivered; the last number while the list is not read.",
     )
     yield Recording(
         DELIVERIES_MOVED,
         f"""\
-  time() + 0 * (idelta({DELIVERIES}[3h]) > 0)
+  time() + 0 * (idelta({DELIVERIES}[3h]) > 0 {AND} {DELIVERIES})
 {OR}
   (last_over_time({DELIVERIES_MOVED}[3h]) {AND} {DELIVERIES})
 {OR}
   time() + 0 * {DELIVERIES}""",
-        "When deliveries last grew, to five minutes, as a Unix time.",
+        "When deliveries last increased, to five minutes, as a Unix timestamp.",
     )
     yield Recording(
         DELIVERIES_COUNTED,
         never_falling(DELIVERIES_COUNTED, DELIVERIES),
-        "The mails with every downward correction taken out. Differences of it are what was delivered in between.",
+        "Delivered mails without downward corrections. Its differences are the mails delivered in between.",
     )
 
 
 def windows() -> Iterator[Recording]:
-    """Return the rules that say how many mails went out and how many usually do."""
+    """Return the rules for the mails of each window, now and usually."""
     differences = {
         window: f"{DELIVERIES_COUNTED} - on ({AUTOMATION}) {DELIVERIES_COUNTED} offset {window}"
         for window in DELIVERY_WINDOWS
@@ -123,8 +123,8 @@ def windows() -> Iterator[Recording]:
   min_over_time({DELIVERIES_OBSERVED}{{window!="3h"}}[2h] offset 167h)
 or
   min_over_time({DELIVERIES_OBSERVED}{{window="3h"}}[6h] offset 165h)""",
-        """The fewest that the same window had last week, an hour earlier to an hour later. Three hours for the window of three: so a batch
-        is usual in neither of the two short windows, only mails that flow all the time are.""",
+        """The fewest in the same window last week, moved by up to an hour either way; by three hours for the 3h window. So in
+        the two short windows only continuous sending counts as usual, not batches.""",
     )
     yield Recording(
         DELIVERIES_USUAL,
@@ -134,14 +134,14 @@ or
   ({DELIVERIES_LAST_WEEK} offset 1w {AND_WINDOW} {DELIVERIES_LAST_WEEK})
 {OR_WINDOW}
   {DELIVERIES_LAST_WEEK} / 2""",
-        "The fewest in the last two weeks; half of them where only one week is known.",
+        "The fewest of the last two weeks; halved if only one week is known.",
     )
     part = f"{DELIVERIES_OBSERVED} / {ON_WINDOW} ({DELIVERIES_USUAL} >= {COUNTABLE})"
     yield Recording(
         DELIVERIES_LEVEL,
         f"clamp_max(quantile by (job, window) (0.5, {part}), 1) and on (job, window) (count by (job, window) ({part}) >= {MEMBERS})",
-        f"""How the account is doing: the part of its usual mails that the middle one of its automations has, 1 at most; absent where fewer
-        than {MEMBERS} can tell. A holiday and a suspended account show in all of them.""",
+        f"""The median automation's fraction of its usual mails, at most 1; absent if the account has fewer than {MEMBERS}
+        automations to compare. Holidays and a suspended account affect all of them.""",
     )
     yield Recording(
         DELIVERIES_EXPECTED,
@@ -149,23 +149,23 @@ or
   {DELIVERIES_USUAL} * on (job, window) group_left () {DELIVERIES_LEVEL}
 {OR_WINDOW}
   {DELIVERIES_USUAL}""",
-        "Mails expected: the usual ones, fewer where the whole account has fewer.",
+        "Expected mails: the usual ones, reduced if the whole account sends fewer.",
     )
 
 
 def evidence() -> Iterator[Recording]:
-    """Return the rules that weigh what is missing, as for clicks."""
+    """Return the rules for the evidence that mails are missing, as for clicks."""
     unlike = f"avg_over_time({MISSED_SQUARED}[1d] offset 1d) / {ON_WINDOW} avg_over_time({USUAL_SQUARED}[1d] offset 1d)"
     yield Recording(
         UNLIKE,
         f"clamp_min({unlike}, 0)",
-        "How unlike the automation's weeks are, in clicks: 0.03 (a sixth of the usual ones, squared) is little, 0.15 is much.",
+        "How much the automation's weeks differ, in clicks: 0.03 (a sixth of the usual ones, squared) is little, 0.15 is much.",
     )
     yield Recording(
         DELIVERIES_CERTAINTY,
         certainty(DELIVERIES_EXPECTED, DELIVERIES_EXPECTED, UNLIKE, read(HOURS)),
-        """How many mails the expectation is worth: what its own chance, the noise that all have, and how unlike the automation's weeks are
-        (in clicks) leave of it.""",
+        """How many independent mails the expectation is worth: limited by chance, by the noise common to all automations, and by
+        how much the automation's weeks differ (in clicks).""",
     )
     yield Recording(
         DELIVERIES_SCORE,
@@ -177,12 +177,12 @@ def evidence() -> Iterator[Recording]:
             labels=WINDOW,
             scale=f"{ASKED} - {LESS_BY_LENGTH} * ln({read(HOURS)})",
         ),
-        "Evidence that mails are missing, on the scale of the clicks' score; absent where none are, or too few are expected.",
+        "Evidence that mails are missing, on the same scale as the score of clicks; absent if none are missing or too few are expected.",
     )
 
 
 def drops() -> Iterator[Recording]:
-    """Return the rules that say when sending has stopped or dropped, and which of the two clicks are missing for."""
+    """Return the rules for when sending stopped or dropped, and for the cause of missing clicks."""
     short = f"{DELIVERIES_SCORE}{{windows}} >= {OF_AUTOMATION} {read(SENSITIVITY.record)}"
     judgeable = f"""\
 ({DELIVERIES_FRESH} {AND} (
@@ -203,8 +203,9 @@ def drops() -> Iterator[Recording]:
   max by ({AUTOMATION}) (last_over_time({DELIVERIES_SINCE}{{kind="stopped"}}[20m])) > time() - {WEEK_SECONDS} {AND} {read(CONFIGURED)} {UNLESS} {again}
 {OR}
   time() * ({judgeable} {AND} {fewer(STOPPED, STOP_WINDOWS)})""",
-        f"""When it was noticed that sending had stopped (below {STOPPED} of the mails expected), until mails come again; that mails are fewer (below
-        {DROPPED}); and that they had dropped (fewer for {LATE_HOURS} hours), as long as they and clicks are missing. Old or standing numbers begin no drop.""",
+        f"""When a problem was detected, by kind: stopped (below {STOPPED} of the expected mails) lasts until mails are sent
+        again, fewer (below {DROPPED}) while it is true, dropped (fewer for {LATE_HOURS} hours) while mails and clicks are
+        missing. Stale or unchanged numbers start no drop.""",
         {"kind": "stopped"},
     )
     day = '{window="24h"}'
@@ -243,8 +244,9 @@ max by ({AUTOMATION}) ({DELIVERIES_SINCE}{{kind=~"stopped|dropped"}} or {long} o
   label_replace(time() + 0 * ({usual} {AND} {DELIVERIES_FRESH}), "cause", "fewer_clicks", "", "")
 {OR}
   time() + 0 * {DELIVERIES}""",
-        f"""Why clicks would be missing now, as a label: mails have stopped or dropped, or every window of {MANY} usual mails or more has at least
-        {AS_USUAL} of them; no label where neither is sure. A drop of clicks takes the label that stands here when it is noticed.""",
+        f"""The cause that a drop of clicks would have now, as a label: fewer_mails if mails stopped or dropped, fewer_clicks if
+        every window with at least {MANY} usual mails has {AS_USUAL} of them or more, none if neither is certain. A drop keeps
+        the cause of the moment when it is detected.""",
     )
     hour = '{window="1h"}'
     unsent = f"{DELIVERIES_OBSERVED}{hour} < {ON_WINDOW} ({STOPPED} * ({DELIVERIES_USUAL}{hour} >= {COUNTABLE}))"
@@ -255,6 +257,6 @@ max by ({AUTOMATION}) ({DELIVERIES_SINCE}{{kind=~"stopped|dropped"}} or {long} o
   (count by (job) ({unsent}) and on (job) ({DELIVERIES_LEVEL}{hour} < {STOPPED}))
 or on (job)
   ({read(UNSENT)} and on (job) {hourly})""",
-        """Automations that have sent no mail in an hour where most of the account's have not; the same number until the account sends a tenth of
-        its hourly mean again.""",
+        """Automations that sent no mail in an hour in which most of the account's sent none. The number stays until the account
+        sends a tenth of its hourly mean again.""",
     )

@@ -9,7 +9,7 @@ from tools.rules.sentences import ACCOUNT_BOARD, AUTOMATION_BOARD, DELIVERED, NA
 from tools.rules.series import AUTOMATION, DELIVERIES_SINCE, SINCE, UNSENT
 
 HOLIDAY_HOURS = 48
-"""After so many hours a drop is no holiday."""
+"""A drop that lasts this many hours is not a holiday."""
 
 FEWER_MAILS = {"cause": "fewer_mails"}
 
@@ -22,9 +22,9 @@ def alerts() -> Iterator[Alert]:
         f"max without (kind) (time() - {stopped}) unless on (job) {UNSENT}",
         "critical",
         f"The automation {NAME} sends no mail.",
-        f"The automation {NAME} sends hardly any mail{NO_MAIL_SINCE}.{DELIVERED} Look first whether it is live and people still enter it.",
+        f"The automation {NAME} sends hardly any mail{NO_MAIL_SINCE}.{DELIVERED} First check whether it is live and people still enter it.",
         AUTOMATION_BOARD,
-        "Mails that flow all the time have stopped. The rule of the same name in the file on clicks knows batches too, hours later.",
+        "Continuous sending has stopped. The rule of the same name in the file on clicks also covers batches, hours later.",
         labels=FEWER_MAILS,
     )
     others = f"unless on ({AUTOMATION}) {stopped} unless on ({AUTOMATION}) {read(SINCE)}"
@@ -32,14 +32,14 @@ def alerts() -> Iterator[Alert]:
         (
             "info",
             "<=",
-            "Clicks are missing because mails are. A holiday looks the same, so nobody is woken.",
-            "Look first whether as many people enter it as before.",
+            "Clicks are missing because mails are. A holiday looks the same, so nobody is paged.",
+            "First check whether as many people enter it as before.",
         ),
         (
             "warning",
             ">",
             f"The same after {HOLIDAY_HOURS} hours, when it is no holiday.",
-            "It has lasted longer than a holiday: look first whether as many people enter it as before.",
+            "This has lasted longer than a holiday: check whether as many people enter it as before.",
         ),
     ):
         yield Alert(
@@ -47,7 +47,7 @@ def alerts() -> Iterator[Alert]:
             f"max without (kind) (time() - {dropped}) {sign} {HOLIDAY_HOURS * 3600} {others}",
             severity,
             f"Clicks on the automation {NAME} have dropped: it sends fewer mails.",
-            f"The automation {NAME} has had fewer clicks than usual because it sends fewer mails, noticed {{{{ $value | humanizeDuration }}}} ago."
+            f"The automation {NAME} has had fewer clicks than usual because it sends fewer mails; detected {{{{ $value | humanizeDuration }}}} ago."
             f"{DELIVERED} {advice}",
             AUTOMATION_BOARD,
             why,
@@ -57,11 +57,11 @@ def alerts() -> Iterator[Alert]:
         "SendGridAccountStoppedSending",
         UNSENT,
         "critical",
-        "No automation of the account sends mail.",
-        "{{ $value }} automations of {{ $labels.job }}, most of those that send at this time, have sent hardly any mail for an hour or longer. "
-        "Look first whether SendGrid has suspended the account, then at SendGrid's status page: its statistics may stand still. "
-        "The automations are not reported one by one as long as this lasts.",
+        "Most automations of the account send no mail.",
+        "{{ $value }} automation{{ if ne $value 1.0 }}s{{ end }} of {{ $labels.job }}, most of those that usually send at this time, {{ if eq $value 1.0 }}has{{ else }}have{{ end }} sent hardly any mail for an hour or more. "
+        "First check whether SendGrid has suspended the account, then SendGrid's status page: its statistics may be delayed. "
+        "The automations are not reported individually while this lasts.",
         ACCOUNT_BOARD,
-        "One alert instead of one for each automation.",
+        "One alert instead of one per automation.",
         hold="1h",
     )

@@ -14,9 +14,13 @@ from tools.rules.series import (
 
 
 def never_falling(counted: str, total: str) -> str:
-    """Return what counts an automation's total upwards only, from what was counted at the evaluation before."""
+    """Return the expression that counts an automation's total upwards only, starting from its previous result.
+
+    idelta() returns the last gain of a series that has ended until its samples leave the range: only a total that is there gains.
+    """
+    gained = f"clamp_min(idelta({total}[3h]), 0) and on ({AUTOMATION}) {total}"
     return f"""\
-  last_over_time({counted}[3h]) + on ({AUTOMATION}) (clamp_min(idelta({total}[3h]), 0) or on ({AUTOMATION}) {total} * 0)
+  last_over_time({counted}[3h]) + on ({AUTOMATION}) ({gained} or on ({AUTOMATION}) {total} * 0)
 or on ({AUTOMATION})
   {total}"""
 

@@ -1,4 +1,4 @@
-"""Rules that compare a link's or a step's clicks with its share of the automation's."""
+"""Rules that compare the clicks of a link or a step with its share of the automation's."""
 
 from __future__ import annotations
 
@@ -45,57 +45,71 @@ OR, OR_WINDOW = f"or on ({PART})", f"or on ({PART_WINDOW})"
 STEP = f"{AUTOMATION}, step_id"
 PLACE = f"{STEP}, url_location"
 OLD = f"({read(CONFIGURED)} {UNLESS} {read(FRESH)})"
-"""Automations whose numbers are old."""
+"""Automations whose numbers are stale."""
 
 LINKS, STEPS = 'part=""', 'part="step"'
-"""What tells the counts of links and steps apart. Prometheus finds an empty or any url by reading the series of every url."""
+"""Distinguishes the counts of links and steps. A matcher on an empty url would make Prometheus read the series of every
+        url."""
 
 NOT_REST = 'url!="__other__"'
 ODDS = f"last_over_time({PART_ODDS}[2h])"
-GAINED = f"clamp_min(idelta({PART_TOTAL}[20m]), 0)"
+
+LONGEST_GAP = "8h"
+"""Counting continues over a gap up to this long, such as an outage: the length of a window in which an edited link is judged."""
+
+JUDGED_LATELY = f"last_over_time({PART_ODDS}[10h])"
+"""Parts that were judged before such a gap: their odds are recorded again only half an hour after it."""
 
 FEWEST = 6
-"""Clicks that must be expected of a link or a step before it is looked at."""
+"""Clicks that must be expected of a link or a step before it is judged."""
 
 SHORT = 0.4
-"""A part below this much of what is expected is looked at."""
+"""A part is judged below this fraction of its expected clicks."""
 
 PROMISED_FROM = SHORT * (FEWEST - 1)
-"""What that is of the clicks promised by its share, which are never fewer than those expected; one click less, against rounding."""
+"""The same of the clicks that its share predicts, never fewer than those expected; one click less, against rounding."""
 
 REPLACED_IN, REPLACED_FROM = ("90m", "24h"), 20
-"""The windows in which a link is called replaced, and the clicks that must be expected of it there."""
+"""The windows in which a link is reported as replaced, and the clicks that must be expected of it there."""
 
 JUDGED_MINUTES = 100
-"""How long a part that is judged may be away and is judged on."""
+"""How long a judged part may be absent and still be judged."""
 
 WEEK_MINUTES = 168 * 60
 
 
 def counting() -> Iterator[Recording]:
-    """Return the rules that count the clicks of every link and step upwards only."""
-    yield Recording(PART_TOTAL, f"max by ({PART}) (automation_link_clicks)", "SendGrid's total of the link.")
+    """Return the rules that count the clicks of every link and step, without downward corrections."""
+    yield Recording(PART_TOTAL, f"max by ({PART}) (automation_link_clicks)", "SendGrid's total for the link.")
+    gains = f"clamp_min({_gain()}, 0)"
     yield _counted(
         PART,
-        GAINED,
-        """The total of the link with every downward correction taken out. Its first value is no click of any window, so a link that
-        comes out of the rest row does not jump; after an outage it goes on with what SendGrid says.""",
+        gains,
+        f"""The total of a link, or of a step (part="step"), without downward corrections. Its first value is no click of any window,
+        so a link that leaves the overflow row does not jump. After a gap of more than {LONGEST_GAP} it restarts from SendGrid's total.""",
     )
-    yield _counted(STEP, f"sum by ({STEP}) ({GAINED})", "The same for a step: the part without a url.")
-    young = f"sum by ({PLACE}) (idelta({PART_TOTAL}{{{NOT_REST}}}[20m]) > 0 unless on ({PART}) {ODDS})"
-    gained, before = f"({ODDS} * 0 + on ({PLACE}) group_left () {young})", f"last_over_time({PART_SUCCESSORS}[1h])"
+    yield _counted(STEP, f"sum by ({STEP}) ({gains})", "The same for a step, which has no url.")
+    young = f"sum by ({PLACE}) (({_gain(f'{{{NOT_REST}}}')}) > 0 unless on ({PART}) {JUDGED_LATELY})"
+    gained = f"({JUDGED_LATELY} * 0 + on ({PLACE}) group_left () {young})"
+    before = f"last_over_time({PART_SUCCESSORS}[{LONGEST_GAP}])"
     yield Recording(
         PART_SUCCESSORS,
         f"({before} + on ({PART}) {gained} {OR} {before} {OR} {gained}) and on ({PART}) {PART_COUNTED}{{{LINKS}}}",
-        """Clicks of the link's successors: links at its place in the mail (in its step, where SendGrid gives no place) that are too young
-        to be judged. They count as its own, so an edited link does not look dead. Most links and all steps have none.""",
+        """Clicks of the link's successors: links at the same position (in the same step, if SendGrid gives no position) that are
+        too new to be judged. They are added to its own, so an edited link does not look dead. Most links and all steps have
+        none.""",
     )
 
 
+def _gain(which: str = "") -> str:
+    """Return what each link has gained since it was last seen; idelta() alone repeats the last gain of a link that has ended."""
+    return f"idelta({PART_TOTAL}{which}[{LONGEST_GAP}]) and on ({PART}) {PART_TOTAL}"
+
+
 def _counted(of: str, gained: str, why: str) -> Recording:
-    """Return the rule that adds up what the parts gain: links with all labels, or steps, which have no url."""
+    """Return the rule that adds up what the parts gain: links with all labels, or steps without a url."""
     which, total = (LINKS, PART_TOTAL) if of == PART else (STEPS, f"sum by ({of}) ({PART_TOTAL})")
-    held = f"last_over_time({PART_COUNTED}{{{which}}}[1h])"
+    held = f"last_over_time({PART_COUNTED}{{{which}}}[{LONGEST_GAP}])"
     return Recording(
         PART_COUNTED,
         f"""\
@@ -108,12 +122,12 @@ or on ({of}) {total}""",
 
 
 def windows() -> Iterator[Recording]:
-    """Return the rules on parts that have too few clicks in a window."""
+    """Return the rules for parts with too few clicks in a window."""
     yield Recording(
         PART_SHORT,
         by_window({window: _short(window) for window in PART_WINDOWS}),
-        f"""The part's own clicks in the window, where they are less than {SHORT} of what its share promises. All rules below read only
-        these few, and look up what else they need of them: what reads every link again costs seconds.""",
+        f"""The part's own clicks in the window, if they are below {SHORT} of what its share predicts. The rules below read only
+        these few series and look up the rest: reading every link again takes seconds.""",
     )
     successors = by_window(
         {
@@ -124,14 +138,15 @@ def windows() -> Iterator[Recording]:
     yield Recording(
         PART_OBSERVED,
         f"{PART_SHORT} + on ({PART_WINDOW}) ({successors}) >= 0 {OR_WINDOW} ({PART_SHORT} unless on ({PART}) {PART_SUCCESSORS}) >= 0",
-        """Its clicks and those of its successors in the window. Absent where they are below zero: after an outage, successors count from
-        zero again.""",
+        f"""Its clicks and those of its successors in the window. Absent if negative: after a gap of more than {LONGEST_GAP},
+        successors are counted from zero.""",
     )
     yield Recording(
         PART_EXPECTED,
         f'min by ({PART_WINDOW}) ({_by_share()} or on ({PART_WINDOW}, at_most) label_replace({_at_most()}, "at_most", "last week", "", ""))',
-        f"""Clicks expected of it: by the others' clicks and its share, so that volume, season and holidays cancel; but not more than
-        {MORE_THAN_LAST_WEEK} times (and {CLICKS_MORE}) what it had in the same window last week, since the others may have a burst.""",
+        f"""Expected clicks: those of the other parts times its odds, so that volume, season and holidays cancel out, but at most
+        {MORE_THAN_LAST_WEEK} times (plus {CLICKS_MORE}) its own of the same window last week, since the others may have a
+        burst.""",
     )
 
 
@@ -158,17 +173,17 @@ def _at_most() -> str:
 
 
 def _looked_up(few: str, of_all: str) -> str:
-    """Return what a series of all parts says of the few parts and windows that another has."""
+    """Return the value of a series of all parts for the few parts and windows of another."""
     return f"({few} * 0 + on ({PART}) group_left () {of_all})"
 
 
 def _whole(window: str, steps: str = f"{PART_COUNTED}{{{STEPS}}}") -> str:
-    """Return the clicks of the automation in the window, of the steps that are older than it."""
+    """Return the automation's clicks in the window, from steps that existed before it."""
     return f"sum by ({AUTOMATION}) ({steps} - on ({STEP}) {PART_COUNTED}{{{STEPS}}} offset {window})"
 
 
 def evidence() -> Iterator[Recording]:
-    """Return the rules that weigh them."""
+    """Return the rules for the evidence of a loss."""
     doubt = f"{SHARE_DOUBT} + {_looked_up(PART_EXPECTED, ODDS)}"
     uneven = (
         f"{_looked_up(PART_EXPECTED, f'last_over_time({PART_UNLIKE}[2h] offset 3d)')} {OR_WINDOW} {PART_EXPECTED} * 0"
@@ -177,7 +192,8 @@ def evidence() -> Iterator[Recording]:
     yield Recording(
         PART_CERTAINTY,
         f"1 / (1 / {PART_EXPECTED} * on ({PART_WINDOW}) ({doubt}) + on ({PART_WINDOW}) ({SHARE_VARIANCE} + {unlike}))",
-        """How many clicks the expectation is worth: what its own chance, that of the others, and the part's own unevenness leave of it.""",
+        """How many independent clicks the expectation is worth: limited by chance, in its clicks and the other parts', and by
+        the part's unevenness.""",
     )
     on = f"on ({PART_WINDOW})"
     lost = score(
@@ -193,13 +209,13 @@ def evidence() -> Iterator[Recording]:
         f"""\
 {lost}
 and {on} ({PART_OBSERVED} < {on} ({SHORT} * {PART_EXPECTED}))""",
-        """Evidence that the part has lost its clicks, on the scale of the totals' score. There are many parts, so more is asked of
-        short windows.""",
+        """Evidence that the part has lost its clicks, on the same scale as the score of totals. There are many parts, so short
+        windows require more.""",
     )
 
 
 def replaced() -> str:
-    """Return the expression of links that are short of clicks by themselves, and not with their successors."""
+    """Return the links that have too few clicks by themselves, but not with their successors."""
     which = f'{{window=~"{"|".join(REPLACED_IN)}",{NOT_REST}}}'
     whole = by_window({window: _whole(window) for window in REPLACED_IN}).replace("\n", " ")
     promised = f"{SHORT} * {_looked_up(PART_OBSERVED + which, ODDS)} * on ({WINDOW}) group_left () ({whole})"
@@ -208,21 +224,21 @@ def replaced() -> str:
 
 
 def shares() -> Iterator[Recording]:
-    """Return the rules that need no minute."""
+    """Return the rules that need no short interval."""
     counted = f"last_over_time({PART_COUNTED}[20m])"
     steps = f"last_over_time({PART_COUNTED}{{{STEPS}}}[20m])"
     yield Recording(
         PART_SHARE,
         f"({counted} - on ({PART}) {PART_COUNTED} offset 1w) / {OF_AUTOMATION} {_whole('1w', steps)} > 0",
-        "The part's share of the automation's clicks in seven days; absent for a part that is younger or had none.",
+        "The part's share of the automation's clicks in seven days; absent if the part is newer or had none.",
     )
     lower = f"clamp_max({PART_SHARE} < on ({PART}) {PART_SHARE} offset 1w {OR} ({PART_SHARE} offset 1w and on ({PART}) {PART_SHARE}), 0.95)"
     alive = f"({counted} - on ({PART}) {PART_COUNTED} offset 1d > on ({PART}) ({SHORT} * {PART_SHARE} * {OF_AUTOMATION} {_whole('1d', steps)}))"
     yield Recording(
         PART_ODDS,
         f"{lower} / (1 - {lower}) and on ({PART}) (last_over_time({PART_ODDS}[{JUDGED_MINUTES}m]) or on ({PART}) {alive})",
-        """Its clicks by a click of the others, by the lower of its last two weeks. It begins while the part has clicks: a link whose
-        life is short, as a newsletter's, has no two weeks, or is over by then.""",
+        """Its clicks per click of the other parts, from the lower share of the last two weeks. It starts only while the part has
+        clicks: a short-lived link, such as a newsletter's, lacks two weeks or is over by then.""",
     )
     hours = UNEVEN_HOURS
     expected = f"({PART_SHARE} * {OF_AUTOMATION} {_whole(f'{hours}h', steps)})"
@@ -232,11 +248,11 @@ def shares() -> Iterator[Recording]:
         f"""\
 {1 - 1 / UNEVEN_SAMPLES:g} * (last_over_time({PART_UNLIKE}[1d]) {OR} {PART_SHARE} * 0)
 + on ({PART}) (({expected} - on ({PART}) ({counted} - on ({PART}) {PART_COUNTED} offset {hours}h)) ^ 2 - on ({PART}) {expected}) / on ({PART}) {mean} ^ 2 / {UNEVEN_SAMPLES}""",
-        f"""How far its clicks in {hours} hours are off its share, squared and less by what chance alone brings, by the square of their mean;
-        the mean of the last days. 0.02 is usual, 1 a mail that goes out once a week.""",
+        f"""How uneven its clicks are: their difference from its share in {hours} hours, squared, minus what chance explains,
+        divided by their squared mean; averaged over some days. 0.02 is normal, 1 a weekly mail.""",
     )
     yield Recording(
         PART_MOVED,
         f"(changes({PART_TOTAL}[35m]) > 0) * 0 + time()",
-        "When clicks of the link changed, to half an hour; recorded only then. For dashboards.",
+        "When the link's clicks last changed, to half an hour; recorded only then. For dashboards.",
     )

@@ -1,4 +1,4 @@
-"""Pieces of the sentences that alerts say: names before ids, numbers with what was expected, addresses."""
+"""Parts of the alerts' messages: names instead of ids where known, numbers beside the expected ones, addresses."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NAME: Final = """\
 STEP_NAME: Final = """\
 {{ with printf "automation_step_info{job=%q,automation_id=%q,step_id=%q}" $labels.job $labels.automation_id $labels.step_id | query }}\
 {{ . | first | label "name" }}{{ else }}{{ $labels.step_id }}{{ end }}"""
-PLACE: Final = "{{ with $labels.url_location }} (place {{ . }}){{ end }}"
+PLACE: Final = "{{ with $labels.url_location }} (position {{ . }}){{ end }}"
 
 AUTOMATION_BOARD: Final = "/d/sendgrid-automation?var-automation={{ $labels.automation_id }}"
 STEP_BOARD: Final = f"{AUTOMATION_BOARD}&var-step={{{{ $labels.step_id | urlquery }}}}"
@@ -43,14 +43,14 @@ ACCOUNT_BOARD: Final = "/d/sendgrid-automations"
 
 PAGE: Final = """\
 {{ with printf "automation_page_info{automation_id=%q}" $labels.automation_id | query }}{{ . | first | label "url" }}{{ end }}"""
-"""The automation's own page in SendGrid, where the exporter publishes its address."""
+"""The automation's page in SendGrid, if the exporter publishes its address."""
 
 OWNER: Final = f"* on ({AUTOMATION}) group_left (team) ({TEAM} or on ({AUTOMATION}) last_over_time({CONFIGURED}[20m]))"
-"""Joins the team that the configuration names for the automation, so that its alerts can be routed; no label where none is."""
+"""Adds the label team from the automation's configuration, so that its alerts can be routed; no label if it has no team."""
 
 
 def owned(alerts: Iterable[Alert]) -> Iterator[Alert]:
-    """Yield the alerts, those on an automation or a part of one with its page in SendGrid and its team."""
+    """Yield the alerts; those on an automation, a step or a link get its page in SendGrid and its team."""
     for alert in alerts:
         if alert.dashboard.startswith(AUTOMATION_BOARD):
             yield replace(alert, page=PAGE, expression=f"({alert.expression.strip()}) {OWNER}")
@@ -59,13 +59,13 @@ def owned(alerts: Iterable[Alert]) -> Iterator[Alert]:
 
 
 def _arguments(labels: str) -> tuple[str, str]:
-    """Return the matchers of a query that printf fills, and what fills them."""
+    """Return the matchers of a query for printf, and printf's arguments."""
     names = labels.split(", ")
     return ",".join(f"{name}=%q" for name in names), " ".join(f"$labels.{name}" for name in names)
 
 
 def numbers(score: str, observed: str, expected: str, labels: str, noun: str = "click") -> str:
-    """Return the sentence with the numbers of the window that says most."""
+    """Return the sentence with the numbers of the window that has the highest score."""
     matchers, arguments = _arguments(labels)
     one = f"{matchers},window=%q}}"
     return (
@@ -87,7 +87,7 @@ DELIVERED: Final = (
 
 
 def since(moved: str) -> str:
-    """Return when a number last moved, in parentheses."""
+    """Return when a number last changed, in parentheses."""
     matchers, arguments = _arguments(AUTOMATION)
     return f"""\
 {{{{ with printf "{moved}{{{matchers}}}" {arguments} | query }}}} (since {{{{ . | first | value | humanizeTimestamp }}}}){{{{ end }}}}"""
@@ -97,10 +97,10 @@ NO_MAIL_SINCE: Final = since(DELIVERIES_MOVED)
 
 
 def _fewer_clicks() -> str:
-    """Return the sentence about clicks by mail: a day's rate of last week, and as much less as the telling window has.
+    """Return the sentence about clicks per mail: last week's rate of a day, reduced by as much as in the decisive window.
 
-    The clicks of a window come from the mails of a longer one, so that their quotient is no rate; beside last week's
-    quotient it says by how much the rate fell.
+    The clicks of a window come from the mails of a longer one, so their quotient is not a rate; compared with last
+    week's quotient it shows by how much the rate fell.
     """
     matchers, arguments = _arguments(AUTOMATION)
     day = f'{matchers},window="24h"}}'.replace('"', r"\"")
@@ -119,13 +119,13 @@ def _fewer_clicks() -> str:
 
 WHY: Final = (
     f'{{{{ if eq $labels.cause "fewer_clicks" }}}}{_fewer_clicks()}'
-    f'{{{{ else if eq $labels.cause "fewer_mails" }}}} Fewer mails went out.{DELIVERED}{{{{ end }}}}'
+    f'{{{{ else if eq $labels.cause "fewer_mails" }}}} Fewer mails were sent.{DELIVERED}{{{{ end }}}}'
 )
-"""The sentence that says which of the two it is, where the alert knows."""
+"""The sentence about the cause, if the alert has one."""
 
 
 def last_clicks() -> str:
-    """Return the sentences about a link's last click and its clicks a day a week ago."""
+    """Return the sentences about a link's last click and its clicks per day a week ago."""
     matchers, arguments = _arguments(PART)
     moved = f"last_over_time({PART_MOVED}{{{matchers}}}[7d])"
     day = f"{PART_COUNTED}{{{matchers}}} offset 1w - {PART_COUNTED}{{{matchers}}} offset 8d"

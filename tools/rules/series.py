@@ -135,11 +135,11 @@ class Threshold:
         return f"sendgrid:click_drop_{self.name}:override"
 
 
-RATIO = Threshold("ratio", "0.5", "Alert only when clicks are below this part of what is expected. 0 mutes the totals.")
+RATIO = Threshold("ratio", "0.5", "Alert only if clicks are below this fraction of those expected. 0 mutes the totals.")
 SENSITIVITY = Threshold(
     "sensitivity",
     "10",
-    "Alert when the evidence reaches this. Each unit more makes false alarms two to three times rarer.",
+    "Alert when the evidence reaches this. Each additional unit makes false alarms two to three times rarer.",
 )
-MINIMUM = Threshold("minimum", "10", "Look only at windows in which at least this many clicks are expected.")
+MINIMUM = Threshold("minimum", "10", "Ignore windows in which fewer clicks than this are expected.")
 THRESHOLDS = (RATIO, SENSITIVITY, MINIMUM)

@@ -1,4 +1,4 @@
-"""Rules that compare an automation's clicks with those of the weeks before."""
+"""Rules that compare an automation's clicks with those of previous weeks."""
 
 from __future__ import annotations
 
@@ -46,22 +46,23 @@ from tools.rules.series import (
 
 OR_WINDOW, AND_WINDOW = f"or on ({WINDOW})", f"and on ({WINDOW})"
 TELLING = 15
-"""Usual clicks of a window that says how it is now: shorter ones say little, longer ones still hold what is over."""
+"""Usual clicks from which a window shows the current state: shorter ones are too noisy, longer ones still contain a drop
+        that is over."""
 
 COUNTABLE = 10
-"""Usual clicks from which an automation has a say in how the account is doing."""
+"""Usual clicks from which an automation counts for the account's level."""
 
 MEMBERS = 3
-"""Automations that an account must have to have a say."""
+"""Automations that an account must have for a level."""
 
 
 def windows() -> Iterator[Recording]:
-    """Return the rules that say what came and what usually comes."""
+    """Return the rules for the clicks of each window, now and usually."""
     hours = {**WINDOWS, **PART_WINDOWS}
     yield Recording(
         HOURS,
         by_window({window: f"vector({number:g})" for window, number in hours.items()}),
-        "The hours of each window, for the rules below.",
+        "The length of each window in hours.",
     )
     yield Recording(
         OBSERVED,
@@ -71,7 +72,7 @@ def windows() -> Iterator[Recording]:
     yield Recording(
         LAST_WEEK,
         f"min_over_time({OBSERVED}[2h] offset 167h)",
-        "The fewest that the same window had last week, an hour earlier to an hour later: clocks change, sends are late.",
+        "The fewest clicks in the same window last week, moved by up to an hour either way: clocks change, sends are late.",
     )
     yield Recording(
         USUAL,
@@ -81,12 +82,12 @@ def windows() -> Iterator[Recording]:
   {LAST_WEEK} offset 1w
 {OR_WINDOW}
   {LAST_WEEK}""",
-        "The fewest in the last two weeks, so that one odd week (a burst, an outage, a holiday) does not spoil the next.",
+        "The fewest of the last two weeks, so that one unusual week (a burst, an outage, a holiday) does not distort the next.",
     )
 
 
 def mails() -> Iterator[Recording]:
-    """Return the rules on what was delivered; they yield nothing where the exporter publishes no statistics."""
+    """Return the rules on delivered mails; they record nothing if the exporter publishes no statistics."""
     delivered = f"max by ({AUTOMATION}) (sendgrid_automation_delivered"
     reach = {window: f"{hours + MAIL_LAG_HOURS:g}h" for window, hours in WINDOWS.items()}
     yield Recording(
@@ -97,23 +98,22 @@ def mails() -> Iterator[Recording]:
                 for window, hours in reach.items()
             }
         ),
-        f"""Mails whose clicks fall into the window: from {MAIL_LAG_HOURS} hours before it up to an hour ago. Absent, not none,
-        where they are fewer than at its beginning, since SendGrid has corrected them.""",
+        f"Mails that the window's clicks come from: delivered from {MAIL_LAG_HOURS} hours before it until an hour ago; absent if SendGrid corrected them to fewer.",
     )
     yield Recording(
         MAILS_LAST_WEEK,
         f"min_over_time({MAILS}[2h] offset 167h)",
-        "The fewest in the same window last week, an hour earlier to an hour later.",
+        "The fewest in the same window last week, moved by up to an hour either way.",
     )
     yield Recording(
         CLICK_RATE,
         f"{LAST_WEEK} / on ({WINDOW}) ({MAILS} offset 1w > 0)",
-        "Clicks by mail in the same window last week.",
+        "Clicks per mail in the same window last week.",
     )
 
 
 def evidence() -> Iterator[Recording]:
-    """Return the rules that say what is expected and how far it is missed."""
+    """Return the rules for the expected clicks and the evidence of a drop."""
     yield Recording(
         LEVEL,
         f"""\
@@ -121,8 +121,8 @@ def evidence() -> Iterator[Recording]:
     and on (job, window) (count by (job, window) ({OBSERVED} / on ({WINDOW}) ({USUAL} >= {COUNTABLE})) >= {MEMBERS})
 or on (job, window)
   group by (job, window) ({USUAL})""",
-        f"""How the account is doing: the part of its usual clicks that the middle one of its automations has, 1 at most and where
-        fewer than {MEMBERS} can tell. A holiday and a broken tracking domain fall on all of them.""",
+        f"""The median automation's fraction of its usual clicks, at most 1; 1 if the account has fewer than {MEMBERS} automations
+        to compare. Holidays and a broken tracking domain affect all of them.""",
     )
     by_mails = f"{MAILS} * on ({WINDOW}) ({CLICK_RATE} < on ({WINDOW}) {CLICK_RATE} offset 1w {OR_WINDOW} ({CLICK_RATE} offset 1w {AND_WINDOW} {CLICK_RATE}) {OR_WINDOW} {CLICK_RATE})"
     yield Recording(
@@ -131,8 +131,8 @@ or on (job, window)
   ({by_mails} < on ({WINDOW}) {USUAL} {OR_WINDOW} {USUAL}) * on (job, window) group_left () {LEVEL}
 *  on ({WINDOW})
   (({USUAL} ^ 0 {AND_WINDOW} {LAST_WEEK} offset 1w) {OR_WINDOW} {USUAL} ^ 0 / 2)""",
-        """Clicks expected: the usual ones, fewer where fewer mails went out and where the whole account has fewer, half of them
-        where only one week is known.""",
+        """Expected clicks: the usual ones, reduced if fewer mails were sent or the whole account has fewer clicks, and halved if
+        only one week is known.""",
     )
     unlike = (
         f"avg_over_time({MISSED_SQUARED}[1d] offset 1d) / on ({WINDOW}) avg_over_time({USUAL_SQUARED}[1d] offset 1d)"
@@ -141,8 +141,8 @@ or on (job, window)
     yield Recording(
         CERTAINTY,
         certainty(judged, EXPECTED, f"clamp_min({unlike}, 0)", HOURS),
-        """How many clicks the expectation is worth, where fewer came: what its own chance, the noise that all have, and this
-        automation's weeks, where they were unlike, leave of it.""",
+        """How many independent clicks the expectation is worth, if fewer arrived: limited by chance, by the noise common to all
+        automations, and by how much this one's weeks differ.""",
     )
     evidence = score(
         OBSERVED,
@@ -158,13 +158,13 @@ or on (job, window)
 {evidence}
 {OR_WINDOW}
 {EXPECTED} * 0""",
-        """Evidence for a drop: the logarithm of how much better these clicks fit a lower rate than the expected one (negative
-        binomial). Few expected clicks never score high. 0 where nothing is missing.""",
+        """Evidence of a drop: the log-likelihood ratio of a lower rate to the expected one (negative binomial). Few expected
+        clicks never score high. 0 if no clicks are missing.""",
     )
 
 
 def drops() -> Iterator[Recording]:
-    """Return the rules that say when a drop begins and ends."""
+    """Return the rules for the start and end of a drop."""
     telling = f"min by ({AUTOMATION}) ({USUAL} >= {TELLING} {AND_WINDOW} {OBSERVED})"
     yield Recording(
         MISSING,
@@ -172,8 +172,8 @@ def drops() -> Iterator[Recording]:
 max by ({AUTOMATION}) (
   ({USUAL} {AND_WINDOW} ({OBSERVED} < on ({WINDOW}) ({USUAL} * {OF_AUTOMATION} ((1 + {RATIO.record}) / 2)))) == {OF_AUTOMATION} {telling}
 )""",
-        f"""The usual clicks of the shortest window in which {TELLING} are usual, while less than three quarters of them came: shorter
-        windows say little, longer ones still hold what is over.""",
+        f"""The usual clicks of the shortest window with at least {TELLING} of them, while fewer than three quarters arrived.
+        Shorter windows are too noisy, longer ones still contain a drop that is over.""",
     )
     yield Recording(
         LOW,
@@ -185,7 +185,7 @@ max by ({AUTOMATION}) (
   ({EXPECTED} >= {OF_AUTOMATION} {MINIMUM.record})
 unless on ({WINDOW})
   ({OBSERVED} ^ 0 * on (window) group_left () {HOURS} * 3600 < {OF_AUTOMATION} (4 * {INTERVAL}))""",
-        "The evidence of the windows that have too few clicks. A window shorter than four polls says nothing.",
+        "The score of the windows that have too few clicks. Windows shorter than four polls are ignored.",
     )
     yield Recording(
         JUDGEABLE,
@@ -193,8 +193,8 @@ unless on ({WINDOW})
   {FRESH} {AND} (time() - {MOVED} <= on ({AUTOMATION}) {INTERVAL} + 90)
 {OR}
   {FRESH} {AND} (time() - {MOVED} > on ({AUTOMATION}) 3600 + 2 * {INTERVAL})""",
-        """1 when a low count says something. SendGrid's numbers may stand still for an hour and then catch up at once: judge right
-        after a movement, or when an hour and two polls have passed without one.""",
+        """1 if a low count is meaningful. SendGrid's numbers may pause for an hour and then catch up, so they are judged only
+        right after a change, or after an hour and two polls without one.""",
     )
     for kind, sign in (("stopped", f"({LOW} {AND_WINDOW} ({OBSERVED} == 0))"), ("dropped", LOW)):
         yield Recording(
@@ -203,8 +203,8 @@ unless on ({WINDOW})
   max by ({AUTOMATION}, cause) (last_over_time({SINCE}{{kind="{kind}"}}[20m])) {AND} {CONFIGURED} {AND} ({MISSING} {OR} ({CONFIGURED} {UNLESS} {JUDGEABLE}))
 {OR}
   {_caused(f"{JUDGEABLE} {AND} {MISSING} {AND} {sign}")}""",
-            """When a drop was noticed, as long as clicks are missing. Old or standing numbers neither begin nor end it. The label cause is
-            decided when the drop is noticed and stays until it ends, so that it never makes a second alert."""
+            """When a drop was detected; it lasts while clicks are missing. Stale or unchanged numbers neither start nor end it. The label
+            cause is determined at that moment and kept until the end, so that it never causes a second alert."""
             if kind == "stopped"
             else "",
             {"kind": kind},
@@ -218,7 +218,7 @@ def _caused(begins: str) -> str:
 
 
 def silent_account() -> str:
-    """Return the automations without a click where most of the account's have none in two hours or longer that usually bring some."""
+    """Return how many automations have no clicks, in accounts where most have none although they usually do at this time."""
     silent = f"max by ({AUTOMATION}) ({OBSERVED} == 0 {AND_WINDOW} ({USUAL} >= {COUNTABLE}))"
     return f"""\
   count by (job) ({silent})
@@ -227,17 +227,21 @@ and on (job)
 
 
 def unlikeness() -> Iterator[Recording]:
-    """Return the rules that say how unlike an automation's weeks are; they need no minute."""
+    """Return the rules for how much an automation's weeks differ; they need no short interval."""
     usual, observed = read(USUAL), read(OBSERVED)
     missed = f"clamp_min({usual} - on ({WINDOW}) {observed}, 0)"
     for name, expression, why in (
         (
             MISSED_SQUARED,
             f"({missed}) ^ 2 + on ({WINDOW}) ({missed}) - on ({WINDOW}) {usual}",
-            """How far clicks were below the usual ones, squared and less by what chance alone brings, a tenth of it new each day.
-            Its part of the next series is how unlike the automation's weeks are.""",
+            """The shortfall from the usual clicks, squared, minus what chance explains; each day replaces a tenth of it. Divided by
+        the next series, it says how much the automation's weeks differ.""",
         ),
-        (USUAL_SQUARED, f"({usual} {AND_WINDOW} {observed}) ^ 2", "The usual clicks, squared, likewise."),
+        (
+            USUAL_SQUARED,
+            f"({usual} {AND_WINDOW} {observed}) ^ 2",
+            "The usual clicks squared, averaged in the same way.",
+        ),
     ):
         before = f"max by ({WINDOW}) ({name} offset 1d)"
         yield Recording(

@@ -231,10 +231,10 @@ class Handshake(asyncio.Protocol):
             connection.data_received(self._early)
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, beside: Sequence[socket.socket] = ()) -> socket.socket:
     """Return a socket that listens there; an empty host is every interface, IPv6 and IPv4.
 
-    Raise StartError when it cannot.
+    Raise StartError when it cannot; `beside` are the server's other sockets, which may be in the way.
     """
     if port not in range(65536):
         # socket.create_server would leave its socket open.
@@ -242,7 +242,12 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return _listen_on(host, port) if host else _listen_everywhere(port)
     except (OSError, UnicodeError) as exc:
-        raise StartError(f"cannot listen on {shown(host, port)}: {listen_failure(exc, port)}") from exc
+        own = [shown(*address_of(sock)) for sock in beside if address_of(sock)[1] == port]
+        if own and isinstance(exc, OSError) and exc.errno == errno.EADDRINUSE:
+            reason = f"{own[0]} of web.listen_address includes it; leave one of them out"
+        else:
+            reason = listen_failure(exc, port)
+        raise StartError(f"cannot listen on {shown(host, port)}: {reason}") from exc
 
 
 def inherited(environment: Mapping[str, str]) -> list[socket.socket]:
@@ -284,7 +289,9 @@ def address_of(sock: socket.socket) -> tuple[str, int]:
 
 
 def shown(host: str, port: int) -> str:
-    """Return the address as a person writes it."""
+    """Return the address as a person writes it: a socket in the file system has no port."""
+    if host.startswith("/"):
+        return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar
 
 from exporter.web.toolkit import Section, WebConfigError, seconds
-from exporter.web.toolkit.files import Input, exposure, fingerprint, read_bounded
+from exporter.web.toolkit.files import Input, exposure, fingerprint, read_bounded, why_unread
 from exporter.web.toolkit.tls import ClientAuth, TLSSettings, admits, make_context, read_tls
 from exporter.web.toolkit.worker import Worker, WorkerStoppedError
 
@@ -77,8 +77,7 @@ def parse(text: str, folder: Path) -> WebConfig:
     try:
         document = read_texts(text)
     except YamlError as exc:
-        problem = f"{exc.place}this is not valid YAML ({exc.reason})"
-        raise WebConfigError([f"web.config_file: {problem}"]) from None
+        raise _not_yaml(exc.place, exc.reason) from None
     problems += (
         f"line {each.line}: the key is given a second time; remove one of the two" for each in document.repeated
     )
@@ -101,17 +100,22 @@ def _read(path: Path) -> Input:
     try:
         return read_bounded(path, _MAX_SIZE)
     except OSError as exc:
-        reason = (exc.strerror or str(exc)).lower()
-        raise WebConfigError([f"web.config_file: cannot read {path}: {reason}"]) from exc
+        raise WebConfigError([f"web.config_file: cannot read {path} {why_unread(path, exc)}"]) from exc
 
 
 def _text_of(source: Input, path: Path) -> str:
+    from exporter.web.toolkit.strict_yaml import YamlError, decoded  # noqa: PLC0415  # see above
+
     if len(source.content) > _MAX_SIZE:
         raise WebConfigError([f"web.config_file: {path} is larger than {_MAX_SIZE} bytes"])
     try:
-        return source.content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise WebConfigError([f"web.config_file: {path} is not UTF-8 text"]) from None
+        return decoded(source.content)
+    except YamlError as exc:
+        raise _not_yaml(exc.place, exc.reason) from None
+
+
+def _not_yaml(place: str, reason: str) -> WebConfigError:
+    return WebConfigError([f"web.config_file: {place}this is not valid YAML ({reason})"])
 
 
 def _headers(block: Section, warnings: list[str]) -> tuple[tuple[str, str], ...]:

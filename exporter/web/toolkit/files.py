@@ -6,9 +6,10 @@ import select
 import shlex
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 Fingerprint = tuple[int, ...] | None
@@ -19,6 +20,19 @@ _UNCONNECTED_SECONDS: Final = 10.0
 """For somebody to open a named pipe at its other end."""
 _WRITER_SECONDS: Final = 30.0
 """For a program at the other end, which may have to ask a key server first."""
+_CORRECT_THE_PATH: Final = "correct the path"
+_NEXT_STEPS: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        errno.ENOENT: "make it, or correct the path",
+        errno.EACCES: "let the user that the exporter runs as read it",
+        errno.EISDIR: "name a file in it",
+        errno.ENOTDIR: _CORRECT_THE_PATH,
+        errno.ELOOP: _CORRECT_THE_PATH,
+        errno.ENAMETOOLONG: _CORRECT_THE_PATH,
+        errno.ETIMEDOUT: "write to it and close it, or name a file",
+    }
+)
+_UNEXPANDED: Final = ("~", "$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +60,14 @@ def fingerprint(path: Path) -> Fingerprint:
         return (found.st_dev, found.st_ino)
     # The change time too: a writer can set the modification time back, as `cp -p` and rsync do.
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def why_unread(path: Path, exc: OSError) -> str:
+    """Return why the file could not be read, in brackets, and the next step where there is one."""
+    step = _NEXT_STEPS.get(exc.errno or 0)
+    if exc.errno == errno.ENOENT and str(path).startswith(_UNEXPANDED):
+        step = "write the path in full: ~ and variables are the shell's, and are not expanded here"
+    return f"({exc.strerror or type(exc).__name__}){f'; {step}' if step else ''}"
 
 
 def read_bounded(

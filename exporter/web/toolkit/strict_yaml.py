@@ -31,7 +31,7 @@ _TOO_DEEP: Final = f"nested more than {DEEPEST} levels deep"
 _TAB: Final = "a tab; indent with spaces, which is all that YAML takes there"
 _TAB_FOUND: Final = "found a tab character that violates indentation"
 _NO_TOKEN: Final = re.compile(r"found character .*that cannot start any token")
-_RESERVED: Final = "no value may begin with this character; put the value in quotes"
+_RESERVED: Final = "no value can begin with this character; put the value in quotes"
 _WORDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "mapping values are not allowed in this context": (
@@ -40,12 +40,48 @@ _WORDS: Final[Mapping[str, str]] = MappingProxyType(
         ),
         "did not find expected key": "not lined up with the keys above it: indent all keys of a group alike",
         "did not find expected '-' indicator": "not lined up with the list above it: indent all keys of an entry alike",
+        "did not find expected <document start>": (
+            "this does not continue what stands above it: begin all keys of a group in one column, each with a colon "
+            "and a space behind it"
+        ),
+        "but found another document": "a second document: remove the --- above it",
         "could not find expected ':'": "a key without its colon",
         "found unexpected end of stream": "a quote that is not closed",
+        "found unknown escape character": (
+            "a backslash in double quotes that YAML does not know: put the value in single quotes"
+        ),
+        "did not find expected ',' or ']'": (
+            "a list that is not closed with ], or lacks a comma; put values that hold , [ ] { or } in quotes"
+        ),
+        "did not find expected ',' or '}'": (
+            "a mapping that is not closed with }, or lacks a comma; put values that hold , [ ] { or } in quotes"
+        ),
+        "did not find expected node content": _RESERVED,
+        "did not find expected alphabetic or numeric character": (
+            "* and & begin the name of an anchor; put a value that begins with one of them in quotes"
+        ),
+        "found undefined alias": (
+            "a * in front of a name that no & defines above; put a value that begins with * in quotes"
+        ),
+        "did not find expected comment or line break": "| and > stand alone in their line; put the value in quotes",
     }
 )
 """What libyaml says where a person has slipped, and what helps."""
-_UNEXPLAINED: Final = "it holds a value or a character that YAML does not allow"
+_AT_ITS_BEGINNING: Final = frozenset(
+    {
+        "could not find expected ':'",
+        "found unexpected end of stream",
+        "did not find expected ',' or ']'",
+        "did not find expected ',' or '}'",
+    }
+)
+"""Found missing only lines later, or at the end of the file: the place to look is where the construct begins."""
+_NO_TAG: Final = "could not determine a constructor for the tag"
+_TAG: Final = "a tag, which no setting takes; put a value that begins with ! in quotes"
+_CONTROL: Final = "a control character; delete it, or write it as an escape in double quotes"
+_NO_NUMBER: Final = "a value that has the form of a number or a date and cannot be one; put it in quotes"
+_NOT_CLOSED: Final = "a list in [ ] or a mapping in { } that is not closed"
+_NOT_UTF_8: Final = "bytes that are not UTF-8; save the file as UTF-8"
 
 
 class YamlError(Exception):
@@ -85,6 +121,14 @@ class YamlDocument:
         return line + 1
 
 
+def decoded(content: bytes) -> str:
+    """Return a file's text, without a byte order mark; raise YamlError with the place of what is not UTF-8."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise YamlError(_NOT_UTF_8, _place_in(exc.object[: exc.start].decode("utf-8", "replace"))) from None
+
+
 def read_values(text: str) -> YamlDocument:
     """Return the document with plain scalars read as YAML's types (numbers, booleans, dates); raise YamlError."""
     return _read(text, None)
@@ -107,14 +151,48 @@ def _read(text: str, constructors: Mapping[str | None, Callable[..., Any]] | Non
             repeated = tuple(_repeated_keys(root))  # first: building folds merge keys into the nodes
             if constructors is not None:
                 loader.yaml_constructors = dict(constructors)  # type: ignore[misc]  # of this one loader
-            content = loader.construct_document(root)
+            content = _built(loader, root)
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as exc:
-        raise YamlError(_explain(exc, text), _end_at_most(text, exc.problem_mark or exc.context_mark)) from None
-    except (yaml.YAMLError, ValueError, TypeError, ArithmeticError, RecursionError):
-        raise YamlError(_UNEXPLAINED) from None
+        raise YamlError(_explain(exc, text), _end_at_most(text, _mark(exc))) from None
+    except yaml.reader.ReaderError:
+        bad = yaml.reader.Reader.NON_PRINTABLE.search(text)
+        raise YamlError(_CONTROL, _place_in(text[: bad.start()]) if bad else None) from None
+    except UnicodeEncodeError as exc:
+        raise YamlError(_CONTROL, _place_in(text[: exc.start])) from None
     return YamlDocument(root, content, repeated)
+
+
+def _built(loader: yaml.SafeLoader, root: yaml.Node) -> object:
+    """Return the document's content; raise YamlError where a plain value has the form of a type that it is not."""
+    try:
+        return loader.construct_document(root)
+    except (ValueError, TypeError, ArithmeticError, RecursionError):
+        mark = next((node.start_mark for node in _scalars(root) if not _is_buildable(loader, node)), None)
+        raise YamlError(_NO_NUMBER, _place(mark) if mark else None) from None
+
+
+def _is_buildable(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> bool:
+    try:
+        loader.construct_object(node)
+    except (yaml.YAMLError, ValueError, TypeError, ArithmeticError):
+        return False
+    return True
+
+
+def _scalars(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    """Yield the scalars in the order of the text, each once."""
+    seen: set[int] = set()
+    rest = [root]
+    while rest:
+        node = rest.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.ScalarNode):
+            yield node
+        rest += reversed(_children(node))
 
 
 def _check_size(text: str) -> None:
@@ -165,7 +243,7 @@ def _check_expanded(root: yaml.Node) -> None:
 
 def _check_scalars(node: yaml.Node) -> None:
     if isinstance(node, yaml.ScalarNode) and node.tag in _NUMBERS and len(node.value) > _LONGEST_NUMBER:
-        raise YamlError(_UNEXPLAINED)
+        raise YamlError(_NO_NUMBER, _place(node.start_mark))
     for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
         if not isinstance(key, yaml.ScalarNode):
             raise YamlError("a key must be plain text", _place(key.start_mark))
@@ -209,8 +287,19 @@ def _step(node: yaml.Node | None, part: str | int, line: int) -> tuple[yaml.Node
     return None, line
 
 
+def _place_in(before: str) -> tuple[int, int]:
+    """Return the line and column of what follows this text."""
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
+
+
 def _place(mark: Any) -> tuple[int, int]:
     return mark.line + 1, mark.column + 1
+
+
+def _mark(exc: yaml.MarkedYAMLError) -> Any:
+    if exc.problem in _AT_ITS_BEGINNING and exc.context_mark is not None:
+        return exc.context_mark
+    return exc.problem_mark or exc.context_mark
 
 
 def _end_at_most(text: str, mark: Any) -> tuple[int, int] | None:
@@ -228,7 +317,10 @@ def _explain(exc: yaml.MarkedYAMLError, text: str) -> str:
     """
     problem, mark = exc.problem or exc.context or "it cannot be read", exc.problem_mark
     if problem in _WORDS:
-        return _WORDS[problem]
+        at_end = mark is not None and mark.index >= len(text.rstrip())
+        return _NOT_CLOSED if at_end and _WORDS[problem] is _RESERVED else _WORDS[problem]
+    if problem.startswith(_NO_TAG):
+        return _TAG
     if mark is not None and (problem == _TAB_FOUND or _NO_TOKEN.fullmatch(problem)):
         lines = text.splitlines()
         rest = lines[mark.line][mark.column :] if mark.line < len(lines) else ""

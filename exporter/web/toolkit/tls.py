@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from exporter.web.toolkit import Section, WebConfigError, nearest
-from exporter.web.toolkit.files import read_bounded
+from exporter.web.toolkit.files import read_bounded, why_unread
 
 _KEYS: Final = (
     "cert_file",
@@ -278,7 +278,7 @@ def _pem(source: Path | str, name: str) -> bytes:
     try:
         return read_bounded(source, _MAX_PEM).content
     except OSError as exc:
-        raise _problem(f"{name}_file: cannot read {source}: {(exc.strerror or str(exc)).lower()}") from exc
+        raise _problem(f"{name}_file: cannot read {source} {why_unread(source, exc)}") from exc
 
 
 @contextlib.contextmanager

@@ -78,8 +78,12 @@
 {{- define "sendgrid-automation-exporter.seconds" -}}
 {{- $units := dict "w" 604800 "d" 86400 "h" 3600 "m" 60 "s" 1 "ms" 0.001 "" 1 }}
 {{- $seconds := 0.0 }}
-{{- range regexFindAll "[0-9.]+(ms|[wdhms])?" (toString .) -1 }}
+{{- if kindIs "string" . }}
+{{- range regexFindAll "[0-9.]+(ms|[wdhms])?" . -1 }}
 {{- $seconds = addf $seconds (mulf (regexFind "[0-9.]+" . | float64) (get $units (regexFind "[a-z]*$" .) | float64)) }}
+{{- end }}
+{{- else }}
+{{- $seconds = float64 . }}
 {{- end }}
 {{- $seconds }}
 {{- end }}
@@ -89,7 +93,7 @@
 {{- if not (kindIs "invalid" .value) }}
 {{- $seconds := include "sendgrid-automation-exporter.seconds" .value | float64 }}
 {{- if or (lt $seconds (float64 .least)) (gt $seconds (float64 .most)) }}
-{{- fail (printf "%s: %v is out of bounds: %s" .name .value .bounds) }}
+{{- fail (printf "%s: %s is out of bounds: %s" .name (kindIs "string" .value | ternary .value (toJson .value)) .bounds) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -99,7 +103,11 @@
 {{- $near := or .Values.demo (regexMatch "^(?i)https?://(localhost|127\\.[0-9.]+|\\[::1\\])(:[0-9]+)?/?$" (default "" $config.sendgrid.base_url)) }}
 {{- $bounds := dict "least" ($near | ternary 1 10) "most" 2592000 "bounds" ($near | ternary "1s to 30d" "10s to 30d") }}
 {{- include "sendgrid-automation-exporter.validateDuration" (dict "name" "config.sendgrid.timeout" "value" $config.sendgrid.timeout "least" 0.1 "most" 300 "bounds" "100ms to 5m") }}
-{{- include "sendgrid-automation-exporter.validateDuration" (merge (dict "name" "config.poll.interval" "value" $config.poll.interval) $bounds) }}
+{{- range tuple "poll" "discovery" "statistics" }}
+{{- include "sendgrid-automation-exporter.validateDuration" (merge (dict "name" (printf "config.%s.interval" .) "value" (get $config .).interval) $bounds) }}
+{{- end }}
+{{- include "sendgrid-automation-exporter.validateDuration" (dict "name" "config.poll.idle_after" "value" $config.poll.idle_after "least" 1 "most" 31104000 "bounds" "1s to 360d") }}
+{{- include "sendgrid-automation-exporter.validateDuration" (dict "name" "config.poll.idle_interval" "value" $config.poll.idle_interval "least" 0.001 "most" 2592000 "bounds" "1ms to 30d") }}
 {{- $interval := include "sendgrid-automation-exporter.seconds" (kindIs "invalid" $config.poll.interval | ternary 300 $config.poll.interval) | float64 }}
 {{- $longest := empty $config.automations | ternary $interval 0.0 }}
 {{- range $index, $automation := $config.automations }}

@@ -9,13 +9,13 @@ from tools.pictures.sample.story import STEP, Story
 Sample = tuple[str, Mapping[str, str], float]
 
 SHOWN: Final = ("delivered", "clicks", "unique_clicks", "unsubscribes")
-"""Of the twelve counts, those that dashboards or rules read."""
+"""The counts that dashboards or rules read, out of twelve."""
 PACE: Final = 3 * STEP
-"""Between two readings of the statistics."""
+"""The interval between two reads of the statistics."""
 
 
 def account(story: Story) -> Iterator[tuple[float, Sample]]:
-    """Yield the samples with their moments, for as long as the exporter has something to say."""
+    """Yield the samples with their times, while the exporter publishes them."""
     sources = [found for one in story.listed if (found := story.simulator.account.source(one.id))]
     stray = {one.id for one in story.unwatched}
     read: list[Sample] = []

@@ -40,7 +40,7 @@ def click_lines(story: Story) -> Iterator[str]:
 
 
 def _account_lines(story: Story) -> Iterator[str]:
-    """Yield the lines of the account, in the name of the process that runs at the moment."""
+    """Yield the lines of the account, with the instance of the process that runs at the time."""
     running = [*lives(story)]
     for moment, (name, labels, value) in account(story):
         (version,) = (number for since, until, number in running if since <= moment < until)

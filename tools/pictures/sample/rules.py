@@ -17,7 +17,7 @@ WRITTEN: Final = (
     ' alertstate!="pending"}'
 )
 PACE: Final = 3 * STEP
-"""Between two evaluations: the rules hold for that too, and the engine is done in a third of the time."""
+"""The evaluation interval: the rules work with it too, and the engine takes a third of the time."""
 
 _NEEDED: Final = re.compile(
     r"(automation_(total_clicks|link_clicks|info)|sendgrid_automation_delivered)\{|sendgrid_exporter_automation_(last_success|poll_interval|up)"
@@ -29,7 +29,7 @@ _SAMPLE: Final = re.compile(
 )
 _MOMENTS: Final = ("_timestamp_seconds", "ALERTS_FOR_STATE")
 _SPACE: Final = re.compile(r'", (?=\w+=")')
-"""Between labels: promtool writes it and does not read it."""
+"""The separator between labels, which promtool writes but does not read."""
 _INTERVAL: Final = re.compile(r"^(    interval: ).*$", re.MULTILINE)
 _UNITS: Final = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _A_QUERY: Final = "  - {{expr: {}, eval_time: {}s, exp_samples: [{{labels: 'nothing', value: 0}}]}}"
@@ -40,7 +40,7 @@ def recorded_lines(
 ) -> Iterator[str]:
     """Yield the lines that the rules would have written in the last days of the story, after these lines.
 
-    The engine takes its time: what it need not see, it should not be given.
+    The engine is slow, so omit what it does not need.
     """
     first = int(story.end - days * DAY - story.start) // every * every
     moments = range(first, int(story.end - story.start) + 1, every)

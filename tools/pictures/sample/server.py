@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def serving(data: Path) -> Iterator[str]:
-    """Run a Prometheus over the blocks until the block is left; gives its address."""
+    """Run a Prometheus over the blocks within the context; yield its address."""
     config = data.parent / "prometheus.yml"
     config.write_text("", encoding="utf-8")
     arguments = [
@@ -56,7 +56,7 @@ def made_blocks(lines: Iterable[str], folder: Path) -> Path:
 
 
 def program(name: str) -> str:
-    """Return the path of a program that cannot be done without."""
+    """Return the path of a required program."""
     path = shutil.which(name)
     if path is None:
         raise FileNotFoundError(f"{name} is missing: install Debian's package prometheus")
@@ -64,7 +64,7 @@ def program(name: str) -> str:
 
 
 def _address(process: subprocess.Popen[str]) -> str:
-    """Return where the server listens, once it says so and that it is ready; these come in either order."""
+    """Return the server's address once it has logged it and that it is ready, in either order."""
     address, ready, said = "", False, []
     for line in process.stderr or ():
         said.append(line)
@@ -77,6 +77,6 @@ def _address(process: subprocess.Popen[str]) -> str:
 
 
 def _drained(process: subprocess.Popen[str]) -> None:
-    """Read on, so that the server never waits for somebody to hear what it says."""
+    """Keep reading, so that the server never blocks on its output."""
     for _ in process.stderr or ():
         pass

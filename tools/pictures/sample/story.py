@@ -1,4 +1,4 @@
-"""What happens in the sample: which automations there are, what falls, what dies and when."""
+"""The events of the sample: which automations there are, what drops, what dies and when."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ _LINKS_PER_STEP: Final = 12
 
 @dataclass(frozen=True)
 class Story:
-    """The automations, and what befell the exporter that watched them."""
+    """The automations, and what happened to their exporter."""
 
     start: float
     end: float
@@ -46,7 +46,7 @@ class Story:
     rollouts: Sequence[float] = ()
     """When a new version of the exporter started under another instance name."""
     unwatched: Sequence[Automation] = ()
-    """Automations that the account has and nobody polls."""
+    """Automations of the account that are not polled."""
     left: Mapping[str, float] = field(default_factory=dict)
     """When an automation was deleted and left the configuration, by id."""
     step_names: Mapping[str, str] = field(default_factory=dict)
@@ -69,17 +69,17 @@ class Story:
         return [*self.automations, *self.unwatched]
 
     def configured(self, automation_id: str, moment: float) -> bool:
-        """Tell whether the exporter polls the automation."""
+        """Return whether the exporter polls the automation."""
         polled = any(one.id == automation_id and one.started <= moment for one in self.automations)
         return polled and moment < self.left.get(automation_id, math.inf)
 
     def watched(self, moment: float) -> bool:
-        """Tell whether the click data was published: it is for three intervals into an outage."""
+        """Return whether the click data was published, which it is for the first three intervals of an outage."""
         return not any(since + 3 * STEP < moment < until for since, until in self.outages)
 
 
 def journey(name: str, steps: int, clicks_per_day: float) -> Automation:
-    """Return an automation whose readers grow fewer from step to step."""
+    """Return an automation that loses readers from step to step."""
     made = generated_automation(7, name, steps * _LINKS_PER_STEP, clicks_per_day=clicks_per_day)
     weights = [
         link.clicks_per_day * _LEFT_AT_A_STEP ** made.step_ids.index(link.step_id) * (number % 2 == 0)

@@ -1,4 +1,4 @@
-"""What the exporter of the sample says of itself at a moment."""
+"""The sample exporter's own metrics at a given time."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ _LINKS: Final[Mapping[str, str]] = MappingProxyType({"endpoint": "links"})
 
 
 def telemetry(story: Story, moment: float, since: float, version: int) -> Iterator[Sample]:
-    """Yield the exporter's own samples of the process that runs since then."""
+    """Yield the exporter's own samples of the process that has run since then."""
     ids = [automation.id for automation in story.automations if story.configured(automation.id, moment)]
     polled = [
         (max(since, one.started), min(moment, story.left.get(one.id, moment)))
@@ -63,7 +63,7 @@ def _last_success(story: Story, identity: str, moment: float) -> float:
 
 
 def _failed(story: Story, since: float, moment: float) -> float:
-    """Return the polls of each automation that met an outage in this life of the process."""
+    """Return each automation's polls that failed in an outage during this process's life."""
     return sum(max(0.0, min(moment, until) - max(begin, since)) // STEP for begin, until in story.outages)
 
 
