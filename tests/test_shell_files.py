@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -135,7 +136,9 @@ def test_man_page_reads_as_the_help_does() -> None:
 def test_page_links_each_file_where_its_program_looks_on_a_machine_without_its_folder(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```sh\n(share=.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    here = block.replace("/opt/sendgrid-automation-exporter/share", str(SHARE)).replace(" /usr/", f" {tmp_path}/usr/")
+    here = block.replace("/opt/sendgrid-automation-exporter/share", shlex.quote(str(SHARE))).replace(
+        " /usr/", f" {tmp_path}/usr/"
+    )
 
     run(program("bash"), "-e", "-c", here.replace("sudo ", ""))
 

@@ -217,7 +217,8 @@ CONFIGURATION: Final = (
         "key in a variable's name",
         (),
         ("environment: a variable that begins with EXPORTER_ is not the name of a setting", "--help"),
-        env={**ENOUGH, f"EXPORTER_{KEY}": "x"},
+        # A shell on the way, as in front of pip's scripts where the path has a space, drops names with a dot.
+        env={**ENOUGH, f"EXPORTER_{KEY.replace('.', '_')}": "x"},
     ),
     Mistake(
         "flag as a variable",
