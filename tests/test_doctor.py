@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from exporter.doctor import Finding, Verdict, examine_account, table
 from exporter.settings import load
 from exporter.signals import Signals
 from sendgrid_simulator import Delivery, Endpoint, Fault, Row, Simulator, fixed
+from tests.end_to_end.harness.exchange import free_port
 from tests.end_to_end.harness.process import COMMAND, Process, run_exporter
 from tests.end_to_end.harness.waiting import wait_until
 from tests.factories import KEY, an_id
@@ -270,8 +270,7 @@ def test_name_that_is_unknown_is_one_row() -> None:
 
 
 def test_port_where_nobody_listens_is_one_row() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    port = free_port()
     closed_port = unreachable(f"http://127.0.0.1:{port}")
     assert "Connection refused" in closed_port.text
     assert "check sendgrid.base_url" in closed_port.advice

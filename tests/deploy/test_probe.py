@@ -16,6 +16,7 @@ import pytest
 import trustme
 
 from tests.deploy.chart import CHART, ROOT
+from tests.end_to_end.harness.exchange import free_port
 
 PROBE = CHART / "files" / "probe.py"
 Answer = Callable[[str], tuple[int, str]]
@@ -144,9 +145,7 @@ def test_a_process_that_takes_connections_and_says_nothing_is_dead() -> None:
 
 
 def test_a_closed_port_is_dead_and_gets_one_sentence() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    done = probe(f"http://localhost:{port}/-/healthy")
+    done = probe(f"http://localhost:{free_port()}/-/healthy")
 
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.startswith("the exporter does not answer: ")
@@ -168,8 +167,7 @@ def exporter(authority: trustme.CA, tmp_path: Path) -> Iterator[tuple[subprocess
         "tls_server_config: {cert_file: server.crt, key_file: server.key, client_ca_file: ca.crt,"
         " client_auth_type: RequireAndVerifyClientCert}\n"
     )
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     flags = [
         "--demo",
         f"--web.listen-address={address}",

@@ -16,6 +16,7 @@ import pytest
 import trustme
 
 from sendgrid_simulator import Delivery, Fault, Row, Simulator, fixed
+from tests.end_to_end.harness.exchange import free_port
 from tests.end_to_end.harness.process import run_exporter
 from tests.end_to_end.harness.serving import serving
 from tests.factories import KEY, an_id
@@ -438,19 +439,14 @@ def test_answer_that_is_none_is_said_with_the_next_step(
     assert_says(once(simulator.base_url, simulator.api_key, tmp_path), (f"automation {ONE} failed", *says))
 
 
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        return int(closed.getsockname()[1])
-
-
 def test_port_where_nobody_listens_is_said(tmp_path: Path) -> None:
-    lines = once(f"http://127.0.0.1:{closed_port()}", KEY, tmp_path)
+    lines = once(f"http://127.0.0.1:{free_port()}", KEY, tmp_path)
 
     assert_says(lines, ("(connection_error): ", "Connection refused; check sendgrid.base_url and sendgrid.proxy"))
 
 
 def test_proxy_where_nobody_listens_is_said(tmp_path: Path) -> None:
-    lines = once("https://api.sendgrid.com", KEY, tmp_path, f"--sendgrid.proxy=http://127.0.0.1:{closed_port()}")
+    lines = once("https://api.sendgrid.com", KEY, tmp_path, f"--sendgrid.proxy=http://127.0.0.1:{free_port()}")
 
     assert_says(lines, ("the proxy: ", "Connection refused; check sendgrid.base_url and sendgrid.proxy"))
 

@@ -16,6 +16,7 @@ from exporter.errors import ConfigurationError, StartError
 from exporter.web.http.listener import inherited, listen_failure, port_holder, shown
 from exporter.web.ports import Limits, WebOptions
 from exporter.web.server import WebServer
+from tests.end_to_end.harness.exchange import free_port
 from tests.web.support import (
     PROMPT,
     FakeMetrics,
@@ -48,8 +49,7 @@ def test_address_in_use_is_reported_in_a_sentence():
 
 
 def test_address_that_another_one_of_ours_includes_is_said_to_be_the_reason():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
 
     with pytest.raises(StartError) as refused:
         make(("", port), ("127.0.0.1", port)).listen()
