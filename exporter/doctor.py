@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Annotated, Final, TypeGuard, TypeVar
 
 from pydantic import Field
@@ -47,7 +48,6 @@ REGIONS: Final[Mapping[str, str]] = {
 """SendGrid's two hosts, each with the other one."""
 _READS: Final = ("marketing.read", "marketing.automation.read")
 _KNOWN: Final = (ForbiddenError, NotFoundError)
-_PROXY_AUTHENTICATION_REQUIRED: Final = 407
 _NO_HEADER: Final = "leave sendgrid.on_behalf_of out, or correct the subuser's name"
 _MOST_NAMED: Final = 10
 _MOST_TEXT: Final = 400
@@ -415,7 +415,7 @@ class _Unobserved:
 def _is_unreached(answer: object) -> TypeGuard[SendGridError]:
     """Return whether SendGrid was not even asked: there is no connection, or the proxy refused its credentials."""
     if isinstance(answer, BadRequestError):
-        return answer.reason == _PROXY_AUTHENTICATION_REQUIRED
+        return answer.reason == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
     return isinstance(answer, (ConnectionFailedError, ExchangeTimeoutError))
 
 

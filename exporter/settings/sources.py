@@ -308,8 +308,7 @@ def misnamed(environment: Mapping[str, str]) -> Iterator[str]:
 
     Other programs may have use of it, so it stops nothing.
     """
-    read = {twin for _, twin in _TWINS}
-    for name in sorted(environment.keys() - read):
+    for name in _without_twins(environment):
         prefix, _, key = name.partition("_")
         ours = f"{PREFIX}SENDGRID__{key}"
         if prefix == "SENDGRID" and key.lower() in names_in("sendgrid") and ours not in environment:
@@ -318,8 +317,12 @@ def misnamed(environment: Mapping[str, str]) -> Iterator[str]:
 
 def nearly_the_key(environment: Mapping[str, str]) -> str | None:
     """Return the variable that somebody may have meant to give the key by, if there is one."""
-    read = {twin for _, twin in _TWINS}
-    return next((name for name in sorted(environment.keys() - read) if _NEARLY_THE_KEY.fullmatch(name)), None)
+    return next(filter(_NEARLY_THE_KEY.fullmatch, _without_twins(environment)), None)
+
+
+def _without_twins(environment: Mapping[str, str]) -> Sequence[str]:
+    """Return the variables' names, except those that are read although they have another prefix."""
+    return sorted(environment.keys() - {twin for _, twin in _TWINS})
 
 
 def hints(environment: Mapping[str, str], sendgrid: SendGridSettings, inputs: Inputs) -> Iterator[str]:
